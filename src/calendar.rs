@@ -1,0 +1,73 @@
+//! Seconds since the Unix epoch as a date, for `Date` fields and log lines.
+
+/// A moment of the Gregorian calendar, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Civil {
+    pub year: u64,
+    /// 1 to 12.
+    pub month: u64,
+    /// 1 to 31.
+    pub day: u64,
+    pub hour: u64,
+    pub minute: u64,
+    pub second: u64,
+}
+
+/// The calendar for `second` seconds since the Unix epoch.
+///
+/// Years are counted from 1 March, so that the leap day is the last of its year: then the day of
+/// the year alone gives the month.
+#[must_use]
+pub fn civil(second: u64) -> Civil {
+    let days = second / 86_400 + 719_468;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    Civil {
+        year: days / 146_097 * 400 + year_of_era + u64::from(month <= 2),
+        month,
+        day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+        hour: second / 3_600 % 24,
+        minute: second / 60 % 60,
+        second: second % 60,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every day of four centuries against a calendar that counts one day after the other.
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let (mut year, mut month, mut day) = (1970, 1, 1);
+        for days in 0..146_097 {
+            let got = civil(days * 86_400);
+            assert_eq!(
+                (got.year, got.month, got.day),
+                (year, month, day),
+                "day {days}"
+            );
+            let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            let length = match month {
+                2 => 28 + u64::from(is_leap),
+                4 | 6 | 9 | 11 => 30,
+                _ => 31,
+            };
+            day += 1;
+            if day > length {
+                (month, day) = (month + 1, 1);
+            }
+            if month > 12 {
+                (year, month) = (year + 1, 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! What a user writes and what the user is given: [`Handler`], [`Context`], [`Request`],
+//! [`Response`], [`Error`].
+//!
+//! Nothing here does I/O or allocates. Everything a handler is given is borrowed from the receive
+//! buffer, and what it answers may be, too: then not a byte of a body is copied.
+
+use core::fmt::{self, Write as _};
+use core::panic::Location;
+use core::str;
+use core::time::Duration;
+
+use crate::bytes::{self, Writer};
+use crate::http::head::{self, Head, Headers};
+use crate::limits::{ERROR_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
+
+/// A cloud function.
+///
+/// Only [`invoke`](Handler::invoke) must be written. One process serves many calls, one after the
+/// other: what the handler keeps in `self` lives from call to call.
+///
+/// ```
+/// use fnboot::{Context, Error, Handler};
+///
+/// struct Shout(Vec<u8>);
+///
+/// impl Handler for Shout {
+///     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         self.0 = event.to_ascii_uppercase();
+///         Ok(&self.0)
+///     }
+/// }
+/// ```
+pub trait Handler {
+    /// Answers an event: bytes in, bytes out.
+    ///
+    /// The answer may be (a part of) the event itself, something that `self` owns, or `'static`.
+    ///
+    /// # Errors
+    /// The call fails; the platform is told so and the caller is given the error's type and
+    /// message as JSON.
+    fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error>;
+
+    /// Answers an HTTP request. Unless it is written, the request's body is handed to
+    /// [`invoke`](Handler::invoke), whose answer is the body of a 200.
+    ///
+    /// # Errors
+    /// The caller gets a 500 with the error's type and message as JSON.
+    fn http<'a>(
+        &'a mut self,
+        request: &Request<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        let answer = self.invoke(request.body(), cx)?;
+        Ok(Response::new(200)
+            .header("Content-Type", "application/octet-stream")
+            .body(answer))
+    }
+
+    /// Called once before the first call, if the function is configured so.
+    ///
+    /// # Errors
+    /// The instance is not used; the platform may try another.
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+
+    /// Called before the instance is frozen, if the function is configured so (FC 2.0).
+    ///
+    /// # Errors
+    /// Are logged; the platform ignores them.
+    fn pre_freeze(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+
+    /// Called before the instance is stopped, if the function is configured so.
+    ///
+    /// # Errors
+    /// Are logged; the platform ignores them.
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    /// Alibaba Cloud Function Compute.
+    Fc,
+}
+
+/// What the platform tells about a call.
+///
+/// What it does not tell is `None`. Source: FC 3.0 "Context and log format", request headers.
+///
+/// ```
+/// # use fnboot::Context;
+/// fn describe(cx: &Context<'_>) -> String {
+///     let memory_mb = cx.function_memory_mb().unwrap_or(0);
+///     format!("{} in {memory_mb} MB", cx.function_name().unwrap_or("?"))
+/// }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    pub(crate) platform: Platform,
+    pub(crate) headers: Headers<'a>,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) arrived_ms: u64,
+    pub(crate) now_ms: fn() -> u64,
+    pub(crate) environment: fn(&core::ffi::CStr) -> Option<&'static [u8]>,
+}
+
+/// Keys that a function may call other services of the platform with: secrets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Credentials<'a> {
+    pub access_key_id: &'a str,
+    pub access_key_secret: &'a str,
+    /// Empty where the platform gives none.
+    pub security_token: &'a str,
+}
+
+/// Nothing of a secret gets into a log by accident.
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials(..)")
+    }
+}
+
+/// Without the headers, among which there are secrets.
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "Context({:?}, {:?})",
+            self.platform,
+            self.request_id()
+        )
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Who calls.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.platform
+    }
+
+    /// The call's id; empty where the platform sent none.
+    #[must_use]
+    pub fn request_id(&self) -> &'a str {
+        self.field("x-fc-request-id").unwrap_or("")
+    }
+
+    /// Name of the function.
+    #[must_use]
+    pub fn function_name(&self) -> Option<&'a str> {
+        self.field("x-fc-function-name")
+    }
+
+    /// The `handler` setting of the function; without meaning for a custom runtime.
+    #[must_use]
+    pub fn function_handler(&self) -> Option<&'a str> {
+        self.field("x-fc-function-handler")
+    }
+
+    /// Memory of the instance, in MB.
+    #[must_use]
+    pub fn function_memory_mb(&self) -> Option<u64> {
+        self.number("x-fc-function-memory")
+    }
+
+    /// How long a call may take.
+    #[must_use]
+    pub fn function_timeout(&self) -> Option<Duration> {
+        self.number("x-fc-function-timeout")
+            .map(Duration::from_secs)
+    }
+
+    /// The `initializer` setting of the function (FC 2.0).
+    #[must_use]
+    pub fn function_initializer(&self) -> Option<&'a str> {
+        self.field("x-fc-function-initializer")
+    }
+
+    /// How long the initializer may take (FC 2.0).
+    #[must_use]
+    pub fn initialization_timeout(&self) -> Option<Duration> {
+        self.number("x-fc-initialization-timeout")
+            .map(Duration::from_secs)
+    }
+
+    /// The region, e.g. `cn-hangzhou`.
+    #[must_use]
+    pub fn region(&self) -> Option<&'a str> {
+        self.field("x-fc-region")
+    }
+
+    /// The account that owns the function.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&'a str> {
+        self.field("x-fc-account-id")
+    }
+
+    /// The version or alias that was called, e.g. `LATEST`.
+    #[must_use]
+    pub fn qualifier(&self) -> Option<&'a str> {
+        self.field("x-fc-qualifier")
+    }
+
+    /// The version that runs.
+    #[must_use]
+    pub fn version_id(&self) -> Option<&'a str> {
+        self.field("x-fc-version-id")
+    }
+
+    /// The service of the function (FC 2.0).
+    #[must_use]
+    pub fn service_name(&self) -> Option<&'a str> {
+        self.field("x-fc-service-name")
+    }
+
+    /// The project of the log service that the log goes to.
+    #[must_use]
+    pub fn log_project(&self) -> Option<&'a str> {
+        self.field("x-fc-service-logproject")
+    }
+
+    /// The log store of the log service that the log goes to.
+    #[must_use]
+    pub fn log_store(&self) -> Option<&'a str> {
+        self.field("x-fc-service-logstore")
+    }
+
+    /// How often an asynchronous call was tried before.
+    #[must_use]
+    pub fn retry_count(&self) -> Option<u64> {
+        self.number("x-fc-retry-count")
+    }
+
+    /// The trace's span, if tracing is on.
+    #[must_use]
+    pub fn tracing_span_context(&self) -> Option<&'a str> {
+        self.field("x-fc-tracing-opentracing-span-context")
+    }
+
+    /// The trace's baggage, base64 of a JSON map, if tracing is on.
+    #[must_use]
+    pub fn tracing_span_baggages(&self) -> Option<&'a str> {
+        self.field("x-fc-tracing-opentracing-span-baggages")
+    }
+
+    /// Where spans are sent to, if tracing is on.
+    #[must_use]
+    pub fn tracing_jaeger_endpoint(&self) -> Option<&'a str> {
+        self.field("x-fc-tracing-jaeger-endpoint")
+    }
+
+    /// The path under which the HTTP trigger was reached.
+    #[must_use]
+    pub fn base_path(&self) -> Option<&'a str> {
+        self.field("x-fc-base-path")
+    }
+
+    /// Address of the caller, where FC tells it.
+    #[must_use]
+    pub fn client_ip(&self) -> Option<&'a str> {
+        self.field("x-fc-client-ip")
+    }
+
+    /// Keys of the function's role: those that came with the call, which are the fresher ones,
+    /// else those of the process (`ALIBABA_CLOUD_ACCESS_KEY_ID` and so on).
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials<'a>> {
+        let id = self.field("x-fc-access-key-id");
+        let secret = self.field("x-fc-access-key-secret");
+        if let (Some(access_key_id), Some(access_key_secret)) = (id, secret) {
+            // custom.debian11 sends no token with the call.
+            let token = self.field("x-fc-security-token");
+            let token = token.or_else(|| self.variable(c"ALIBABA_CLOUD_SECURITY_TOKEN"));
+            let security_token = token.unwrap_or("");
+            return Some(Credentials {
+                access_key_id,
+                access_key_secret,
+                security_token,
+            });
+        }
+        Some(Credentials {
+            access_key_id: self.variable(c"ALIBABA_CLOUD_ACCESS_KEY_ID")?,
+            access_key_secret: self.variable(c"ALIBABA_CLOUD_ACCESS_KEY_SECRET")?,
+            security_token: self.variable(c"ALIBABA_CLOUD_SECURITY_TOKEN").unwrap_or(""),
+        })
+    }
+
+    /// Any header of the call by its name, whatever its case. Empty ones are there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers.get(name)
+    }
+
+    /// When the call is ended by force, since the Unix epoch: its arrival and
+    /// [`function_timeout`](Context::function_timeout).
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.arrived_ms) + self.function_timeout()?)
+    }
+
+    /// How long the call may still take; zero when the deadline has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        let now = Duration::from_millis((self.now_ms)());
+        Some(self.deadline()?.saturating_sub(now))
+    }
+
+    /// A header that says something: FC sends many of them empty.
+    fn field(&self, name: &str) -> Option<&'a str> {
+        self.headers.text(name).filter(|value| !value.is_empty())
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        self.headers.get(name).and_then(bytes::decimal)
+    }
+
+    fn variable(&self, name: &core::ffi::CStr) -> Option<&'static str> {
+        let value = (self.environment)(name)?;
+        str::from_utf8(value).ok().filter(|value| !value.is_empty())
+    }
+}
+
+/// An HTTP request.
+///
+/// ```
+/// # use fnboot::{Request, Response};
+/// fn route<'a>(request: &Request<'a>) -> Response<'a> {
+///     match (request.method(), request.path()) {
+///         ("GET", "/health") => Response::new(204),
+///         ("POST", "/echo") => Response::new(200).body(request.body()),
+///         _ => Response::new(404).body(b"no such thing\n"),
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    pub(crate) head: Head<'a>,
+    pub(crate) body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// The method, as the client spelt it.
+    #[must_use]
+    pub fn method(&self) -> &'a str {
+        self.head.method
+    }
+
+    /// Path and query, as the client spelt them.
+    #[must_use]
+    pub fn target(&self) -> &'a str {
+        self.head.target
+    }
+
+    /// The path, still percent-encoded; begins with `/`.
+    #[must_use]
+    pub fn path(&self) -> &'a str {
+        head::split_target(self.head.target).0
+    }
+
+    /// What follows the `?`, still percent-encoded.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a str> {
+        head::split_target(self.head.target).1
+    }
+
+    /// The value of the first header of that name, whatever its case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.head.headers.get(name)
+    }
+
+    /// All headers in the order in which they came: names and values.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        self.head.headers.iter()
+    }
+
+    /// The whole body, its transfer coding removed.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+/// An HTTP response.
+///
+/// The server itself adds `Content-Length`, `Date` and `Connection`. Headers that belong to FC (see
+/// [`Response::header`]) are dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Response<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a [u8],
+    fields: [(&'a str, &'a [u8]); RESPONSE_FIELD_COUNT_MAX],
+    /// Invariant: counts every header that was given, so more than `fields.len()` is an overflow.
+    field_count: usize,
+}
+
+impl<'a> Response<'a> {
+    /// An empty response with that status, which must be from 200 to 599: any other one fails the
+    /// call.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        let fields = [("", &b""[..]); RESPONSE_FIELD_COUNT_MAX];
+        Self {
+            status,
+            body: b"",
+            fields,
+            field_count: 0,
+        }
+    }
+
+    /// With one more header. A name may come several times.
+    ///
+    /// Dropped are those that FC owns: `Connection`, `Content-Length`, `Date`, `Keep-Alive`,
+    /// `Server`, `Transfer-Encoding`, `Upgrade` and everything that begins with `x-fc-`. A name or
+    /// value that would break the head, or more than 32 headers, fail the call.
+    #[must_use]
+    pub fn header(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        if let Some(field) = self.fields.get_mut(self.field_count) {
+            *field = (name, value.as_ref());
+        }
+        self.field_count += 1;
+        self
+    }
+
+    /// With that body.
+    #[must_use]
+    pub fn body(mut self, body: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.body = body.as_ref();
+        self
+    }
+
+    /// The headers, unless there are too many.
+    pub(crate) fn fields(&self) -> Option<&[(&'a str, &'a [u8])]> {
+        self.fields.get(..self.field_count)
+    }
+}
+
+/// Why a call failed: a type, a message, and where it was made.
+///
+/// It needs no allocation: a message longer than 512 bytes is cut. `?` turns every
+/// [`core::error::Error`] into one; its type is then the name of that error's Rust type.
+///
+/// ```
+/// use fnboot::Error;
+///
+/// fn parse(event: &[u8]) -> Result<u32, Error> {
+///     if event.is_empty() {
+///         return Err(Error::new("EmptyEvent", "an event must have a number in it"));
+///     }
+///     let number = core::str::from_utf8(event)?.parse::<u32>()?;
+///     if number > 100 {
+///         return Err(Error::new("TooLarge", format_args!("{number} is over 100")));
+///     }
+///     Ok(number)
+/// }
+///
+/// assert_eq!(parse(b"42").unwrap(), 42);
+/// assert_eq!(parse(b"101").unwrap_err().message(), "101 is over 100");
+/// assert_eq!(parse(b"x").unwrap_err().kind(), "core::num::error::ParseIntError");
+/// ```
+#[derive(Clone)]
+pub struct Error {
+    kind: &'static str,
+    bytes: [u8; ERROR_BYTES_MAX + TRACE_BYTES_MAX],
+    /// Invariant: `bytes[..message_len]` is UTF-8.
+    message_len: usize,
+    /// Invariant: `bytes[message_len..][..trace_len]` is UTF-8.
+    trace_len: usize,
+}
+
+const TRACE_BYTES_MAX: usize = 128;
+
+impl Error {
+    /// An error of that type with a message: text, or `format_args!(…)`, or anything that can be
+    /// displayed.
+    #[must_use]
+    #[track_caller]
+    pub fn new(kind: &'static str, message: impl fmt::Display) -> Self {
+        let place = Location::caller();
+        Self::at(kind, message, format_args!("{place}"))
+    }
+
+    /// An error with a message that needs no formatting, which would be most of a small binary.
+    pub(crate) fn fixed(kind: &'static str, message: &'static str) -> Self {
+        let mut bytes = [0; ERROR_BYTES_MAX + TRACE_BYTES_MAX];
+        let mut writer = Writer::new(&mut bytes[..ERROR_BYTES_MAX]);
+        writer.put(message.as_bytes());
+        let message_len = writer.written().len();
+        Self {
+            kind,
+            bytes,
+            message_len,
+            trace_len: 0,
+        }
+    }
+
+    /// An error that was made at `place`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn at(
+        kind: &'static str,
+        message: impl fmt::Display,
+        place: impl fmt::Display,
+    ) -> Self {
+        let mut bytes = [0; ERROR_BYTES_MAX + TRACE_BYTES_MAX];
+        let message_len = display(message, &mut bytes[..ERROR_BYTES_MAX]);
+        let room = &mut bytes[message_len..];
+        let room_len = room.len().min(TRACE_BYTES_MAX);
+        let trace_len = display(place, &mut room[..room_len]);
+        Self {
+            kind,
+            bytes,
+            message_len,
+            trace_len,
+        }
+    }
+
+    /// The error's type: `errorType` in the answer.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// What is wrong: `errorMessage` in the answer.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        str::from_utf8(&self.bytes[..self.message_len]).unwrap_or("")
+    }
+
+    /// Where it was made, `file:line:column`: the one line of `stackTrace` in the answer.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        let trace = &self.bytes[self.message_len..][..self.trace_len];
+        str::from_utf8(trace).unwrap_or("")
+    }
+}
+
+/// Writes `text` to the front of `place` and returns its length, cut where a character ends.
+fn display(text: impl fmt::Display, place: &mut [u8]) -> usize {
+    let mut writer = Writer::new(place);
+    // A `Display` that fails leaves what it wrote before: better than no message.
+    let _ = write!(writer, "{text}");
+    let written = writer.finish();
+    match str::from_utf8(written) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    }
+}
+
+impl<E: core::error::Error> From<E> for Error {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        let place = Location::caller();
+        Self::at(core::any::type_name::<E>(), error, format_args!("{place}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind, self.message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self} (at {})", self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        let error = Error::new("Long", "é".repeat(ERROR_BYTES_MAX));
+        assert_eq!(error.message().len(), ERROR_BYTES_MAX);
+        let error = Error::new("Long", format!("x{}", "é".repeat(ERROR_BYTES_MAX)));
+        assert_eq!(error.message().len(), ERROR_BYTES_MAX - 1);
+        assert!(error.place().contains("handler.rs:"), "{}", error.place());
+    }
+
+    #[test]
+    fn conversion_names_type_and_place() {
+        fn parse() -> Result<u8, Error> {
+            Ok("x".parse::<u8>()?)
+        }
+        let error = parse().expect_err("not a number");
+        assert_eq!(error.kind(), "core::num::error::ParseIntError");
+        assert_eq!(error.message(), "invalid digit found in string");
+        assert!(error.place().contains("handler.rs:"), "{}", error.place());
+    }
+
+    #[test]
+    fn responses_count_their_headers() {
+        let mut response = Response::new(200);
+        for _ in 0..RESPONSE_FIELD_COUNT_MAX {
+            response = response.header("a", "b");
+        }
+        assert!(response.fields().is_some());
+        assert!(response.header("a", "b").fields().is_none());
+    }
+}

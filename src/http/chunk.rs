@@ -1,0 +1,363 @@
+//! Chunked bodies (RFC 9112 §7.1), decoded where they lie.
+//!
+//! ```text
+//!          ┌────────── CR LF after data ──────────┐
+//!          ▼                                      │
+//!  Start → Size ─ ; ─→ Extension ─ CR ─→ SizeLf → Data → DataCr → DataLf
+//!                                          │ size 0
+//!                                          ▼
+//!            End ← EndLf ←─ CR ─ TrailerStart ⇄ TrailerName → TrailerValue → TrailerLf
+//! ```
+//!
+//! The decoder takes every byte it is given up to the end of the body, so nothing undecoded is ever
+//! kept, and how the network cut the stream cannot matter.
+
+use super::{Parsed, Reject};
+use crate::bytes;
+use crate::limits::{EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
+
+/// The state of one chunked body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoder {
+    state: State,
+    /// Size of the current chunk while it is read; then the bytes of it that are still to come.
+    left: u64,
+    /// Bytes spent on extensions so far, then on trailers.
+    spent: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The first digit of a size must come.
+    Start,
+    Size,
+    /// Blanks after a size; only an extension or the end of the line may follow.
+    Blank,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    EndLf,
+}
+
+/// How far one call of [`Decoder::decode`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where the next byte to decode lies.
+    pub read: usize,
+    /// Where the decoded body ends.
+    pub decoded: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Decoder {
+    /// A decoder at the front of a body.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            state: State::Start,
+            left: 0,
+            spent: 0,
+        }
+    }
+
+    /// Decodes `bytes[at.read..]` to `bytes[at.decoded..]`, up to the end of the body or of
+    /// `bytes`, and moves `at` along. The decoded body is never longer than `body_bytes_max`.
+    ///
+    /// # Errors
+    /// Anything but the grammar; sizes, extensions and trailers over their limits.
+    pub fn decode(
+        &mut self,
+        bytes: &mut [u8],
+        at: &mut Progress,
+        body_bytes_max: usize,
+    ) -> Result<Parsed<()>, Reject> {
+        while at.read < bytes.len() {
+            if self.state == State::Data {
+                self.copy(bytes, at);
+                continue;
+            }
+            let byte = bytes[at.read];
+            at.read += 1;
+            if self.state == State::EndLf {
+                return if byte == b'\n' {
+                    Ok(Parsed::Done(()))
+                } else {
+                    Err(Reject::Trailer)
+                };
+            }
+            self.state = self.next(byte)?;
+            if self.state == State::Data {
+                let room = body_bytes_max - at.decoded.min(body_bytes_max);
+                if self.left > room as u64 {
+                    return Err(Reject::BodyTooLarge);
+                }
+            }
+        }
+        Ok(Parsed::More)
+    }
+
+    /// Moves as much of the current chunk as is there.
+    fn copy(&mut self, bytes: &mut [u8], at: &mut Progress) {
+        let there = bytes.len() - at.read;
+        let count = usize::try_from(self.left).map_or(there, |left| left.min(there));
+        bytes.copy_within(at.read..at.read + count, at.decoded);
+        at.read += count;
+        at.decoded += count;
+        self.left -= count as u64;
+        if self.left == 0 {
+            self.state = State::DataCr;
+        }
+    }
+
+    /// The state after `byte`, outside of data.
+    fn next(&mut self, byte: u8) -> Result<State, Reject> {
+        match self.state {
+            State::Start | State::Size | State::Blank => self.size(byte),
+            State::Extension => {
+                self.spend(EXTENSION_BYTES_MAX, Reject::ChunkExtension)?;
+                match byte {
+                    b'\r' => Ok(State::SizeLf),
+                    _ if is_text(byte) => Ok(State::Extension),
+                    _ => Err(Reject::ChunkExtension),
+                }
+            }
+            State::SizeLf if byte != b'\n' => Err(Reject::ChunkSize),
+            State::SizeLf if self.left == 0 => {
+                self.spent = 0;
+                Ok(State::TrailerStart)
+            }
+            State::SizeLf | State::Data => Ok(State::Data),
+            State::DataCr if byte == b'\r' => Ok(State::DataLf),
+            State::DataLf if byte == b'\n' => Ok(State::Start),
+            State::DataCr | State::DataLf => Err(Reject::ChunkEnd),
+            _ => self.trailer(byte),
+        }
+    }
+
+    fn size(&mut self, byte: u8) -> Result<State, Reject> {
+        if let Some(digit) = bytes::hex_digit(byte).filter(|_| self.state != State::Blank) {
+            let before = if self.state == State::Start {
+                0
+            } else {
+                self.left
+            };
+            let shifted = before.checked_mul(16).ok_or(Reject::ChunkSize)?;
+            self.left = shifted | u64::from(digit);
+            return Ok(State::Size);
+        }
+        match byte {
+            _ if self.state == State::Start => Err(Reject::ChunkSize),
+            b'\r' => Ok(State::SizeLf),
+            b';' => Ok(State::Extension),
+            // RFC 9112 §7.1.1: "bad white space" may stand before an extension; it counts as one.
+            b' ' | b'\t' => {
+                self.spend(EXTENSION_BYTES_MAX, Reject::ChunkExtension)?;
+                Ok(State::Blank)
+            }
+            _ => Err(Reject::ChunkSize),
+        }
+    }
+
+    /// Trailers are checked like any field, and thrown away (RFC 9112 §7.1.2).
+    fn trailer(&mut self, byte: u8) -> Result<State, Reject> {
+        self.spend(TRAILER_BYTES_MAX, Reject::TrailerTooLarge)?;
+        match (self.state, byte) {
+            (State::TrailerStart, b'\r') => Ok(State::EndLf),
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => {
+                Ok(State::TrailerName)
+            }
+            (State::TrailerName, b':') => Ok(State::TrailerValue),
+            (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
+            (State::TrailerValue, _) if is_text(byte) => Ok(State::TrailerValue),
+            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
+            _ => Err(Reject::Trailer),
+        }
+    }
+
+    /// Without a bound here a client could send for ever and never send a body.
+    fn spend(&mut self, max: u32, reject: Reject) -> Result<(), Reject> {
+        self.spent += 1;
+        if self.spent > max {
+            Err(reject)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// What a field value or an extension may hold: no controls, in particular no CR, LF or NUL.
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::vec::Vec;
+
+    const BODY_BYTES_MAX: usize = 64;
+
+    /// Decodes the pieces one after the other, as the network would deliver them; the body, and
+    /// what was left after its end. `None` if the end has not come.
+    fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Reject> {
+        let mut decoder = Decoder::new();
+        let mut at = Progress {
+            read: 0,
+            decoded: 0,
+        };
+        let mut bytes = Vec::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            bytes.truncate(at.decoded);
+            at.read = at.decoded;
+            bytes.extend_from_slice(piece);
+            if decoder.decode(&mut bytes, &mut at, BODY_BYTES_MAX)? == Parsed::Done(()) {
+                let mut rest = bytes[at.read..].to_vec();
+                rest.extend(pieces[index + 1..].concat());
+                return Ok(Some((bytes[..at.decoded].to_vec(), rest)));
+            }
+            assert_eq!(at.read, bytes.len(), "everything is taken");
+        }
+        Ok(None)
+    }
+
+    /// Decodes `wire` delivered as two reads, cut at every position.
+    #[track_caller]
+    fn check(wire: &str, want: Result<Option<(&str, &str)>, Reject>) {
+        let want = want.map(|done| {
+            done.map(|(body, rest)| (body.as_bytes().to_vec(), rest.as_bytes().to_vec()))
+        });
+        for cut in 0..=wire.len() {
+            let (first, second) = wire.as_bytes().split_at(cut);
+            assert_eq!(decode(&[first, second]), want, "{wire:?} cut at {cut}");
+        }
+    }
+
+    #[track_caller]
+    fn takes(wire: &str, body: &str) {
+        check(wire, Ok(Some((body, ""))));
+        check(&format!("{wire}GET /"), Ok(Some((body, "GET /"))));
+        for cut in 0..wire.len() {
+            assert_eq!(
+                decode(&[&wire.as_bytes()[..cut]]),
+                Ok(None),
+                "{wire:?} cut at {cut}"
+            );
+        }
+    }
+
+    #[track_caller]
+    fn refuses(wire: &str, reject: Reject) {
+        check(wire, Err(reject));
+    }
+
+    #[test]
+    fn takes_the_grammar() {
+        takes("0\r\n\r\n", "");
+        takes("5\r\nhello\r\n0\r\n\r\n", "hello");
+        takes("1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", "abc");
+        takes(
+            "a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n",
+            "01234567890123456789",
+        );
+        takes("0000000000000005\r\nhello\r\n0\r\n\r\n", "hello");
+        takes("2\r\n\r\n\r\n0\r\n\r\n", "\r\n");
+    }
+
+    #[test]
+    fn skips_extensions_and_trailers() {
+        takes("1;a=b;c=\"d;e\"\r\nx\r\n0;z\r\n\r\n", "x");
+        takes("1 ;a\r\nx\r\n0\t;z\r\n\r\n", "x");
+        takes("0\r\na: b\r\nc:\r\nd: \u{e9}\r\n\r\n", "");
+    }
+
+    #[test]
+    fn refuses_bad_sizes() {
+        for size in [
+            "", "+1", "-1", "0x1", " 1", ";a", "g", "1_0", "1\n", "1 1", "\n", "1\rx",
+        ] {
+            refuses(&format!("{size}\r\nx\r\n0\r\n\r\n"), Reject::ChunkSize);
+        }
+        refuses("10000000000000000\r\n", Reject::ChunkSize);
+        refuses("fffffffffffffffff\r\n", Reject::ChunkSize);
+    }
+
+    #[test]
+    fn refuses_bad_ends() {
+        refuses("1\r\nxy", Reject::ChunkEnd);
+        refuses("1\r\nx\n0\r\n\r\n", Reject::ChunkEnd);
+        refuses("1\r\nx\r0\r\n\r\n", Reject::ChunkEnd);
+        refuses("1\r\nx0\r\n\r\n", Reject::ChunkEnd);
+    }
+
+    #[test]
+    fn refuses_bad_extensions() {
+        refuses("1;a\n", Reject::ChunkExtension);
+        refuses("1;\0\r\n", Reject::ChunkExtension);
+        refuses("1;a\rb\r\n", Reject::ChunkSize);
+        let endless = format!("1;{}", "a".repeat(EXTENSION_BYTES_MAX as usize + 1));
+        assert_eq!(decode(&[endless.as_bytes()]), Err(Reject::ChunkExtension));
+        let blank = format!("1{}", " ".repeat(EXTENSION_BYTES_MAX as usize + 1));
+        assert_eq!(decode(&[blank.as_bytes()]), Err(Reject::ChunkExtension));
+    }
+
+    #[test]
+    fn extensions_are_bounded_over_all_chunks() {
+        let chunk = format!("1;{}\r\nx\r\n", "a".repeat(1000));
+        assert_eq!(
+            decode(&[chunk.repeat(20).as_bytes()]),
+            Err(Reject::ChunkExtension)
+        );
+    }
+
+    #[test]
+    fn refuses_bad_trailers() {
+        for trailer in [
+            "a\r\n",
+            " a: b\r\n",
+            "a : b\r\n",
+            ": b\r\n",
+            "a: b\n",
+            "a: b\rc",
+            "\n",
+            "\rx",
+        ] {
+            refuses(&format!("0\r\n{trailer}\r\n"), Reject::Trailer);
+        }
+        let endless = "a: b\r\n".repeat(TRAILER_BYTES_MAX as usize / 6 + 1);
+        assert_eq!(
+            decode(&[b"0\r\n", endless.as_bytes()]),
+            Err(Reject::TrailerTooLarge)
+        );
+    }
+
+    #[test]
+    fn refuses_bodies_over_the_limit() {
+        takes(
+            &format!("40\r\n{}\r\n0\r\n\r\n", "x".repeat(64)),
+            &"x".repeat(64),
+        );
+        refuses("41\r\n", Reject::BodyTooLarge);
+        refuses("ffffffffffffffff\r\n", Reject::BodyTooLarge);
+        refuses(
+            &format!("40\r\n{}\r\n1\r\n", "x".repeat(64)),
+            Reject::BodyTooLarge,
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! `Date` (RFC 9110 §6.6.1): the text is made anew once a second, not once a response.
+
+use crate::bytes::Writer;
+use crate::calendar::civil;
+
+const FIELD_BYTES: usize = 37;
+const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+
+/// The field for one second.
+#[derive(Debug)]
+pub struct Date {
+    second: u64,
+    text: [u8; FIELD_BYTES],
+}
+
+impl Default for Date {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Date {
+    /// No second yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            second: u64::MAX,
+            text: [0; FIELD_BYTES],
+        }
+    }
+
+    /// The whole line for `second`, in seconds since the Unix epoch: `Date: Sun, 06 Nov 1994
+    /// 08:49:37 GMT` and CR LF (RFC 9110 §5.6.7).
+    pub fn field(&mut self, second: u64) -> &[u8] {
+        if self.second != second {
+            self.second = second;
+            render(second, &mut Writer::new(&mut self.text));
+        }
+        &self.text
+    }
+}
+
+fn render(second: u64, line: &mut Writer<'_>) {
+    let now = civil(second);
+    // 1 January 1970 was a Thursday.
+    let weekday = name(DAYS, second / 86_400 % 7);
+    line.put(b"Date: ");
+    line.put(weekday);
+    line.put(b", ");
+    line.put_padded(now.day, 2);
+    line.put(b" ");
+    line.put(name(MONTHS, now.month - 1));
+    line.put(b" ");
+    line.put_padded(now.year, 4);
+    for (before, number) in [(b" ", now.hour), (b":", now.minute), (b":", now.second)] {
+        line.put(before);
+        line.put_padded(number, 2);
+    }
+    line.put(b" GMT\r\n");
+}
+
+fn name(names: &[u8], index: u64) -> &[u8] {
+    let start = usize::try_from(index).map_or(0, |index| index * 3);
+    names.get(start..start + 3).unwrap_or(b"???")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn fields_of_known_moments() {
+        for (second, want) in [
+            (0, "Thu, 01 Jan 1970 00:00:00"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37"),
+            (951_782_399, "Mon, 28 Feb 2000 23:59:59"),
+            (951_782_400, "Tue, 29 Feb 2000 00:00:00"),
+            (1_709_164_800, "Thu, 29 Feb 2024 00:00:00"),
+            (4_107_542_400, "Mon, 01 Mar 2100 00:00:00"),
+        ] {
+            let mut date = Date::new();
+            let want = format!("Date: {want} GMT\r\n");
+            assert_eq!(date.field(second), want.as_bytes());
+            assert_eq!(date.field(second), want.as_bytes());
+        }
+    }
+}

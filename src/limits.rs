@@ -1,0 +1,87 @@
+//! Every bound of the program, with its unit in its name and its answer in its doc.
+//!
+//! Nothing here knows who asks. A bound that a user may want to move at run time is only a default
+//! here; `runtime::config` reads the variable.
+
+/// Longest request head accepted, request line included; a longer one is answered with 431.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Longest request target accepted; a longer one is answered with 414. FC's own limit is 4 KiB.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Most header fields accepted; more are answered with 431. FC sends about 25.
+pub const FIELD_COUNT_MAX: usize = 100;
+
+/// Longest body accepted unless `FNBOOT_MAX_BODY` says otherwise; FC's own limit. A longer one is
+/// answered with 413.
+pub const BODY_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
+
+/// Largest value of `FNBOOT_MAX_BODY`: positions in a buffer are 32 bits wide.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024 * 1024;
+
+/// Chunk extensions accepted in one body, all together; more are answered with 400.
+pub const EXTENSION_BYTES_MAX: u32 = 16 * 1024;
+
+/// Trailer section accepted after a chunked body; a longer one is answered with 431.
+pub const TRAILER_BYTES_MAX: u32 = 8 * 1024;
+
+/// The shared buffer that a short request is served from.
+pub const SCRATCH_BYTES: usize = 32 * 1024;
+
+/// Longest response head written, FC's own limit being 8 KiB; a handler that asks for more has
+/// failed its call.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 10 * 1024;
+
+/// Most header fields a handler can put into a response; one more fails the call.
+pub const RESPONSE_FIELD_COUNT_MAX: usize = 32;
+
+/// Longest message an `Error` keeps; the rest is cut.
+pub const ERROR_BYTES_MAX: usize = 512;
+
+/// Longest log entry, FC's own limit; the rest is cut.
+pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
+
+/// Longest request id that is repeated in a log line; the rest is cut.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Connections held at once; further ones wait in the kernel's queue.
+pub const CONN_COUNT_MAX: usize = 16 * 1024;
+
+/// Length of the kernel's queue of connections not yet accepted (`listen(2)`).
+pub const BACKLOG_COUNT: i32 = 1024;
+
+/// Events taken from the kernel in one tick.
+pub const EVENT_COUNT_MAX: usize = 64;
+
+/// Connections accepted in one tick, so that a flood of them does not starve those that are open.
+pub const ACCEPT_COUNT_MAX: usize = 64;
+
+/// Warm memory kept for the next long bodies, in all, while calls keep coming.
+pub const WARM_BYTES_MAX: usize = 40 * 1024 * 1024;
+
+/// Warm mappings kept, in number.
+pub const WARM_COUNT_MAX: usize = 64;
+
+/// How long after the last event warm memory is given back.
+pub const WARM_IDLE_MS: u32 = 100;
+
+/// How long a client that was told the connection ends may still send.
+pub const LINGER_MS_MAX: u64 = 10_000;
+
+/// The same, once `SIGTERM` has come.
+pub const LINGER_LAST_MS_MAX: u64 = 500;
+
+/// How long `SIGTERM` waits for what is in flight.
+pub const DRAIN_MS_MAX: u64 = 10_000;
+
+/// How long accepting pauses when descriptors run out and none of ours is closed meanwhile.
+pub const PAUSE_MS_MAX: u64 = 250;
+
+const _: () = assert!(
+    HEAD_BYTES_MAX <= SCRATCH_BYTES,
+    "a whole head must fit the shared buffer"
+);
+const _: () = assert!(
+    TARGET_BYTES_MAX < HEAD_BYTES_MAX,
+    "414 must be reachable before 431"
+);

@@ -1,0 +1,225 @@
+//! The function's log: one line, one `write(2)` to standard output.
+//!
+//! A log must never cost a call. A reader that is gone is noticed and nothing is written; one that
+//! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
+
+use core::fmt::{self, Write as _};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::bytes::Writer;
+use crate::calendar::civil;
+use crate::limits::{LOG_LINE_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::sys::clock;
+use crate::sys::process::Stream;
+use crate::sys::signal;
+
+/// How much a line of a log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+impl Level {
+    fn name(self) -> &'static [u8] {
+        match self {
+            Self::Debug => b"DEBUG",
+            Self::Info => b"INFO",
+            Self::Warn => b"WARN",
+            Self::Error => b"ERROR",
+        }
+    }
+}
+
+/// Logs a line of a call: `debug!(cx, "{} bytes", event.len())`.
+#[macro_export]
+macro_rules! debug {
+    ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Debug, $cx, $($text)+) };
+}
+
+/// Logs a line of a call: `info!(cx, "{} bytes", event.len())`.
+#[macro_export]
+macro_rules! info {
+    ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Info, $cx, $($text)+) };
+}
+
+/// Logs a line of a call: `warn!(cx, "{} bytes are many", event.len())`.
+#[macro_export]
+macro_rules! warn {
+    ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Warn, $cx, $($text)+) };
+}
+
+/// Logs a line of a call: `error!(cx, "{} bytes are too many", event.len())`.
+#[macro_export]
+macro_rules! error {
+    ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Error, $cx, $($text)+) };
+}
+
+/// Logs a line of a call at a level: `log!(Level::Info, cx, "{} bytes", event.len())`.
+///
+/// The line is FC's recommended form: UTC with milliseconds, request id, level, message.
+#[macro_export]
+macro_rules! log {
+    ($level:expr, $cx:expr, $($text:tt)+) => {
+        $crate::log_entry($cx.request_id(), $level, ::core::format_args!($($text)+))
+    };
+}
+
+/// Writes one entry; what the macros call.
+pub fn entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+    let mut place = [0; SHORT_LINE_BYTES];
+    let mut line = Writer::new(&mut place);
+    render(request_id, level, message, &mut line);
+    if line.is_cut() {
+        long_entry(request_id, level, message);
+    } else {
+        write(line.written());
+    }
+}
+
+const SHORT_LINE_BYTES: usize = 1024;
+
+/// The rare long line gets a large place of its own, so that the others touch little of the stack.
+#[cold]
+#[inline(never)]
+fn long_entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+    let mut place = [0; LOG_LINE_BYTES_MAX];
+    let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - 1]);
+    render(request_id, level, message, &mut line);
+    let mut len = line.written().len();
+    if line.is_cut() {
+        place[len] = b'\n';
+        len += 1;
+    }
+    write(&place[..len]);
+}
+
+fn render(request_id: &str, level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
+    prefix(request_id.as_bytes(), level, line);
+    // A `Display` that fails leaves what it wrote before: better than no line.
+    let _ = line.write_fmt(message);
+    line.put(b"\n");
+}
+
+/// What every entry begins with: `2020-03-13T04:06:49.099Z <request id> [INFO] `.
+pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
+    let now_ms = clock::epoch_ms();
+    let now = civil(now_ms / 1000);
+    line.put_padded(now.year, 4);
+    for (before, number) in [
+        (b"-", now.month),
+        (b"-", now.day),
+        (b"T", now.hour),
+        (b":", now.minute),
+        (b":", now.second),
+    ] {
+        line.put(before);
+        line.put_padded(number, 2);
+    }
+    line.put(b".");
+    line.put_padded(now_ms % 1000, 3);
+    line.put(b"Z ");
+    id(request_id, line);
+    line.put(b" [");
+    line.put(level.name());
+    line.put(b"] ");
+}
+
+/// A request id is somebody's bytes: it must not be able to end a line and begin another.
+pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
+    let kept = &request_id[..request_id.len().min(REQUEST_ID_BYTES_MAX)];
+    if kept.iter().all(u8::is_ascii_graphic) {
+        line.put(kept);
+        return;
+    }
+    for &byte in kept {
+        line.put(&[if byte.is_ascii_graphic() { byte } else { b'?' }]);
+    }
+}
+
+/// How many bytes standard output is known to take without waiting.
+///
+/// `poll(2)` says that a pipe is writable when it has a free page. As long as only this process
+/// writes, that many bytes can be written without asking again: no call per line.
+static CREDIT_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the reader has let a whole wait pass.
+static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Whether writing to a closed pipe is already an error and not the end of the process.
+static PIPE_IS_SAFE: AtomicBool = AtomicBool::new(false);
+
+const PAGE_BYTES: usize = 4096;
+
+/// How long a reader that does not read is waited for, once.
+const STALL_MS_MAX: i32 = 50;
+
+/// Writes whole lines. What cannot be written is dropped: nobody is left to be told.
+pub fn write(lines: &[u8]) {
+    if !PIPE_IS_SAFE.swap(true, Ordering::Relaxed) && signal::ignore_broken_pipe().is_err() {
+        return;
+    }
+    for piece in lines.chunks(PAGE_BYTES) {
+        let credit = CREDIT_BYTES.load(Ordering::Relaxed);
+        if credit < piece.len() && !is_writable() {
+            return;
+        }
+        let credit = if credit < piece.len() {
+            PAGE_BYTES
+        } else {
+            credit
+        };
+        CREDIT_BYTES.store(credit - piece.len(), Ordering::Relaxed);
+        if Stream::Stdout.write(piece).is_err() {
+            CREDIT_BYTES.store(0, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+fn is_writable() -> bool {
+    let patience_ms = if STALLED.load(Ordering::Relaxed) {
+        0
+    } else {
+        STALL_MS_MAX
+    };
+    let is_writable = Stream::Stdout.is_writable(patience_ms);
+    STALLED.store(!is_writable, Ordering::Relaxed);
+    is_writable
+}
+
+/// One line about the program itself, to standard error: why it does not start, where it broke.
+pub fn complain(parts: &[&[u8]]) {
+    let mut place = [0; SHORT_LINE_BYTES];
+    let mut line = Writer::new(&mut place);
+    line.put(b"fnboot: ");
+    for part in parts {
+        line.put(part);
+    }
+    line.put(b"\n");
+    // Standard error may be closed: then there is nobody left to be told.
+    let _ = Stream::Stderr.write(line.written());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_cannot_forge_a_line() {
+        let mut place = [0; 64];
+        let mut line = Writer::new(&mut place);
+        id(b"a\nFC Invoke End\r\x1b[31m\xff", &mut line);
+        assert_eq!(line.finish(), b"a?FC?Invoke?End??[31m?");
+    }
+
+    #[test]
+    fn ids_are_bounded() {
+        let mut place = [0; 1024];
+        let mut line = Writer::new(&mut place);
+        id(&[b'x'; 1000], &mut line);
+        assert_eq!(line.finish().len(), REQUEST_ID_BYTES_MAX);
+    }
+}

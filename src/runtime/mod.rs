@@ -1,0 +1,122 @@
+//! Where everything meets: settings, the call of the handler, connections, the loop.
+
+mod caller;
+pub mod config;
+mod connection;
+mod guard;
+mod server;
+mod shared;
+mod slots;
+
+use core::ffi::CStr;
+use core::panic::Location;
+
+use crate::bytes::Writer;
+use crate::handler::Handler;
+use crate::log;
+use crate::sys::fd::Errno;
+use crate::sys::process;
+use config::Config;
+
+/// Why the program could not start, or could not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fatal {
+    /// A variable of the environment has a value that it cannot have.
+    Variable {
+        name: &'static CStr,
+        value: &'static [u8],
+        want: &'static str,
+    },
+    /// The port cannot be listened on.
+    Port { port: u16, errno: Errno },
+    /// The kernel refused something that it never should.
+    Kernel { doing: &'static str, errno: Errno },
+    /// `run` was called while it runs.
+    Twice,
+}
+
+/// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
+/// with status 0 after `SIGTERM`, with 1 (and one line on standard error) if it cannot start.
+///
+/// For a program with std, which has a `main` of its own; one without uses [`main!`](crate::main!).
+///
+/// ```no_run
+/// # use fnboot::{Context, Error, Handler};
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         Ok(event)
+///     }
+/// }
+///
+/// fn main() {
+///     fnboot::run(Hello)
+/// }
+/// ```
+pub fn run(handler: impl Handler) -> ! {
+    guard::prepare();
+    let result = Config::from_environment().and_then(|config| server::serve(handler, &config));
+    match result {
+        Ok(()) => process::exit(0),
+        Err(fatal) => {
+            explain(fatal);
+            process::exit(1)
+        }
+    }
+}
+
+/// One clear line for whoever has to find out why.
+fn explain(fatal: Fatal) {
+    let mut place = [0; 32];
+    match fatal {
+        Fatal::Variable { name, value, want } => {
+            log::complain(&[
+                name.to_bytes(),
+                b": '",
+                value,
+                b"' is not ",
+                want.as_bytes(),
+            ]);
+        }
+        Fatal::Port { port, errno } => {
+            let mut digits = [0; 5];
+            let mut number = Writer::new(&mut digits);
+            number.put_decimal(u64::from(port));
+            let why = describe(errno, &mut place);
+            log::complain(&[b"cannot listen on port ", number.written(), b": ", why]);
+        }
+        Fatal::Twice => log::complain(&[b"already running"]),
+        Fatal::Kernel { doing, errno } => {
+            log::complain(&[doing.as_bytes(), b": ", describe(errno, &mut place)]);
+        }
+    }
+}
+
+/// An error number in words, for the two that users meet.
+fn describe(errno: Errno, place: &mut [u8]) -> &[u8] {
+    match errno {
+        Errno::ADDRINUSE => b"address already in use",
+        Errno::ACCES => b"permission denied",
+        Errno(number) => {
+            let mut text = Writer::new(place);
+            text.put(b"error ");
+            text.put_decimal(u64::from(number.unsigned_abs()));
+            text.finish()
+        }
+    }
+}
+
+/// What a panic comes to in a program without unwinding: one line that says where, and the end.
+///
+/// Only the place is taken, not the message: to look at a message means to link the formatting of
+/// all that any panic could show, which is a third of the whole program.
+#[doc(hidden)]
+pub fn panicked(place: Option<&Location<'_>>) -> ! {
+    let mut digits = [0; 10];
+    let mut line = Writer::new(&mut digits);
+    let file = place.map_or("?", |place| place.file());
+    line.put_decimal(place.map_or(0, |place| u64::from(place.line())));
+    log::complain(&[b"panic at ", file.as_bytes(), b":", line.written()]);
+    process::exit(101)
+}

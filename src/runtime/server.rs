@@ -1,0 +1,298 @@
+//! The push platforms: a server whose whole tick is in [`Server::tick`].
+
+use super::Fatal;
+use super::caller::{self, Caller};
+use super::config::Config;
+use super::connection::{Connection, Want};
+use super::shared::Shared;
+use super::slots::{self, Slots};
+use crate::handler::Handler;
+use crate::limits::{
+    ACCEPT_COUNT_MAX, DRAIN_MS_MAX, EVENT_COUNT_MAX, PAUSE_MS_MAX, SCRATCH_BYTES, WARM_IDLE_MS,
+};
+use crate::net::reactor::{self, Reactor, Waiting};
+use crate::sys::clock;
+use crate::sys::epoll::{Event, Interest};
+use crate::sys::fd::Errno;
+use crate::sys::memory::Reserved;
+use crate::sys::signal;
+use crate::sys::socket::Socket;
+
+static SCRATCH: Reserved<[u8; SCRATCH_BYTES]> = Reserved::new([0; SCRATCH_BYTES]);
+static PLACE: Reserved<caller::Place> = Reserved::new([0; caller::PLACE_BYTES]);
+
+struct Server<H> {
+    reactor: Reactor,
+    slots: Slots,
+    shared: Shared<H>,
+    /// When lingering connections have to be looked through; `None` while there are none. This
+    /// moment and those below are milliseconds of the monotonic clock.
+    expire_ms: Option<u64>,
+    /// When accepting is tried again, while it pauses.
+    resume_ms: Option<u64>,
+    /// When to wait no longer for what is in flight, once `SIGTERM` has come.
+    drain_ms: Option<u64>,
+}
+
+/// Serves until `SIGTERM`, and then until what is in flight is answered.
+///
+/// # Errors
+/// The port cannot be listened on, or the kernel refuses what it never should.
+pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
+    let (Some(scratch), Some(place), Some(table)) =
+        (SCRATCH.take(), PLACE.take(), slots::TABLE.take())
+    else {
+        return Err(Fatal::Twice);
+    };
+    let caller = Caller::new(handler, config.markers, place);
+    let mut shared = Shared::new(caller, scratch, config.body_bytes_max);
+    let waiting = Waiting::listen(config.port).map_err(|errno| Fatal::Port {
+        port: config.port,
+        errno,
+    })?;
+    signal::catch_terminate().map_err(kernel("cannot catch SIGTERM"))?;
+    // The first connection is answered before anything is set up for those to come.
+    let first = waiting.first().map(|socket| served(socket, &mut shared));
+    if signal::terminating() && first.is_none() {
+        return Ok(());
+    }
+    let mut server = Server {
+        reactor: waiting
+            .into_reactor()
+            .map_err(kernel("cannot wait for connections"))?,
+        slots: Slots::new(table),
+        shared,
+        expire_ms: None,
+        resume_ms: None,
+        drain_ms: None,
+    };
+    if let Some((connection, want)) = first {
+        server.keep(connection, want);
+    }
+    let mut events = [Event::EMPTY; EVENT_COUNT_MAX];
+    // The one loop without a bound.
+    while server.tick(&mut events).map_err(kernel("cannot wait"))? == Tick::Next {}
+    Ok(())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tick {
+    Next,
+    Last,
+}
+
+/// A new connection, read from at once: its first request is nearly always there.
+fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Want) {
+    let mut connection = Connection::new(socket);
+    let want = connection.serve(shared);
+    (connection, want)
+}
+
+fn kernel(doing: &'static str) -> impl Fn(Errno) -> Fatal {
+    move |errno| Fatal::Kernel { doing, errno }
+}
+
+impl<H: Handler> Server<H> {
+    /// One round: wait, accept, serve, expire, end.
+    fn tick(&mut self, events: &mut [Event]) -> Result<Tick, Errno> {
+        let ready = self.reactor.wait(events, self.timeout_ms())?;
+        if ready.is_empty() {
+            self.shared.cool_down();
+        }
+        for event in ready {
+            match event.token() {
+                reactor::LISTENER => self.accept(),
+                token => self.serve(token),
+            }
+        }
+        self.resume();
+        self.expire();
+        if signal::terminating() {
+            Ok(self.drain())
+        } else {
+            Ok(Tick::Next)
+        }
+    }
+
+    /// Milliseconds until something has to be done that no event will tell.
+    fn timeout_ms(&self) -> Option<u32> {
+        let moments = [self.expire_ms, self.resume_ms, self.drain_ms];
+        let warm_ms = self.shared.is_warm().then_some(WARM_IDLE_MS);
+        let Some(first) = moments.into_iter().flatten().min() else {
+            return warm_ms;
+        };
+        // Rounded up by one, or the kernel's clock could wake us a moment too early, and again.
+        let left_ms = first.saturating_sub(clock::monotonic_ms()) + 1;
+        let left_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+        Some(warm_ms.map_or(left_ms, |warm_ms| warm_ms.min(left_ms)))
+    }
+
+    /// Takes connections out of the kernel's queue.
+    fn accept(&mut self) {
+        for _ in 0..ACCEPT_COUNT_MAX {
+            if !self.slots.has_room() {
+                return self.pause();
+            }
+            match self.reactor.accept() {
+                Ok(socket) => {
+                    let (connection, want) = served(socket, &mut self.shared);
+                    self.keep(connection, want);
+                }
+                Err(Errno::AGAIN) => return,
+                Err(errno) if errno.is_exhaustion() => return self.pause(),
+                // The next one was gone before it could be had (accept(2), "Error handling").
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Out of descriptors: waiting connections stay in the kernel's queue until one of ours ends,
+    /// or for a moment. To go on trying would be a busy loop.
+    fn pause(&mut self) {
+        self.reactor.set_accepting(false);
+        self.resume_ms = Some(clock::monotonic_ms() + PAUSE_MS_MAX);
+    }
+
+    fn resume(&mut self) {
+        if self
+            .resume_ms
+            .is_some_and(|resume_ms| resume_ms <= clock::monotonic_ms())
+        {
+            self.accept_again();
+        }
+    }
+
+    fn accept_again(&mut self) {
+        if self.drain_ms.is_none() {
+            self.reactor.set_accepting(true);
+        }
+        let is_paused = self.drain_ms.is_none() && !self.reactor.is_accepting();
+        self.resume_ms = is_paused.then(|| clock::monotonic_ms() + PAUSE_MS_MAX);
+    }
+
+    /// Does what can be done for a connection. One that was closed in this round is gone.
+    fn serve(&mut self, token: u64) {
+        let Some(connection) = self.slots.get(token) else {
+            return;
+        };
+        let want = connection.serve(&mut self.shared);
+        self.settle(token, want);
+    }
+
+    /// Waits for a new connection from now on. One that was answered and closed at once never costs
+    /// a place or a registration.
+    fn keep(&mut self, connection: Connection, want: Want) {
+        let Some(interest) = interest(want) else {
+            return connection.release(&mut self.shared);
+        };
+        let Some(token) = self.slots.insert(connection) else {
+            return;
+        };
+        let Some(connection) = self.slots.get(token) else {
+            return;
+        };
+        // Only an answer behind one that is still on its way could be held back; so not before
+        // the first. An error is ignored: the connection is then broken, which reading will tell.
+        let _ = connection.socket.set_nodelay();
+        connection.interest = interest;
+        let added = self.reactor.add(&connection.socket, token, interest);
+        self.settle(token, if added.is_ok() { want } else { Want::Close });
+    }
+
+    /// Waits for what a connection wants.
+    fn settle(&mut self, token: u64, want: Want) {
+        let Some(connection) = self.slots.get(token) else {
+            return;
+        };
+        let Some(interest) = interest(want) else {
+            return self.close(token);
+        };
+        if connection.interest != interest {
+            connection.interest = interest;
+            if self
+                .reactor
+                .modify(&connection.socket, token, interest)
+                .is_err()
+            {
+                return self.close(token);
+            }
+        }
+        if let Some(deadline_ms) = connection.deadline_ms() {
+            self.expire_ms = Some(self.expire_ms.map_or(deadline_ms, |ms| ms.min(deadline_ms)));
+        }
+    }
+
+    fn close(&mut self, token: u64) {
+        if let Some(connection) = self.slots.remove(token) {
+            connection.release(&mut self.shared);
+        }
+        if self.resume_ms.is_some() {
+            self.accept_again();
+        }
+    }
+
+    /// Closes the connections whose peers have had time enough to see the end.
+    fn expire(&mut self) {
+        let Some(expire_ms) = self.expire_ms else {
+            return;
+        };
+        let now_ms = clock::monotonic_ms();
+        if now_ms < expire_ms {
+            return;
+        }
+        let mut next_ms = None;
+        for index in 0..self.slots.used() {
+            let Some(token) = self.slots.token_at(index) else {
+                continue;
+            };
+            let deadline_ms = self
+                .slots
+                .get(token)
+                .and_then(|connection| connection.deadline_ms());
+            match deadline_ms {
+                Some(deadline_ms) if deadline_ms <= now_ms => self.close(token),
+                Some(deadline_ms) => {
+                    next_ms = Some(next_ms.map_or(deadline_ms, |ms: u64| ms.min(deadline_ms)));
+                }
+                None => {}
+            }
+        }
+        self.expire_ms = next_ms;
+    }
+
+    /// After `SIGTERM`: takes what already waits, then nothing new, and closes what is idle.
+    /// Whoever is in the middle of a request is answered, and told that it was the last.
+    fn drain(&mut self) -> Tick {
+        let now_ms = clock::monotonic_ms();
+        let drain_ms = *self.drain_ms.get_or_insert(now_ms + DRAIN_MS_MAX);
+        if self.reactor.is_accepting() {
+            self.accept();
+            self.reactor.set_accepting(false);
+        }
+        for index in 0..self.slots.used() {
+            let Some(token) = self.slots.token_at(index) else {
+                continue;
+            };
+            if self
+                .slots
+                .get(token)
+                .is_some_and(|connection| connection.is_idle())
+            {
+                self.close(token);
+            }
+        }
+        if self.slots.open() == 0 || drain_ms <= now_ms {
+            Tick::Last
+        } else {
+            Tick::Next
+        }
+    }
+}
+
+fn interest(want: Want) -> Option<Interest> {
+    match want {
+        Want::Read => Some(Interest::Read),
+        Want::Write => Some(Interest::Write),
+        Want::Close => None,
+    }
+}

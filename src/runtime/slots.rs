@@ -1,0 +1,114 @@
+//! A table of connections that costs memory only where it is used.
+
+use core::mem::MaybeUninit;
+
+use super::connection::Connection;
+use crate::limits::CONN_COUNT_MAX;
+use crate::sys::memory::{List, Reserved};
+
+/// One place of the table.
+#[derive(Debug)]
+pub struct Slot {
+    connection: Option<Connection>,
+    /// Counts the connections that were here: an event of one that is gone must not reach the next.
+    generation: u32,
+    /// While free: the next free place, plus one; zero for none.
+    next_free: u32,
+}
+
+/// The table's place in the program's own memory.
+pub static TABLE: Reserved<[MaybeUninit<Slot>; CONN_COUNT_MAX]> =
+    Reserved::new([const { MaybeUninit::uninit() }; CONN_COUNT_MAX]);
+
+/// The connections that are open.
+pub struct Slots {
+    table: List<Slot>,
+    /// First of the free places, plus one; zero for none.
+    free: u32,
+    open: usize,
+}
+
+impl Slots {
+    pub fn new(place: &'static mut [MaybeUninit<Slot>]) -> Self {
+        Self {
+            table: List::new(place),
+            free: 0,
+            open: 0,
+        }
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether another connection would have a place.
+    pub fn has_room(&self) -> bool {
+        self.open < self.table.capacity()
+    }
+
+    /// Puts a connection into a free place, and returns the token it is known by. Without a free
+    /// place the connection is dropped, and so closed.
+    pub fn insert(&mut self, connection: Connection) -> Option<u64> {
+        let index = match self.free {
+            0 => {
+                let slot = Slot {
+                    connection: None,
+                    generation: 0,
+                    next_free: 0,
+                };
+                self.table.push(slot).ok()?;
+                self.table.len() - 1
+            }
+            free => free as usize - 1,
+        };
+        let slot = self.table.get_mut(index)?;
+        if self.free as usize == index + 1 {
+            self.free = slot.next_free;
+        }
+        slot.connection = Some(connection);
+        self.open += 1;
+        Some(token(slot, index))
+    }
+
+    /// The connection of that token, unless it is gone.
+    pub fn get(&mut self, token: u64) -> Option<&mut Connection> {
+        let slot = self.table.get_mut(index(token))?;
+        if u64::from(slot.generation) == token >> 32 {
+            slot.connection.as_mut()
+        } else {
+            None
+        }
+    }
+
+    /// Takes the connection of that token out.
+    pub fn remove(&mut self, token: u64) -> Option<Connection> {
+        self.get(token)?;
+        let index = index(token);
+        let slot = self.table.get_mut(index)?;
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.next_free = self.free;
+        self.free = u32::try_from(index + 1).unwrap_or(0);
+        self.open -= 1;
+        slot.connection.take()
+    }
+
+    /// The token of the connection at `index`, if one is open there.
+    pub fn token_at(&self, index: usize) -> Option<u64> {
+        let slot = self.table.get(index)?;
+        slot.connection.as_ref().map(|_| token(slot, index))
+    }
+
+    /// One more than the largest index at which there was ever a connection.
+    pub fn used(&self) -> usize {
+        self.table.len()
+    }
+}
+
+fn token(slot: &Slot, index: usize) -> u64 {
+    u64::from(slot.generation) << 32 | index as u64
+}
+
+fn index(token: u64) -> usize {
+    (token & u64::from(u32::MAX)) as usize
+}

@@ -1,0 +1,135 @@
+//! Readiness of many descriptors (`epoll(7)`), level-triggered.
+
+use libc::c_int;
+
+use super::fd::{Errno, Fd, check};
+use super::socket::{Listener, Socket};
+
+/// What to wait for on a descriptor. Errors and hang-ups are always told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    Read,
+    Write,
+}
+
+/// One descriptor that is ready, under the token it was added with.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Event(libc::epoll_event);
+
+impl Event {
+    /// A place for the kernel to write to.
+    pub const EMPTY: Self = Self(libc::epoll_event { events: 0, u64: 0 });
+
+    /// The token that the descriptor was added with.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.0.u64
+    }
+}
+
+/// Anything that can be waited for.
+pub trait Source {
+    /// The descriptor to wait on.
+    fn fd(&self) -> &Fd;
+}
+
+impl Source for Socket {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
+impl Source for Listener {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
+/// A set of descriptors to wait for.
+#[derive(Debug)]
+pub struct Epoll(Fd);
+
+impl Epoll {
+    /// `epoll_create1(2)`.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn new() -> Result<Self, Errno> {
+        // SAFETY: epoll_create1(2) takes no pointers.
+        Fd::own(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } as isize).map(Self)
+    }
+
+    /// `epoll_ctl(2)`, `EPOLL_CTL_ADD`. Closing the descriptor removes it again.
+    ///
+    /// # Errors
+    /// Out of memory, or over the user's limit of watches.
+    pub fn add(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, interest)
+    }
+
+    /// `epoll_ctl(2)`, `EPOLL_CTL_MOD`: waits for something else from now on.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn modify(
+        &self,
+        source: &impl Source,
+        token: u64,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_MOD, source.fd(), token, interest)
+    }
+
+    /// `epoll_ctl(2)`, `EPOLL_CTL_DEL`: waits for it no more.
+    ///
+    /// # Errors
+    /// The descriptor was never added.
+    pub fn remove(&self, source: &impl Source) -> Result<(), Errno> {
+        self.control(libc::EPOLL_CTL_DEL, source.fd(), 0, Interest::Read)
+    }
+
+    /// `epoll_wait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
+    /// when a signal came. Without a timeout it waits for ever.
+    ///
+    /// # Errors
+    /// None that a correct program can meet.
+    pub fn wait<'a>(
+        &self,
+        events: &'a mut [Event],
+        timeout_ms: Option<u32>,
+    ) -> Result<&'a [Event], Errno> {
+        let timeout = timeout_ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
+        let room = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
+        // SAFETY: `Event` is transparent in memory for `epoll_event`, and the kernel writes at most
+        // `room` of them into the exclusively borrowed slice.
+        let ready =
+            unsafe { libc::epoll_wait(self.0.number(), events.as_mut_ptr().cast(), room, timeout) };
+        match check(ready as isize) {
+            Ok(count) => Ok(&events[..count]),
+            Err(Errno::INTR) => Ok(&[]),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn control(
+        &self,
+        operation: c_int,
+        fd: &Fd,
+        token: u64,
+        interest: Interest,
+    ) -> Result<(), Errno> {
+        let events = match interest {
+            Interest::Read => libc::EPOLLIN,
+            Interest::Write => libc::EPOLLOUT,
+        };
+        let mut event = libc::epoll_event {
+            events: events.cast_unsigned(),
+            u64: token,
+        };
+        // SAFETY: `event` lives through the call.
+        let done =
+            unsafe { libc::epoll_ctl(self.0.number(), operation, fd.number(), &raw mut event) };
+        check(done as isize).map(drop)
+    }
+}

@@ -1,0 +1,196 @@
+//! Memory without an allocator: mappings for long bodies, and places reserved in the program.
+
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::ptr::{self, NonNull};
+use core::slice;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::fd::Errno;
+
+const PAGE_BYTES: usize = 4096;
+
+/// Private memory from the kernel, zeroed and only there once touched; given back when dropped.
+#[derive(Debug)]
+pub struct Mapping {
+    start: NonNull<u8>,
+    /// A multiple of the page size.
+    len: usize,
+}
+
+// SAFETY: the mapping is owned by this value alone, and memory belongs to no thread.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// `mmap(2)`: at least `len` bytes.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(len: usize) -> Result<Self, Errno> {
+        let len = round(len);
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a private anonymous mapping at an address of the kernel's choice touches no
+        // memory that anybody has.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, kind, -1, 0) };
+        Self::own(start, len)
+    }
+
+    /// `mremap(2)`: makes it at least `len` bytes long. The pages move, the bytes are not copied.
+    ///
+    /// # Errors
+    /// Out of memory; the mapping is then as it was.
+    pub fn grow(&mut self, len: usize) -> Result<(), Errno> {
+        let len = round(len);
+        if len <= self.len {
+            return Ok(());
+        }
+        // SAFETY: start and length are those of a mapping that this value owns, and its exclusive
+        // borrow proves that nobody holds a slice of the old place.
+        let start = unsafe {
+            libc::mremap(
+                self.start.as_ptr().cast(),
+                self.len,
+                len,
+                libc::MREMAP_MAYMOVE,
+            )
+        };
+        let grown = Self::own(start, len)?;
+        core::mem::forget(core::mem::replace(self, grown));
+        Ok(())
+    }
+
+    fn own(start: *mut libc::c_void, len: usize) -> Result<Self, Errno> {
+        if start == libc::MAP_FAILED {
+            return Err(Errno::last());
+        }
+        let start = NonNull::new(start.cast()).ok_or(Errno(libc::ENOMEM))?;
+        Ok(Self { start, len })
+    }
+}
+
+impl Deref for Mapping {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is owned, readable, and `len` bytes long.
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Mapping {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is owned, writable, `len` bytes long, and exclusively borrowed.
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // An error is ignored: it would mean a mapping that is not there, which leaves nothing to
+        // give back.
+        // SAFETY: start and length are those of an owned mapping, at the end of its owner.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// `madvise(2)`, `MADV_DONTNEED`: gives the whole pages of `bytes` back to the kernel. What was in
+/// them reads as zeros afterwards.
+///
+/// Only for memory of [`Reserved`] or [`Mapping`]: elsewhere, too, it would be zeros.
+pub fn give_back(bytes: &mut [u8]) {
+    let skip = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
+    let whole = &mut bytes[skip..];
+    let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
+    // An error is ignored: the memory then simply stays.
+    // SAFETY: the range is within one exclusively borrowed slice, and bytes have no invalid value
+    // that becoming zero could break.
+    unsafe { libc::madvise(whole.as_mut_ptr().cast(), len, libc::MADV_DONTNEED) };
+}
+
+fn round(len: usize) -> usize {
+    len.max(1).next_multiple_of(PAGE_BYTES)
+}
+
+/// A place in the program's own memory that is handed out once, for ever.
+///
+/// As a `static` that is all zeros it costs nothing in the file, and no page until it is touched.
+#[derive(Debug)]
+pub struct Reserved<T> {
+    taken: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reachable only through `take`, which hands it to one caller.
+unsafe impl<T: Send> Sync for Reserved<T> {}
+
+impl<T> Reserved<T> {
+    /// A place that holds `value`.
+    pub const fn new(value: T) -> Self {
+        Self {
+            taken: AtomicBool::new(false),
+            value: UnsafeCell::new(value),
+        }
+    }
+
+    /// The place, for the first who asks; nobody gets it again.
+    #[must_use]
+    pub fn take(&'static self) -> Option<&'static mut T> {
+        if self.taken.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: the swap has let exactly one caller through, so this is the only reference.
+        Some(unsafe { &mut *self.value.get() })
+    }
+}
+
+/// A list that grows into a place handed out by [`Reserved`], and touches only what is used of it.
+#[derive(Debug)]
+pub struct List<T: 'static> {
+    place: &'static mut [MaybeUninit<T>],
+    /// Invariant: `place[..len]` is initialized.
+    len: usize,
+}
+
+impl<T> List<T> {
+    /// An empty list in `place`, which bounds its length.
+    pub fn new(place: &'static mut [MaybeUninit<T>]) -> Self {
+        Self { place, len: 0 }
+    }
+
+    /// Appends `item`, or gives it back when the place is full.
+    ///
+    /// # Errors
+    /// The item, when the place is full.
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        let Some(free) = self.place.get_mut(self.len) else {
+            return Err(item);
+        };
+        free.write(item);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// The most items there can be.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.place.len()
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: the invariant of `len`; `MaybeUninit<T>` has the layout of `T`.
+        unsafe { slice::from_raw_parts(self.place.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T> DerefMut for List<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: the invariant of `len`; `MaybeUninit<T>` has the layout of `T`.
+        unsafe { slice::from_raw_parts_mut(self.place.as_mut_ptr().cast(), self.len) }
+    }
+}

@@ -1,0 +1,24 @@
+//! The operating system: the only `unsafe` and the only `libc` of the crate.
+//!
+//! One kernel call per function, under the kernel's own name: slices go in, owned descriptors and
+//! counts come out. Nothing here knows HTTP, tries again (but for `EINTR`, in [`fd::restart`]),
+//! logs or decides.
+#![allow(
+    unsafe_code,
+    reason = "the fence: everything outside this folder is safe code"
+)]
+
+// The C library of the static target. With std it would be linked anyway; without, nobody else asks
+// for it, and a user's own program must not have to.
+#[cfg(target_env = "musl")]
+#[link(name = "c", kind = "static", modifiers = "-bundle")]
+unsafe extern "C" {}
+
+pub mod clock;
+pub mod env;
+pub mod epoll;
+pub mod fd;
+pub mod memory;
+pub mod process;
+pub mod signal;
+pub mod socket;

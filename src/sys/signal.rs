@@ -1,0 +1,120 @@
+//! `SIGTERM`, without a system call per wait and without a race.
+//!
+//! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was
+//! looked at and before the wait begins, and the wait would never end. So whoever is about to wait
+//! says on which socket ([`wait_on`]), and the handler shuts that socket down, which ends a wait
+//! that has begun as well as one that is about to.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
+
+use libc::c_int;
+
+use super::epoll::Source;
+use super::fd::{Errno, check};
+
+static TERMINATING: AtomicBool = AtomicBool::new(false);
+
+/// The descriptor that a wait depends on, or -1 when nobody waits.
+static WAITED_ON: AtomicI32 = AtomicI32::new(-1);
+
+/// Whether `SIGTERM` has come.
+#[must_use]
+pub fn terminating() -> bool {
+    TERMINATING.load(Ordering::Relaxed)
+}
+
+/// `sigaction(2)`: from now on `SIGTERM` no longer ends the process.
+///
+/// # Errors
+/// None that a correct program can meet.
+pub fn catch_terminate() -> Result<(), Errno> {
+    let handler: extern "C" fn(c_int) = on_terminate;
+    action(libc::SIGTERM, handler as libc::sighandler_t)
+}
+
+/// `sigaction(2)`: writing to a pipe that nobody reads is an error, not the end of the process.
+///
+/// # Errors
+/// None that a correct program can meet.
+pub fn ignore_broken_pipe() -> Result<(), Errno> {
+    action(libc::SIGPIPE, libc::SIG_IGN)
+}
+
+/// Runs `wait`, which waits on `listener` among others and which `SIGTERM` is to end. It is told
+/// whether the signal has come already.
+///
+/// If the signal comes meanwhile, the listener is shut down: it accepts nothing more.
+pub fn wait_on<T>(listener: &impl Source, wait: impl FnOnce(bool) -> T) -> T {
+    WAITED_ON.store(listener.fd().number(), Ordering::Relaxed);
+    // One thread and its signal handler: the compiler alone could reorder the two.
+    compiler_fence(Ordering::SeqCst);
+    let result = wait(terminating());
+    compiler_fence(Ordering::SeqCst);
+    WAITED_ON.store(-1, Ordering::Relaxed);
+    result
+}
+
+extern "C" fn on_terminate(_signal: c_int) {
+    TERMINATING.store(true, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    let fd = WAITED_ON.load(Ordering::Relaxed);
+    if fd >= 0 {
+        let saved = Errno::last();
+        // SAFETY: shutdown(2) takes no pointers and may be called in a signal handler
+        // (signal-safety(7)).
+        unsafe { libc::shutdown(fd, libc::SHUT_RD) };
+        // SAFETY: the C library returns a valid pointer to this thread's own number.
+        unsafe { *libc::__errno_location() = saved.0 };
+    }
+}
+
+/// `rt_sigaction(2)` itself: the C library's function makes a second call, to unblock signals of its
+/// threads, of which there are none here, before the first wait of every start.
+fn action(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
+    let action = KernelAction {
+        handler,
+        flags: RESTORER_FLAG,
+        restorer: RESTORER,
+        mask: 0,
+    };
+    // SAFETY: `action` has the kernel's layout and lives through the call, its handler is a
+    // function for ever or SIG_IGN, nobody asks for the old action, and the mask is 8 bytes long.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            signal,
+            &raw const action,
+            ptr::null_mut::<KernelAction>(),
+            size_of::<u64>(),
+        )
+    };
+    check(done as isize).map(drop)
+}
+
+/// The kernel's own `struct sigaction`. No flags: a wait that the signal interrupts returns.
+#[repr(C)]
+struct KernelAction {
+    handler: libc::sighandler_t,
+    flags: libc::c_ulong,
+    restorer: Option<extern "C" fn()>,
+    mask: u64,
+}
+
+/// On x86-64 the program itself brings the code that a signal handler returns to; elsewhere the
+/// kernel has its own.
+#[cfg(target_arch = "x86_64")]
+const RESTORER_FLAG: libc::c_ulong = 0x0400_0000;
+#[cfg(target_arch = "x86_64")]
+const RESTORER: Option<extern "C" fn()> = Some(restore);
+#[cfg(not(target_arch = "x86_64"))]
+const RESTORER_FLAG: libc::c_ulong = 0;
+#[cfg(not(target_arch = "x86_64"))]
+const RESTORER: Option<extern "C" fn()> = None;
+
+/// `rt_sigreturn(2)`.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+extern "C" fn restore() {
+    core::arch::naked_asm!("mov eax, 15", "syscall")
+}
