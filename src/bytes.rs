@@ -1,6 +1,7 @@
 //! Bytes into a fixed place, and strict numbers out of bytes.
 
 use core::fmt;
+use core::ops::Range;
 
 /// Writes into a borrowed slice and remembers whether everything fitted.
 ///
@@ -25,10 +26,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends `bytes`, or as many of them as fit.
+    #[inline(never)]
     pub fn put(&mut self, bytes: &[u8]) {
-        let room = &mut self.bytes[self.len..];
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
         let count = bytes.len().min(room.len());
-        room[..count].copy_from_slice(&bytes[..count]);
+        copy(room, bytes);
         self.len += count;
         self.cut |= count < bytes.len();
     }
@@ -48,27 +50,17 @@ impl<'a> Writer<'a> {
         self.put(digits);
     }
 
-    /// Appends `text` as the inside of a JSON string (RFC 8259 §7). Bytes that are not UTF-8
-    /// become U+FFFD.
+    /// Appends `text`, which is UTF-8, as the inside of a JSON string (RFC 8259 §7).
     pub fn put_json(&mut self, text: &[u8]) {
-        for chunk in text.utf8_chunks() {
-            for &byte in chunk.valid().as_bytes() {
-                match byte {
-                    b'"' => self.put(b"\\\""),
-                    b'\\' => self.put(b"\\\\"),
-                    b'\n' => self.put(b"\\n"),
-                    b'\r' => self.put(b"\\r"),
-                    b'\t' => self.put(b"\\t"),
-                    0..0x20 => {
-                        let digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
-                        self.put(b"\\u00");
-                        self.put(&digits);
-                    }
-                    _ => self.put(&[byte]),
+        for &byte in text {
+            match byte {
+                b'"' => self.put(b"\\\""),
+                b'\\' => self.put(b"\\\\"),
+                0..0x20 => {
+                    self.put(b"\\u00");
+                    self.put(&[b'0' + (byte >> 4), hex(byte & 15)]);
                 }
-            }
-            if !chunk.invalid().is_empty() {
-                self.put("\u{FFFD}".as_bytes());
+                _ => self.put(&[byte]),
             }
         }
     }
@@ -81,13 +73,13 @@ impl<'a> Writer<'a> {
     /// What was written so far.
     #[must_use]
     pub fn written(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        slice(self.bytes, 0..self.len)
     }
 
     /// What was written, for as long as the slice under it lives.
     #[must_use]
     pub fn finish(self) -> &'a [u8] {
-        &self.bytes[..self.len]
+        slice(self.bytes, 0..self.len)
     }
 
     /// Whether something did not fit.
@@ -105,7 +97,14 @@ impl fmt::Write for Writer<'_> {
     }
 }
 
-const HEX: &[u8; 16] = b"0123456789abcdef";
+/// The digit of a value below 16.
+fn hex(value: u8) -> u8 {
+    if value < 10 {
+        b'0' + value
+    } else {
+        b'a' - 10 + value
+    }
+}
 
 /// The number that `digits` spell in decimal: nothing but digits, at least one, no overflow.
 ///
@@ -138,19 +137,31 @@ pub fn hex_digit(digit: u8) -> Option<u8> {
     }
 }
 
+/// Whether a byte can be in a token, such as a method or a field name (RFC 9110 §5.6.2).
+#[must_use]
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".iter().any(|&other| other == byte)
+}
+
+/// Whether a byte can be in a field value: no control but HTAB, in particular no CR, LF or NUL
+/// (RFC 9110 §5.5).
+#[must_use]
+pub fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).
 #[must_use]
 pub fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let from = text
-        .iter()
-        .position(|byte| !is_space(byte))
-        .unwrap_or(text.len());
-    let to = text
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .map_or(from, |last| last + 1);
-    &text[from..to]
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_first().filter(|(first, _)| is_space(first)) {
+        rest = after;
+    }
+    while let Some((_, before)) = rest.split_last().filter(|(last, _)| is_space(last)) {
+        rest = before;
+    }
+    rest
 }
 
 /// Where `part` lies in `whole`, if it does: the two are compared by address, not by content.
@@ -160,6 +171,59 @@ pub fn trim(text: &[u8]) -> &[u8] {
 pub fn position(whole: &[u8], part: &[u8]) -> Option<usize> {
     let from = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     (from + part.len() <= whole.len()).then_some(from)
+}
+
+/// The part of `whole` at `range`, of which what lies outside is cut.
+///
+/// Positions are kept beside the bytes they belong to, so nothing is ever cut: tests and debug
+/// builds assert it. But the code of a panic, its messages and their formatting would make up a
+/// third of the program.
+#[must_use]
+pub fn slice(whole: &[u8], range: Range<usize>) -> &[u8] {
+    let part = whole.get(range);
+    debug_assert!(part.is_some(), "a position outside of its bytes");
+    part.unwrap_or_default()
+}
+
+/// [`slice`], for writing.
+#[must_use]
+pub fn slice_mut(whole: &mut [u8], range: Range<usize>) -> &mut [u8] {
+    let part = whole.get_mut(range);
+    debug_assert!(part.is_some(), "a position outside of its bytes");
+    part.unwrap_or_default()
+}
+
+/// Copies `from` to the front of `to`, or as much of it as fits.
+pub fn copy(to: &mut [u8], from: &[u8]) {
+    let count = to.len().min(from.len());
+    if let (Some(to), Some(from)) = (to.get_mut(..count), from.get(..count)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Moves the part at `range` to `to`, both within `bytes`.
+pub fn shift(bytes: &mut [u8], range: Range<usize>, to: usize) {
+    let is_inside = range.start <= range.end && range.end <= bytes.len() && to <= range.start;
+    debug_assert!(is_inside, "a position outside of its bytes");
+    // The C library copies bytes onto themselves, too, and backwards at that.
+    if is_inside && to != range.start {
+        bytes.copy_within(range, to);
+    }
+}
+
+/// Whether the bytes are those of `word`, whatever their case.
+///
+/// One function for all: inlined, the comparison would be there forty times.
+#[inline(never)]
+#[must_use]
+pub fn is_word(bytes: &[u8], word: &str) -> bool {
+    let mut letters = word.bytes();
+    let is_same = |byte: &u8| {
+        letters
+            .next()
+            .is_some_and(|letter| byte.eq_ignore_ascii_case(&letter))
+    };
+    bytes.len() == word.len() && bytes.iter().all(is_same)
 }
 
 #[cfg(test)]
@@ -208,8 +272,8 @@ mod tests {
     fn json_escapes() {
         let mut place = [0; 64];
         let mut writer = Writer::new(&mut place);
-        writer.put_json(b"a\"b\\c\n\x01\xff\xc3\xa9");
-        assert_eq!(writer.finish(), "a\\\"b\\\\c\\n\\u0001\u{FFFD}é".as_bytes());
+        writer.put_json("a\"b\\c\n\x1fé".as_bytes());
+        assert_eq!(writer.finish(), "a\\\"b\\\\c\\u000a\\u001fé".as_bytes());
     }
 
     #[test]

@@ -532,14 +532,26 @@ impl Error {
     /// What is wrong: `errorMessage` in the answer.
     #[must_use]
     pub fn message(&self) -> &str {
-        str::from_utf8(&self.bytes[..self.message_len]).unwrap_or("")
+        str::from_utf8(self.message_bytes()).unwrap_or("")
     }
 
     /// Where it was made, `file:line:column`: the one line of `stackTrace` in the answer.
     #[must_use]
     pub fn place(&self) -> &str {
-        let trace = &self.bytes[self.message_len..][..self.trace_len];
-        str::from_utf8(trace).unwrap_or("")
+        str::from_utf8(self.place_bytes()).unwrap_or("")
+    }
+
+    /// [`message`](Error::message), where nobody needs to be told again that it is UTF-8.
+    pub(crate) fn message_bytes(&self) -> &[u8] {
+        bytes::slice(&self.bytes, 0..self.message_len)
+    }
+
+    /// The same of [`place`](Error::place).
+    pub(crate) fn place_bytes(&self) -> &[u8] {
+        bytes::slice(
+            &self.bytes,
+            self.message_len..self.message_len + self.trace_len,
+        )
     }
 }
 

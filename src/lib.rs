@@ -34,6 +34,7 @@ macro_rules! main {
         }
 
         #[panic_handler]
+        #[inline(always)]
         fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
             $crate::panicked(info.location())
         }

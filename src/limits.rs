@@ -60,7 +60,7 @@ pub const ACCEPT_COUNT_MAX: usize = 64;
 pub const WARM_BYTES_MAX: usize = 40 * 1024 * 1024;
 
 /// Warm mappings kept, in number.
-pub const WARM_COUNT_MAX: usize = 64;
+pub const WARM_COUNT_MAX: usize = 32;
 
 /// How long after the last event warm memory is given back.
 pub const WARM_IDLE_MS: u32 = 100;

@@ -129,7 +129,7 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
 
 /// A request id is somebody's bytes: it must not be able to end a line and begin another.
 pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
-    let kept = &request_id[..request_id.len().min(REQUEST_ID_BYTES_MAX)];
+    let kept = request_id.get(..REQUEST_ID_BYTES_MAX).unwrap_or(request_id);
     if kept.iter().all(u8::is_ascii_graphic) {
         line.put(kept);
         return;

@@ -13,7 +13,7 @@
 //! kept, and how the network cut the stream cannot matter.
 
 use super::{Parsed, Reject};
-use crate::bytes;
+use crate::bytes::{self, is_text, is_token};
 use crate::limits::{EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 
 /// The state of one chunked body.
@@ -87,7 +87,9 @@ impl Decoder {
                 self.copy(bytes, at);
                 continue;
             }
-            let byte = bytes[at.read];
+            let Some(&byte) = bytes.get(at.read) else {
+                break;
+            };
             at.read += 1;
             if self.state == State::EndLf {
                 return if byte == b'\n' {
@@ -111,7 +113,7 @@ impl Decoder {
     fn copy(&mut self, bytes: &mut [u8], at: &mut Progress) {
         let there = bytes.len() - at.read;
         let count = usize::try_from(self.left).map_or(there, |left| left.min(there));
-        bytes.copy_within(at.read..at.read + count, at.decoded);
+        bytes::shift(bytes, at.read..at.read + count, at.decoded);
         at.read += count;
         at.decoded += count;
         self.left -= count as u64;
@@ -194,16 +196,6 @@ impl Decoder {
             Ok(())
         }
     }
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// What a field value or an extension may hold: no controls, in particular no CR, LF or NUL.
-fn is_text(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 #[cfg(test)]

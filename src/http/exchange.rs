@@ -13,10 +13,13 @@
 //! lies at the front, and gives all of it at each call. It never looks ahead, so how the network
 //! cut the stream cannot matter.
 
-use super::body::{self, Framing, Length};
+use core::num::NonZeroU32;
+
+use super::body::{self, Length};
 use super::chunk::{self, Decoder};
 use super::head::{self, Fields, Head};
 use super::{Parsed, Persist, Reject};
+use crate::bytes;
 use crate::limits::HEAD_BYTES_MAX;
 
 /// Where the current request of a connection stands.
@@ -29,16 +32,21 @@ pub struct Exchange {
 enum State {
     /// The head is not complete; its first `tried` bytes have been parsed in vain.
     Head { tried: u32 },
-    /// The head is `head` bytes long, the body `body`.
-    Sized { head: u32, body: u32 },
+    /// The request is `len` bytes long.
+    Sized { len: u32 },
     /// The body is decoded to behind the head.
-    Chunked {
-        head: u32,
-        read: u32,
-        decoded: u32,
-        is_done: bool,
-        decoder: Decoder,
-    },
+    Chunked(Chunked),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chunked {
+    /// Length of the head.
+    head: u32,
+    /// Where the body decoded so far ends.
+    decoded: u32,
+    /// Once the body is complete: where the next request begins.
+    end: Option<NonZeroU32>,
+    decoder: Decoder,
 }
 
 /// What a connection has to do next.
@@ -99,6 +107,9 @@ impl Exchange {
     /// What to do, now that `bytes` are there: all of the request that has come, and whatever
     /// follows it.
     ///
+    /// A request that does not come in one piece has its head parsed once more at its end, from
+    /// where it still lies: cheaper than to keep what was found in it.
+    ///
     /// # Errors
     /// The peer broke a rule or a limit: answer that and close.
     pub fn advance<'h, 'b: 'h>(
@@ -107,27 +118,71 @@ impl Exchange {
         fields: &'h mut Fields<'b>,
         body_bytes_max: usize,
     ) -> Result<Step<'h>, Reject> {
+        let wait = |room| {
+            Ok(Step::Read(Need {
+                room,
+                filled: bytes.len(),
+            }))
+        };
         match self.state {
-            State::Head { tried } => self.start(bytes, fields, tried as usize, body_bytes_max),
-            State::Sized { head, body } => {
-                let (head, len) = (head as usize, head as usize + body as usize);
-                if bytes.len() < len {
-                    return Ok(read(len, bytes));
-                }
-                dispatch(bytes, fields, head..len, len)
+            State::Head { tried } if !is_worth_parsing(bytes, tried as usize) => {
+                return wait(HEAD_BYTES_MAX);
             }
-            State::Chunked { is_done: false, .. } => Ok(Step::Decode),
-            State::Chunked {
+            State::Sized { len } if bytes.len() < len as usize => return wait(len as usize),
+            State::Chunked(Chunked { end: None, .. }) => return Ok(Step::Decode),
+            _ => {}
+        }
+        let Parsed::Done(head) = head::parse(bytes, fields)? else {
+            self.state = State::Head {
+                tried: narrow(bytes.len()),
+            };
+            return wait(HEAD_BYTES_MAX);
+        };
+        let framing = body::framing(&head)?;
+        let (body_end, len, room) = match (self.state, framing.length) {
+            (
+                State::Chunked(Chunked {
+                    decoded,
+                    end: Some(end),
+                    ..
+                }),
+                _,
+            ) => (decoded as usize, end.get() as usize, 0),
+            (_, Length::Sized(body)) if body > body_bytes_max as u64 => {
+                return Err(Reject::BodyTooLarge);
+            }
+            (_, Length::Sized(body)) => {
+                let len = head.len + narrow_64(body) as usize;
+                self.state = State::Sized { len: narrow(len) };
+                (len, len, if bytes.len() < len { len } else { 0 })
+            }
+            (_, Length::Chunked) => {
+                let (head, decoder) = (narrow(head.len), Decoder::new());
+                self.state = State::Chunked(Chunked {
+                    head,
+                    decoded: head,
+                    end: None,
+                    decoder,
+                });
+                (0, 0, CHUNKED_ROOM_BYTES)
+            }
+        };
+        // RFC 9110 §10.1.1: not when some of the body is already there.
+        if room > 0 && framing.expects_continue && bytes.len() == head.len {
+            return Ok(Step::Continue(Need {
+                room,
+                filled: bytes.len(),
+            }));
+        }
+        match framing.length {
+            Length::Chunked if room > 0 => Ok(Step::Decode),
+            _ if room > 0 => wait(room),
+            _ => Ok(Step::Dispatch(Message {
+                body: bytes::slice(bytes, head.len..body_end),
                 head,
-                decoded,
-                read,
-                ..
-            } => dispatch(
-                bytes,
-                fields,
-                head as usize..decoded as usize,
-                read as usize,
-            ),
+                persist: framing.persist,
+                len,
+            })),
         }
     }
 
@@ -141,146 +196,50 @@ impl Exchange {
         bytes: &mut [u8],
         body_bytes_max: usize,
     ) -> Result<Option<Need>, Reject> {
-        let State::Chunked {
-            head,
-            read,
-            decoded,
-            is_done,
-            decoder,
-        } = &mut self.state
-        else {
+        let State::Chunked(chunked) = &mut self.state else {
             return Ok(None);
         };
+        let start = chunked.decoded as usize;
         let mut at = chunk::Progress {
-            read: *read as usize,
-            decoded: *decoded as usize,
+            read: start,
+            decoded: start,
         };
-        let parsed = decoder.decode(bytes, &mut at, *head as usize + body_bytes_max)?;
-        (*decoded, *is_done) = (narrow(at.decoded)?, parsed == Parsed::Done(()));
-        *read = if *is_done { narrow(at.read)? } else { *decoded };
-        if *is_done {
+        let most = chunked.head as usize + body_bytes_max;
+        let parsed = chunked.decoder.decode(bytes, &mut at, most)?;
+        chunked.decoded = narrow(at.decoded);
+        if parsed == Parsed::Done(()) {
+            chunked.end = NonZeroU32::new(narrow(at.read));
             return Ok(None);
         }
-        let room = (at.decoded * 2).max(CHUNKED_ROOM_BYTES);
-        let most = *head as usize + body_bytes_max + CHUNKED_ROOM_BYTES;
+        let room = (at.decoded * 2)
+            .max(CHUNKED_ROOM_BYTES)
+            .min(most + CHUNKED_ROOM_BYTES);
         Ok(Some(Need {
-            room: room.min(most),
+            room,
             filled: at.decoded,
         }))
     }
-
-    fn start<'h, 'b: 'h>(
-        &mut self,
-        bytes: &'b [u8],
-        fields: &'h mut Fields<'b>,
-        tried: usize,
-        body_bytes_max: usize,
-    ) -> Result<Step<'h>, Reject> {
-        // A head that trickles in is parsed again only when it has doubled or may be complete: a
-        // client that sends single bytes costs what it sends, not its square.
-        let worth = (2 * tried).min(HEAD_BYTES_MAX);
-        if tried > 0 && bytes.len() < worth && !head::may_end(bytes, tried) {
-            return Ok(read(HEAD_BYTES_MAX, bytes));
-        }
-        let Parsed::Done(head) = head::parse(bytes, fields)? else {
-            self.state = State::Head {
-                tried: narrow(bytes.len())?,
-            };
-            return Ok(read(HEAD_BYTES_MAX, bytes));
-        };
-        let framing = body::framing(&head)?;
-        let has_body_bytes = bytes.len() > head.len;
-        let step = match framing.length {
-            Length::Sized(body) => {
-                let body = usize::try_from(body)
-                    .ok()
-                    .filter(|&body| body <= body_bytes_max);
-                let body = body.ok_or(Reject::BodyTooLarge)?;
-                let len = head.len + body;
-                if bytes.len() >= len {
-                    return Ok(Step::Dispatch(message(
-                        head,
-                        &framing,
-                        bytes,
-                        head.len..len,
-                        len,
-                    )));
-                }
-                self.state = State::Sized {
-                    head: narrow(head.len)?,
-                    body: narrow(body)?,
-                };
-                read(len, bytes)
-            }
-            Length::Chunked => {
-                let head = narrow(head.len)?;
-                let decoder = Decoder::new();
-                let is_done = false;
-                self.state = State::Chunked {
-                    head,
-                    read: head,
-                    decoded: head,
-                    is_done,
-                    decoder,
-                };
-                Step::Decode
-            }
-        };
-        // RFC 9110 §10.1.1: not when some of the body is already there.
-        if framing.expects_continue && !has_body_bytes {
-            let room = match step {
-                Step::Read(need) => need.room,
-                _ => CHUNKED_ROOM_BYTES,
-            };
-            return Ok(Step::Continue(Need {
-                room,
-                filled: bytes.len(),
-            }));
-        }
-        Ok(step)
-    }
 }
 
-fn read<'h>(room: usize, bytes: &[u8]) -> Step<'h> {
-    Step::Read(Need {
-        room,
-        filled: bytes.len(),
-    })
-}
-
-/// A request that did not come in one piece: its head is parsed once more, from where it still
-/// lies, which is cheaper than to keep what was found in it.
-fn dispatch<'h, 'b: 'h>(
-    bytes: &'b [u8],
-    fields: &'h mut Fields<'b>,
-    body: core::ops::Range<usize>,
-    len: usize,
-) -> Result<Step<'h>, Reject> {
-    let Parsed::Done(head) = head::parse(&bytes[..body.start], fields)? else {
-        return Err(Reject::RequestLine);
-    };
-    let framing = body::framing(&head)?;
-    Ok(Step::Dispatch(message(head, &framing, bytes, body, len)))
-}
-
-fn message<'h>(
-    head: Head<'h>,
-    framing: &Framing,
-    bytes: &'h [u8],
-    body: core::ops::Range<usize>,
-    len: usize,
-) -> Message<'h> {
-    Message {
-        head,
-        body: &bytes[body],
-        persist: framing.persist,
-        len,
-    }
+/// A head that trickles in is parsed again only when it has doubled or may be complete: a client
+/// that sends single bytes costs what it sends, not its square.
+fn is_worth_parsing(bytes: &[u8], tried: usize) -> bool {
+    let is_much_more = bytes.len() >= (2 * tried).min(HEAD_BYTES_MAX);
+    is_much_more || head::may_end(bytes, tried)
 }
 
 /// Positions are 32 bits wide: `limits::BODY_BYTES_MAX` keeps them there.
-fn narrow(position: usize) -> Result<u32, Reject> {
-    u32::try_from(position).map_err(|_| Reject::BodyTooLarge)
+fn narrow(position: usize) -> u32 {
+    narrow_64(position as u64)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "lengths were checked against their limit"
+)]
+fn narrow_64(position: u64) -> u32 {
+    debug_assert!(u32::try_from(position).is_ok(), "a position over its limit");
+    position as u32
 }
 
 #[cfg(test)]

@@ -39,11 +39,10 @@ impl<'a> Headers<'a> {
     /// The value of the first field of that name, whatever its case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
-        let found = self
-            .0
-            .iter()
-            .find(|field| field.name.eq_ignore_ascii_case(name));
-        found.map(|field| field.value)
+        let is_it = |field: &&Header<'_>| {
+            field.name.len() == name.len() && bytes::is_word(field.name.as_bytes(), name)
+        };
+        self.0.iter().find(is_it).map(|field| field.value)
     }
 
     /// The value of the first field of that name, if it is UTF-8.
@@ -62,8 +61,7 @@ impl<'a> Headers<'a> {
 /// its end is spelt. Cheaper than parsing, for a head that trickles in.
 #[must_use]
 pub fn may_end(bytes: &[u8], from: usize) -> bool {
-    let start = from.saturating_sub(3).min(bytes.len());
-    let tail = &bytes[start..];
+    let tail = bytes.get(from.saturating_sub(3)..).unwrap_or_default();
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
@@ -88,7 +86,7 @@ pub fn parse<'h, 'b: 'h>(
         return Err(Reject::RequestLine);
     };
     let fields: &'h [Header<'b>] = request.headers;
-    check_lines(&bytes[..len], method, fields)?;
+    check_lines(bytes::slice(bytes, 0..len), method, fields)?;
     check_target(method, target)?;
     let version = if minor == 0 {
         Version::Http10
@@ -140,13 +138,10 @@ fn reject(error: Error, bytes: &[u8]) -> Reject {
 /// Whether the request line ends with something of the form `HTTP/d.d` (RFC 9112 §2.3): then the
 /// version is one that is not supported, and otherwise none at all.
 fn names_a_version(bytes: &[u8]) -> bool {
-    let start = bytes
-        .iter()
-        .position(|byte| !matches!(byte, b'\r' | b'\n'))
-        .unwrap_or(0);
-    let mut line = bytes[start..].split(|byte| matches!(byte, b'\r' | b'\n'));
-    let mut words = line.next().unwrap_or(b"").split(|&byte| byte == b' ');
-    let version = words.nth(2).unwrap_or(b"");
+    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let mut lines = bytes.split(is_end).filter(|line| !line.is_empty());
+    let mut words = lines.next().unwrap_or_default().split(|&byte| byte == b' ');
+    let version = words.nth(2).unwrap_or_default();
     matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit())
         && words.next().is_none()
@@ -155,12 +150,10 @@ fn names_a_version(bytes: &[u8]) -> bool {
 /// httparse takes a bare LF for the end of a line. Where lines end is known from where fields
 /// begin: every field and the empty line must come right after CR LF (RFC 9112 §2.2).
 fn check_lines(head: &[u8], method: &str, fields: &[Header<'_>]) -> Result<(), Reject> {
-    let before = bytes::position(head, method.as_bytes()).unwrap_or(0);
-    let is_empty_lines = head[..before].chunks(2).all(|line| line == b"\r\n");
-    let follows_line_end = |field: &Header<'_>| {
-        let start = bytes::position(head, field.name.as_bytes()).unwrap_or(0);
-        head[..start].ends_with(b"\r\n")
-    };
+    let start = |part: &str| bytes::position(head, part.as_bytes()).unwrap_or(0);
+    let before = |part: &str| bytes::slice(head, 0..start(part));
+    let is_empty_lines = before(method).chunks(2).all(|line| line == b"\r\n");
+    let follows_line_end = |field: &Header<'_>| before(field.name).ends_with(b"\r\n");
     if is_empty_lines && head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())
     } else {
@@ -176,45 +169,44 @@ fn check_target(method: &str, target: &str) -> Result<(), Reject> {
     if method == "CONNECT" {
         return Err(Reject::Method);
     }
-    let is_absolute = || authority(target).is_some_and(|authority| !authority.is_empty());
-    let is_form =
-        target.starts_with('/') || (target == "*" && method == "OPTIONS") || is_absolute();
-    if is_form && !target.as_bytes().contains(&b'#') {
+    let bytes = target.as_bytes();
+    let is_form = match bytes.first() {
+        Some(b'/') => true,
+        Some(b'*') => target == "*" && method == "OPTIONS",
+        _ => after_scheme(bytes)
+            .is_some_and(|rest| !matches!(rest.first(), None | Some(b'/' | b'?'))),
+    };
+    if is_form && !bytes.contains(&b'#') {
         Ok(())
     } else {
         Err(Reject::Target)
     }
 }
 
-/// The authority of a target in absolute form: `host:port` of `http://host:port/path`.
-fn authority(target: &str) -> Option<&str> {
-    let rest = after_scheme(target)?;
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    Some(&rest[..end])
-}
-
-fn after_scheme(target: &str) -> Option<&str> {
-    let (scheme, rest) = target.split_once("://")?;
-    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    is_http.then_some(rest)
+/// What follows the scheme of a target in absolute form: `host:port/path` of
+/// `http://host:port/path`.
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+    ["http://", "https://"].iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        bytes::is_word(start, scheme).then_some(rest)
+    })
 }
 
 /// Path and query of a target: the path begins with `/` (or is `*`), the query has no `?`.
 #[must_use]
 pub fn split_target(target: &str) -> (&str, Option<&str>) {
-    let rest = if target.starts_with('/') {
-        None
-    } else {
-        after_scheme(target)
-    };
-    let path_and_query = match rest {
-        None => target,
-        Some(rest) => &rest[rest.find(['/', '?']).unwrap_or(rest.len())..],
-    };
-    let (path, query) = match path_and_query.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (path_and_query, None),
-    };
+    let bytes = target.as_bytes();
+    let mut path_start = 0;
+    if bytes.first() != Some(&b'/')
+        && let Some(rest) = after_scheme(bytes)
+    {
+        let authority = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+        path_start = bytes.len() - rest.len() + authority.unwrap_or(rest.len());
+    }
+    let rest = target.get(path_start..).unwrap_or_default();
+    let mark = rest.bytes().position(|byte| byte == b'?');
+    let path = rest.get(..mark.unwrap_or(rest.len())).unwrap_or_default();
+    let query = mark.and_then(|mark| rest.get(mark + 1..));
     (if path.is_empty() { "/" } else { path }, query)
 }
 

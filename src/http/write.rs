@@ -1,7 +1,7 @@
 //! The head of a response (RFC 9112 §4, §6).
 
 use super::Persist;
-use crate::bytes::Writer;
+use crate::bytes::{self, Writer, is_text};
 
 /// The interim reply to `Expect: 100-continue` (RFC 9110 §15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -11,7 +11,7 @@ pub fn status(head: &mut Writer<'_>, status: u16) {
     head.put(b"HTTP/1.1 ");
     head.put_decimal(u64::from(status));
     head.put(b" ");
-    head.put(reason(status).as_bytes());
+    head.put(reason(status));
     head.put(b"\r\n");
 }
 
@@ -46,57 +46,52 @@ pub fn has_body(status: u16) -> bool {
     status >= 200 && status != 204 && status != 304
 }
 
-/// Whether the bytes can stand as a field name (RFC 9110 §5.6.2).
+/// Whether a field can be sent: nothing in it ends the line, or the head (RFC 9110 §5.1, §5.5).
 #[must_use]
-pub fn is_name(name: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !name.is_empty() && name.bytes().all(is_token)
-}
-
-/// Whether the bytes can stand as a field value: nothing that could end the line, or the head
-/// (RFC 9110 §5.5).
-#[must_use]
-pub fn is_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+pub fn is_field(name: &str, value: &[u8]) -> bool {
+    !name.is_empty() && name.bytes().all(bytes::is_token) && value.iter().all(|&byte| is_text(byte))
 }
 
 /// The phrase for a status; none for one that is rare. Clients ignore it (RFC 9112 §4).
 #[must_use]
-pub fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        206 => "Partial Content",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        409 => "Conflict",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "",
-    }
+pub fn reason(status: u16) -> &'static [u8] {
+    // One text, not a table of slices: those would need an address each, and so a relocation.
+    let mut lines = REASONS.split(|&byte| byte == b'\n');
+    let found = lines.find_map(|line| {
+        let (code, phrase) = line.split_at_checked(3)?;
+        (bytes::decimal(code) == Some(u64::from(status))).then_some(phrase)
+    });
+    found.unwrap_or_default()
 }
+
+const REASONS: &[u8] = b"200OK
+201Created
+202Accepted
+204No Content
+206Partial Content
+301Moved Permanently
+302Found
+303See Other
+304Not Modified
+307Temporary Redirect
+308Permanent Redirect
+400Bad Request
+401Unauthorized
+403Forbidden
+404Not Found
+405Method Not Allowed
+409Conflict
+413Content Too Large
+414URI Too Long
+417Expectation Failed
+422Unprocessable Content
+429Too Many Requests
+431Request Header Fields Too Large
+500Internal Server Error
+501Not Implemented
+502Bad Gateway
+503Service Unavailable
+505HTTP Version Not Supported";
 
 #[cfg(test)]
 mod tests {
@@ -117,10 +112,18 @@ mod tests {
     #[test]
     fn nothing_can_split_a_head() {
         for bad in ["a\r\nb", "a\nb", "a\0", "a\x7f"] {
-            assert!(!is_value(bad.as_bytes()), "{bad:?}");
-            assert!(!is_name(bad), "{bad:?}");
+            assert!(!is_field("a", bad.as_bytes()), "{bad:?}");
+            assert!(!is_field(bad, b""), "{bad:?}");
         }
-        assert!(is_value("a \t\u{e9}".as_bytes()));
-        assert!(is_name("x-a_b") && !is_name("") && !is_name("a b") && !is_name("a:"));
+        assert!(is_field("x-a_b", "a \t\u{e9}".as_bytes()));
+        assert!(!is_field("", b"") && !is_field("a b", b"") && !is_field("a:", b""));
+    }
+
+    #[test]
+    fn reasons_are_found() {
+        assert_eq!(reason(200), b"OK");
+        assert_eq!(reason(404), b"Not Found");
+        assert_eq!(reason(505), b"HTTP Version Not Supported");
+        assert_eq!(reason(599), b"");
     }
 }

@@ -11,8 +11,6 @@ use crate::sys::memory::Mapping;
 #[derive(Debug)]
 pub struct Pool {
     warm: [Option<Mapping>; WARM_COUNT_MAX],
-    /// Invariant: `warm[..count]` are `Some`, the others `None`.
-    count: usize,
     /// Invariant: the sum of the lengths of `warm`.
     bytes: usize,
 }
@@ -33,7 +31,6 @@ impl Pool {
     pub const fn new() -> Self {
         Self {
             warm: [const { None }; WARM_COUNT_MAX],
-            count: 0,
             bytes: 0,
         }
     }
@@ -48,39 +45,53 @@ impl Pool {
                 .is_some_and(|warm| len <= warm.len() && warm.len() <= len * WASTE_MAX)
         };
         // From the end: what was used last is the most likely to be in the processor's cache.
-        let Some(index) = self.warm[..self.count].iter().rposition(fits) else {
-            return Mapping::new(len);
-        };
-        self.count -= 1;
-        self.warm.swap(index, self.count);
-        let taken = self.warm[self.count].take();
-        self.bytes -= taken.as_ref().map_or(0, |warm| warm.len());
-        taken.map_or_else(|| Mapping::new(len), Ok)
+        let kept = self.warm.iter_mut().rev();
+        let found = kept.filter(|warm| fits(warm)).find_map(Option::take);
+        match found {
+            Some(warm) => {
+                self.bytes -= warm.len();
+                Ok(warm)
+            }
+            None => Mapping::new(len),
+        }
     }
 
     /// Keeps a mapping for the next who needs one, or gives it back to the kernel if enough is kept.
     pub fn put(&mut self, mapping: Mapping) {
         let bytes = self.bytes + mapping.len();
-        if self.count < WARM_COUNT_MAX && bytes <= WARM_BYTES_MAX {
+        if bytes <= WARM_BYTES_MAX
+            && let Some(free) = self.warm.iter_mut().find(|warm| warm.is_none())
+        {
             self.bytes = bytes;
-            self.warm[self.count] = Some(mapping);
-            self.count += 1;
+            *free = Some(mapping);
         }
+    }
+
+    /// Makes a mapping longer.
+    ///
+    /// What is kept cannot help here, and would come on top of it: it is given back.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn grow(&mut self, mapping: &mut Mapping, len: usize) -> Result<(), Errno> {
+        if mapping.len() < len {
+            self.clear();
+        }
+        mapping.grow(len)
     }
 
     /// Whether there is nothing to give back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.bytes == 0
     }
 
     /// Gives everything back to the kernel.
     pub fn clear(&mut self) {
-        for warm in &mut self.warm[..self.count] {
-            *warm = None;
+        if !self.is_empty() {
+            self.warm = [const { None }; WARM_COUNT_MAX];
+            self.bytes = 0;
         }
-        self.count = 0;
-        self.bytes = 0;
     }
 }
 
@@ -106,7 +117,8 @@ mod tests {
         );
         pool.clear();
         assert!(pool.is_empty());
-        assert_eq!(pool.take(90_000).expect("memory")[99_999], 0, "given back");
+        let mapping = pool.take(100_000).expect("memory");
+        assert_eq!(mapping[99_999], 0, "given back");
     }
 
     #[test]
@@ -115,7 +127,7 @@ mod tests {
         for _ in 0..2 * WARM_COUNT_MAX {
             pool.put(Mapping::new(1).expect("memory"));
         }
-        assert_eq!(pool.count, WARM_COUNT_MAX);
+        assert_eq!(pool.warm.iter().flatten().count(), WARM_COUNT_MAX);
         pool.clear();
         pool.put(Mapping::new(WARM_BYTES_MAX + 1).expect("memory"));
         assert!(pool.is_empty());

@@ -3,7 +3,7 @@
 //! Sources: FC 3.0 documents "How custom runtimes work", "Web functions", "Context and log
 //! format", "Lifecycle hooks", "Errors of custom runtimes".
 
-use crate::bytes::Writer;
+use crate::bytes::{Writer, is_word};
 use crate::handler::{Error, Request, Response};
 use crate::http::write;
 use crate::log;
@@ -34,22 +34,29 @@ pub enum Edge {
 /// `POST /invoke`. Without it (local tools, health checks) method and path do.
 #[must_use]
 pub fn route(request: &Request<'_>) -> Call {
-    match request.header("x-fc-control-path") {
-        Some(b"/invoke") => return Call::Invoke,
-        Some(b"/http-invoke") => return Call::Http,
-        Some(b"/initialize") => return Call::Initialize,
-        Some(b"/pre-freeze") => return Call::PreFreeze,
-        Some(b"/pre-stop") => return Call::PreStop,
-        _ => {}
-    }
-    match (request.method(), request.path()) {
-        ("POST", "/invoke") => Call::Invoke,
-        ("POST", "/initialize") => Call::Initialize,
-        ("GET", "/pre-freeze") => Call::PreFreeze,
-        ("GET", "/pre-stop") => Call::PreStop,
-        _ => Call::Http,
-    }
+    let control = request.header("x-fc-control-path").unwrap_or_default();
+    let (method, path) = (request.method(), request.path());
+    let by_header = ROUTES
+        .iter()
+        .find(|(_, known, _)| known.as_bytes() == control);
+    let by_path = || {
+        ROUTES
+            .iter()
+            .find(|(verb, known, _)| *verb == method && *known == path)
+    };
+    by_header
+        .or_else(by_path)
+        .map_or(Call::Http, |(_, _, call)| *call)
 }
+
+/// Method, path, and what they mean. No client can send the method of an HTTP call.
+const ROUTES: [(&str, &str, Call); 5] = [
+    ("POST", "/invoke", Call::Invoke),
+    ("", "/http-invoke", Call::Http),
+    ("POST", "/initialize", Call::Initialize),
+    ("GET", "/pre-freeze", Call::PreFreeze),
+    ("GET", "/pre-stop", Call::PreStop),
+];
 
 /// The line that FC finds the log of a call by.
 pub fn marker(call: Call, edge: Edge, request_id: &[u8], line: &mut Writer<'_>) {
@@ -85,6 +92,7 @@ pub fn event_head(head: &mut Writer<'_>) {
 ///
 /// # Errors
 /// The handler's response is not one that could be sent.
+#[inline(never)]
 pub fn http_head(response: &Response<'_>, head: &mut Writer<'_>) -> Result<(), Error> {
     if !(200..=599).contains(&response.status) {
         return Err(bad_response("status not between 200 and 599"));
@@ -95,7 +103,7 @@ pub fn http_head(response: &Response<'_>, head: &mut Writer<'_>) -> Result<(), E
     write::status(head, response.status);
     head.put(b"x-fc-status: 200\r\n");
     for (name, value) in fields {
-        if !write::is_name(name) || !write::is_value(value) {
+        if !write::is_field(name, value) {
             return Err(bad_response("a header's name or value is not valid"));
         }
         if !is_owned(name) {
@@ -115,20 +123,12 @@ fn bad_response(message: &'static str) -> Error {
 
 /// Whether a header of a response belongs to FC, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
-    let owned = [
-        "connection",
-        "content-length",
-        "date",
-        "keep-alive",
-        "server",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    let is_reserved = name
-        .get(..5)
-        .is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-fc-"));
-    is_reserved || owned.iter().any(|other| name.eq_ignore_ascii_case(other))
+    let name = name.as_bytes();
+    let is_reserved = name.get(..5).is_some_and(|prefix| is_word(prefix, "x-fc-"));
+    is_reserved || OWNED.split(' ').any(|other| is_word(name, other))
 }
+
+const OWNED: &str = "connection content-length date keep-alive server transfer-encoding upgrade";
 
 /// Status line and fields of the answer to a call that failed.
 ///
@@ -142,12 +142,12 @@ pub fn failure_head(call: Call, head: &mut Writer<'_>) {
 /// The body of the answer to a call that failed: the fields that FC's own runtimes use.
 pub fn failure_body(error: &Error, body: &mut Writer<'_>) {
     body.put(b"{\"errorMessage\":\"");
-    body.put_json(error.message().as_bytes());
+    body.put_json(error.message_bytes());
     body.put(b"\",\"errorType\":\"");
     body.put_json(error.kind().as_bytes());
-    if !error.place().is_empty() {
+    if !error.place_bytes().is_empty() {
         body.put(b"\",\"stackTrace\":[\"");
-        body.put_json(error.place().as_bytes());
+        body.put_json(error.place_bytes());
         body.put(b"\"]}");
     } else {
         body.put(b"\"}");
@@ -288,7 +288,7 @@ mod tests {
         let mut place = [0; 256];
         let mut body = Writer::new(&mut place);
         failure_body(&Error::at("T\"y", "a\nb", "f.rs:1:2"), &mut body);
-        let want = r#"{"errorMessage":"a\nb","errorType":"T\"y","stackTrace":["f.rs:1:2"]}"#;
+        let want = r#"{"errorMessage":"a\u000ab","errorType":"T\"y","stackTrace":["f.rs:1:2"]}"#;
         assert_eq!(body.finish(), want.as_bytes());
         let mut body = Writer::new(&mut place);
         failure_body(&Error::fixed("T", "m"), &mut body);

@@ -52,6 +52,7 @@ impl<H: Handler> Caller<H> {
     }
 
     /// Calls the handler with a request and renders what it answers.
+    #[inline(never)]
     pub fn call<'a>(&'a mut self, message: &Message<'a>) -> Reply<'a> {
         let request = Request {
             head: message.head,
@@ -162,16 +163,17 @@ fn mark(markers: Markers, call: Call, edge: Edge, request_id: &[u8]) {
 }
 
 /// What went wrong, before the line that ends the call.
+#[inline(never)]
 fn log_failure(request_id: &[u8], error: &Error) {
     let mut place = [0; 2048];
     let mut line = Writer::new(&mut place);
     log::prefix(request_id, Level::Error, &mut line);
     line.put(error.kind().as_bytes());
     line.put(b": ");
-    line.put(error.message().as_bytes());
-    if !error.place().is_empty() {
+    line.put(error.message_bytes());
+    if !error.place_bytes().is_empty() {
         line.put(b" (at ");
-        line.put(error.place().as_bytes());
+        line.put(error.place_bytes());
         line.put(b")");
     }
     line.put(b"\n");

@@ -176,7 +176,7 @@ impl Connection {
         for _ in 0..READ_COUNT_MAX {
             let filled = self.input.to as usize;
             let place = match &mut self.buffer {
-                Some(mapping) => &mut mapping[filled..self.room as usize],
+                Some(mapping) => bytes::slice_mut(mapping, filled..self.room as usize),
                 None => &mut *shared.scratch,
             };
             let room = place.len();
@@ -188,8 +188,9 @@ impl Connection {
                     }
                     self.input = self.input.extend(count);
                     let want = self.take(shared);
-                    // The kernel had less than there was room for: it has no more.
-                    if want != Want::Read || self.phase != Phase::Open || count < room {
+                    // A request is still incomplete, and the kernel may have more of it.
+                    let goes_on = self.buffer.is_some() && count == room;
+                    if want != Want::Read || self.phase != Phase::Open || !goes_on {
                         return want;
                     }
                 }
@@ -220,7 +221,7 @@ impl Connection {
                 None => &mut *shared.scratch,
             };
             let mut fields = head::fields();
-            let input = &place[self.input.range()];
+            let input = bytes::slice(place, self.input.range());
             match self.exchange.advance(input, &mut fields, body_bytes_max) {
                 Ok(Step::Dispatch(message)) => {
                     self.exchange.finish();
@@ -228,14 +229,14 @@ impl Connection {
                     let reply = shared.caller.call(&message);
                     self.persist = reply.persist;
                     let owned = is_owned.then_some(&place[..]);
-                    let waiting = &place[self.input.range()];
+                    let waiting = bytes::slice(place, self.input.range());
                     let sent = send(&self.socket, &mut shared.pool, &reply, owned, waiting);
                     if let Some(want) = self.sent(shared, sent) {
                         return want;
                     }
                 }
                 Ok(Step::Decode) => {
-                    let input = &mut place[self.input.range()];
+                    let input = bytes::slice_mut(place, self.input.range());
                     match self.exchange.decode(input, body_bytes_max) {
                         Ok(None) => {}
                         Ok(Some(need)) => return self.make_room(shared, need),
@@ -280,11 +281,11 @@ impl Connection {
         let kept = from..from + need.filled;
         let done = match &mut self.buffer {
             Some(mapping) => {
-                mapping.copy_within(kept, 0);
-                mapping.grow(need.room)
+                bytes::shift(mapping, kept, 0);
+                shared.pool.grow(mapping, need.room)
             }
             None => shared.pool.take(need.room).map(|mut mapping| {
-                mapping[..need.filled].copy_from_slice(&shared.scratch[kept]);
+                bytes::copy(&mut mapping, bytes::slice(shared.scratch, kept));
                 self.buffer = Some(mapping);
             }),
         };
@@ -333,7 +334,7 @@ impl Connection {
         let Some(buffer) = &mut self.buffer else {
             return Want::Close;
         };
-        match self.socket.send(&buffer[self.output.range()]) {
+        match self.socket.send(bytes::slice(buffer, self.output.range())) {
             Io::Blocked => return Want::Write,
             Io::Closed(_) => return Want::Close,
             Io::Done(count) => self.output = self.output.skip(count),
@@ -344,7 +345,7 @@ impl Connection {
         if self.persist == Persist::Close {
             return self.linger(shared);
         }
-        buffer.copy_within(self.input.range(), 0);
+        bytes::shift(buffer, self.input.range(), 0);
         self.input = Span {
             from: 0,
             to: self.input.to - self.input.from,
@@ -404,8 +405,9 @@ fn send(
         Io::Blocked => 0,
         Io::Closed(_) => return Sent::Lost,
     };
-    let head = &reply.head[count.min(reply.head.len())..];
-    let body = &reply.body[count.saturating_sub(reply.head.len())..];
+    let head = reply.head.get(count..).unwrap_or_default();
+    let sent = count.saturating_sub(reply.head.len());
+    let body = reply.body.get(sent..).unwrap_or_default();
     if head.is_empty() && body.is_empty() {
         return Sent::All;
     }

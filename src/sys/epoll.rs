@@ -1,5 +1,7 @@
 //! Readiness of many descriptors (`epoll(7)`), level-triggered.
 
+use core::ptr;
+
 use libc::c_int;
 
 use super::fd::{Errno, Fd, check};
@@ -89,7 +91,7 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_DEL, source.fd(), 0, Interest::Read)
     }
 
-    /// `epoll_wait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
+    /// `epoll_pwait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
     /// when a signal came. Without a timeout it waits for ever.
     ///
     /// # Errors
@@ -103,10 +105,21 @@ impl Epoll {
         let room = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
         // SAFETY: `Event` is transparent in memory for `epoll_event`, and the kernel writes at most
         // `room` of them into the exclusively borrowed slice.
-        let ready =
-            unsafe { libc::epoll_wait(self.0.number(), events.as_mut_ptr().cast(), room, timeout) };
+        let ready = unsafe {
+            let (epoll, events) = (self.0.number(), events.as_mut_ptr());
+            let no_mask = ptr::null::<libc::sigset_t>();
+            libc::syscall(
+                libc::SYS_epoll_pwait,
+                epoll,
+                events,
+                room,
+                timeout,
+                no_mask,
+                0_usize,
+            )
+        };
         match check(ready as isize) {
-            Ok(count) => Ok(&events[..count]),
+            Ok(count) => Ok(events.get(..count).unwrap_or_default()),
             Err(Errno::INTR) => Ok(&[]),
             Err(errno) => Err(errno),
         }

@@ -7,7 +7,7 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::fd::Errno;
+use super::fd::{Errno, check};
 
 const PAGE_BYTES: usize = 4096;
 
@@ -33,7 +33,18 @@ impl Mapping {
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: a private anonymous mapping at an address of the kernel's choice touches no
         // memory that anybody has.
-        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, kind, -1, 0) };
+        let start = unsafe {
+            let anywhere = ptr::null_mut::<u8>();
+            libc::syscall(
+                libc::SYS_mmap,
+                anywhere,
+                len,
+                access,
+                kind,
+                -1_isize,
+                0_usize,
+            )
+        };
         Self::own(start, len)
     }
 
@@ -49,8 +60,9 @@ impl Mapping {
         // SAFETY: start and length are those of a mapping that this value owns, and its exclusive
         // borrow proves that nobody holds a slice of the old place.
         let start = unsafe {
-            libc::mremap(
-                self.start.as_ptr().cast(),
+            libc::syscall(
+                libc::SYS_mremap,
+                self.start.as_ptr(),
                 self.len,
                 len,
                 libc::MREMAP_MAYMOVE,
@@ -61,12 +73,12 @@ impl Mapping {
         Ok(())
     }
 
-    fn own(start: *mut libc::c_void, len: usize) -> Result<Self, Errno> {
-        if start == libc::MAP_FAILED {
-            return Err(Errno::last());
-        }
-        let start = NonNull::new(start.cast()).ok_or(Errno(libc::ENOMEM))?;
-        Ok(Self { start, len })
+    fn own(start: libc::c_long, len: usize) -> Result<Self, Errno> {
+        let start = check(start as isize)?;
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(start));
+        start
+            .map(|start| Self { start, len })
+            .ok_or(Errno(libc::ENOMEM))
     }
 }
 

@@ -1,5 +1,9 @@
 //! The operating system: the only `unsafe` and the only `libc` of the crate.
 //!
+//! Calls whose wrapper in the C library does more than the call (a fallback for kernels of 2008, a
+//! cancellation point, a second call) go through `syscall(2)`: half the size, and exactly what
+//! `strace` shows.
+//!
 //! One kernel call per function, under the kernel's own name: slices go in, owned descriptors and
 //! counts come out. Nothing here knows HTTP, tries again (but for `EINTR`, in [`fd::restart`]),
 //! logs or decides.

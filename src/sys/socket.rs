@@ -46,7 +46,10 @@ impl Listener {
     pub fn accept(&self) -> Result<Socket, Errno> {
         let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
         // SAFETY: both pointers may be null: nobody asks for the peer's address.
-        let fd = unsafe { libc::accept4(self.0.number(), ptr::null_mut(), ptr::null_mut(), flags) };
+        let fd = unsafe {
+            let none = ptr::null_mut::<c_void>();
+            libc::syscall(libc::SYS_accept4, self.0.number(), none, none, flags)
+        };
         Fd::own(fd as isize).map(Socket)
     }
 
@@ -56,7 +59,14 @@ impl Listener {
     /// What the kernel says; none is known for an open socket.
     pub fn set_nonblocking(&self) -> Result<(), Errno> {
         // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
-        let done = unsafe { libc::fcntl(self.0.number(), libc::F_SETFL, libc::O_NONBLOCK) };
+        let done = unsafe {
+            libc::syscall(
+                libc::SYS_fcntl,
+                self.0.number(),
+                libc::F_SETFL,
+                libc::O_NONBLOCK,
+            )
+        };
         check(done as isize).map(drop)
     }
 }
@@ -108,7 +118,16 @@ impl Socket {
         Io::from(restart(|| {
             // SAFETY: the message names two live slices by pointer and length and nothing else,
             // and the kernel only reads through a message that it sends.
-            unsafe { libc::sendmsg(self.0.number(), &raw const message, libc::MSG_NOSIGNAL) }
+            let sent = unsafe {
+                let message = &raw const message;
+                libc::syscall(
+                    libc::SYS_sendmsg,
+                    self.0.number(),
+                    message,
+                    libc::MSG_NOSIGNAL,
+                )
+            };
+            sent as isize
         }))
     }
 
@@ -144,7 +163,7 @@ fn part(bytes: &[u8]) -> libc::iovec {
 fn tcp() -> Result<Fd, Errno> {
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
     // SAFETY: socket(2) takes no pointers.
-    Fd::own(unsafe { libc::socket(libc::AF_INET, kind, 0) } as isize)
+    Fd::own(unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, kind, 0) } as isize)
 }
 
 /// The same socket under a number above the standard streams.
