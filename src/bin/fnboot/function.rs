@@ -3,6 +3,7 @@
 use crate::platform::Platform;
 use clap::{Args, value_parser};
 use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +94,17 @@ impl Function {
         self.command.get(1..).unwrap_or_default()
     }
 
+    /// The files that the command line names, as they are now.
+    pub(crate) fn file_marks(&self) -> FileMarks {
+        let args = self.args().iter().map(PathBuf::from);
+        FileMarks(
+            std::iter::once(self.program())
+                .chain(args)
+                .map(|path| mark(&path))
+                .collect(),
+        )
+    }
+
     /// The package's root: where the program's file lies, or the current directory for one in `PATH`.
     pub(crate) fn code_path(&self) -> PathBuf {
         let program = self.program();
@@ -104,4 +116,32 @@ impl Function {
             .canonicalize()
             .unwrap_or_else(|_| directory.to_path_buf())
     }
+}
+
+/// What tells one version of the function's files from the next.
+pub(crate) struct FileMarks(Vec<Option<Mark>>);
+
+/// Device, inode, bytes, and the time of the last change in seconds and nanoseconds.
+type Mark = (u64, u64, u64, i64, i64);
+
+impl FileMarks {
+    /// A file that is gone is being replaced: not a new version yet.
+    pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
+        self.0
+            .iter()
+            .zip(&newer.0)
+            .any(|(old, new)| new.is_some() && old != new)
+    }
+}
+
+/// None for what is not a file: a word, an option, a path that does not exist.
+fn mark(path: &Path) -> Option<Mark> {
+    let found = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
 }

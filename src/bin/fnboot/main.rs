@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod platform;
 mod process;
+mod serve;
 mod signals;
 mod terminal;
 
@@ -43,6 +44,8 @@ struct Cli {
 enum Command {
     /// Start PROGRAM as the platform would, call it once, show log, result and figures.
     Invoke(invoke::Options),
+    /// Play the platform's gateway on a local port, with a warm instance of PROGRAM behind it.
+    Serve(serve::Options),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Invoke(options) => block_on(invoke::run(options)),
+        Command::Serve(options) => block_on(serve::run(options)),
     }
 }
 

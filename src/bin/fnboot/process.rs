@@ -30,6 +30,8 @@ pub(crate) struct Process {
     log: Rc<Log>,
     exit: watch::Receiver<Option<ExitStatus>>,
     memory_peak_bytes: Cell<u64>,
+    /// Between a kill and the news of its effect.
+    is_doomed: Cell<bool>,
 }
 
 impl Process {
@@ -67,6 +69,7 @@ impl Process {
             log,
             exit: reap(child, pid),
             memory_peak_bytes: Cell::default(),
+            is_doomed: Cell::default(),
         })
     }
 
@@ -81,6 +84,11 @@ impl Process {
     /// How it ended, if it did.
     pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
         *self.exit.borrow()
+    }
+
+    /// Whether it may be given work.
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.is_doomed.get() && self.exit_status().is_none()
     }
 
     /// Waits for the end.
@@ -106,6 +114,7 @@ impl Process {
 
     /// Ends the group at once.
     pub(crate) fn kill(&self) {
+        self.is_doomed.set(true);
         self.signal(Signal::KILL);
     }
 

@@ -22,7 +22,7 @@ pub(crate) const OCTETS: HeaderValue = HeaderValue::from_static("application/oct
 pub(crate) const AGENT: HeaderValue = HeaderValue::from_static("Go-http-client/1.1");
 
 /// `x-fc-control-path`: what a request is for. Also the path, except for an HTTP request.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Control {
     Invoke,
     HttpInvoke,

@@ -73,6 +73,13 @@ pub(crate) struct Meter {
     log_position: u64,
 }
 
+impl Meter {
+    /// The call ended now, or a step of it.
+    pub(crate) fn end(&self) {
+        self.ended.set(Instant::now());
+    }
+}
+
 impl Instance {
     /// Starts the program and waits until it is ready for calls.
     pub(crate) async fn start(function: &Rc<Function>) -> Result<Self, failure::Start> {
@@ -264,20 +271,19 @@ impl Instance {
         step: impl Future<Output = Result<T, Broken>>,
     ) -> Result<T, failure::Call> {
         let mut step = pin!(step);
-        let end = || meter.ended.set(Instant::now());
         let mut memory = interval_at(Instant::now() + MEMORY_INTERVAL, MEMORY_INTERVAL);
         loop {
             tokio::select! {
                 biased;
                 result = &mut step => {
-                    end();
+                    meter.end();
                     return match result {
                         Ok(done) => Ok(done),
                         Err(error) => Err(self.why(error).await),
                     };
                 }
                 () = sleep_until(meter.deadline) => {
-                    end();
+                    meter.end();
                     self.process.memory_peak_bytes();
                     self.process.kill();
                     return Err(failure::Call::TimedOut(self.function.timeout));
