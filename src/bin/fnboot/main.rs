@@ -17,6 +17,7 @@ mod function;
 mod invoke;
 mod log;
 mod memory;
+mod package;
 mod platform;
 mod process;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Invoke(invoke::Options),
     /// Play the platform's gateway on a local port, with a warm instance of PROGRAM behind it.
     Serve(serve::Options),
+    /// Pack BINARY as the archive that is uploaded: small, and the same bytes every time.
+    Package(package::Options),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +63,7 @@ fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
         Command::Invoke(options) => block_on(invoke::run(options)),
         Command::Serve(options) => block_on(serve::run(options)),
+        Command::Package(options) => package::run(&options),
     }
 }
 

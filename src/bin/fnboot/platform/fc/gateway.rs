@@ -23,7 +23,8 @@ use http_body_util::channel::{Channel, Sender};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::http::uri::PathAndQuery;
+use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
 use std::rc::Rc;
 use tokio::task::spawn_local;
 
@@ -67,6 +68,8 @@ impl Gateway {
     /// Answers one request, whatever it is.
     pub(crate) async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
+        // A proxy's client names the host in the target too; the function sees path and query.
+        let target = head.uri.path_and_query().map_or("*", PathAndQuery::as_str);
         let route = route::route(&head.method, head.uri.path());
         let call = match &route {
             Route::Http => Call::new(Control::HttpInvoke),
@@ -77,8 +80,8 @@ impl Gateway {
             },
         };
         say(format_args!(
-            "--> {} {} {}",
-            call.request_id, head.method, head.uri
+            "--> {} {} {:.SHOWN_CHARS$}",
+            call.request_id, head.method, target
         ));
         let request_id = call.request_id.clone();
         let reply = match route {
@@ -93,7 +96,12 @@ impl Gateway {
         reply::check_head(&head.uri, &head.headers)?;
         let body = reply::read_body(body, &head.headers, reply::BODY_BYTES_MAX).await?;
         let mut running = self.start(call).await?;
-        let target = (head.method, head.uri);
+        let uri = head
+            .uri
+            .into_parts()
+            .path_and_query
+            .map_or_else(Uri::default, Uri::from);
+        let target = (head.method, uri);
         let headers = pass_to_function(head.headers);
         let request = running
             .instance()
@@ -234,13 +242,6 @@ impl Drop for Running {
             self.show("Invocation canceled by client");
         }
     }
-}
-
-/// Path and query, as the function sees them.
-fn target(head: &Parts) -> &str {
-    head.uri
-        .path_and_query()
-        .map_or("*", |target| target.as_str())
 }
 
 /// The log as FC hands it back: what the call printed, then its figures, at most 4 KB from the end.

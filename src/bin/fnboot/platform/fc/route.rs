@@ -78,32 +78,36 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(method: Method, path: &str, want: Option<(&str, &str)>) {
+    fn check(method: &Method, path: &str, want: Option<(&str, &str)>) {
         let want = want.map_or(Route::Http, |(service, function)| Route::Invoke {
             service: service.to_owned(),
             function: function.to_owned(),
         });
-        assert_eq!(route(&method, path), want, "{path}");
+        assert_eq!(route(method, path), want, "{path}");
     }
 
     #[test]
     fn the_api_is_told_from_the_functions_own_paths() {
         check(
-            Method::POST,
+            &Method::POST,
             "/2023-03-30/functions/hello/invocations",
             Some(("", "hello")),
         );
         let legacy = "/2016-08-15/services/demo.LATEST/functions/hello/invocations";
-        check(Method::POST, legacy, Some(("demo", "hello")));
-        check(Method::GET, "/2023-03-30/functions/hello/invocations", None);
+        check(&Method::POST, legacy, Some(("demo", "hello")));
         check(
-            Method::POST,
+            &Method::GET,
+            "/2023-03-30/functions/hello/invocations",
+            None,
+        );
+        check(
+            &Method::POST,
             "/2023-03-30/functions/hello/invocations/1",
             None,
         );
-        check(Method::POST, "/2016-08-15/proxy/demo/hello/", None);
-        check(Method::POST, "/invoke", None);
-        check(Method::POST, "/", None);
+        check(&Method::POST, "/2016-08-15/proxy/demo/hello/", None);
+        check(&Method::POST, "/invoke", None);
+        check(&Method::POST, "/", None);
     }
 
     #[test]
