@@ -24,6 +24,9 @@ use tokio::time::sleep;
 /// Rest after a failed accept: out of descriptors, most likely, and calls that end give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// More than any platform's limit of bytes leaves room for, so that it is the gateway that refuses.
+const HEADERS_MAX: usize = 4096;
+
 #[derive(Args)]
 pub(crate) struct Options {
     /// Port to listen on; 0 for any
@@ -95,6 +98,7 @@ async fn talk(stream: TcpStream, gateway: Rc<Gateway>) {
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .title_case_headers(true)
+        .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -12,6 +12,9 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
+/// More than fit into the gateway's limit of bytes, so that it is the gateway that refuses.
+const HEADERS_MAX: usize = 4096;
+
 type Connection = SendRequest<Full<Bytes>>;
 
 /// Connections to one instance.
@@ -57,6 +60,7 @@ impl Client {
         let (sender, connection) = http1::Builder::new()
             // Go writes `X-Fc-Request-Id`, and so does FC.
             .title_case_headers(true)
+            .max_headers(HEADERS_MAX)
             .handshake(TokioIo::new(stream))
             .await?;
         spawn_local(async move {

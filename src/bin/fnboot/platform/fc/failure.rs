@@ -2,6 +2,7 @@
 
 use super::client::Broken;
 use crate::figures::Figures;
+use hyper::HeaderMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -13,7 +14,15 @@ use std::time::Duration;
 pub(crate) const UNHANDLED: &str = "UnhandledInvocationError";
 
 /// `X-Fc-Error-Type` of a call whose answer says that it failed.
-pub(crate) const REPORTED: &str = "InvocationError";
+const REPORTED: &str = "InvocationError";
+
+/// The error type of an answer. FC looks at nothing but `x-fc-status`.
+pub(crate) fn reported(headers: &HeaderMap) -> Option<&'static str> {
+    headers
+        .get("x-fc-status")
+        .filter(|status| *status == "404")
+        .map(|_| REPORTED)
+}
 
 /// Why there is no instance.
 #[derive(Debug)]

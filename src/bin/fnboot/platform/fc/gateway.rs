@@ -107,7 +107,7 @@ impl Gateway {
             .instance()
             .http(&running.call, target, headers, body);
         match running.instance().send(request, &running.meter).await {
-            Ok(response) => stream_back(running, response),
+            Ok(response) => Ok(stream_back(running, response)),
             Err(failure) => Ok(running.fail(&failure, StatusCode::BAD_GATEWAY)),
         }
     }
@@ -253,20 +253,17 @@ fn tail_of(mut log: Vec<u8>, figures: &Figures) -> Vec<u8> {
 }
 
 /// Passes the answer on while it comes.
-fn stream_back(mut running: Running, response: Response<Incoming>) -> Result<Reply, Refusal> {
+fn stream_back(mut running: Running, response: Response<Incoming>) -> Reply {
     let (head, body) = response.into_parts();
     if let Err(refusal) = reply::check_response_head(&head.headers) {
         running.show(&refusal.message());
-        return Err(refusal);
+        return refusal.reply(&running.call.request_id);
     }
-    let has_failed = head
-        .headers
-        .get("x-fc-status")
-        .is_some_and(|status| status == "404");
+    let error_type = failure::reported(&head.headers);
     let mut reply = reply::whole(head.status, &running.call.request_id, Bytes::new());
     let headers = reply.headers_mut();
-    if has_failed {
-        reply::set(headers, "x-fc-error-type", failure::REPORTED);
+    if let Some(error_type) = error_type {
+        reply::set(headers, "x-fc-error-type", error_type);
     }
     for (name, value) in &head.headers {
         // How the body is framed on this hop is this hop's matter.
@@ -276,11 +273,11 @@ fn stream_back(mut running: Running, response: Response<Incoming>) -> Result<Rep
     }
     if body.is_end_stream() {
         running.show(head.status.as_str());
-        return Ok(reply);
+        return reply;
     }
     let (sender, channel) = Channel::new(1);
     spawn_local(pump(running, body, sender, head.status));
-    Ok(reply.map(|_| Either::Right(channel)))
+    reply.map(|_| Either::Right(channel))
 }
 
 /// Moves the body, piece by piece, as fast as the client takes it.
@@ -335,4 +332,66 @@ fn pass_to_function(headers: HeaderMap) -> HeaderMap {
 fn refuse(refusal: &Refusal, request_id: &str) -> Reply {
     say(format_args!("<-- {request_id} {}", refusal.message()));
     refusal.reply(request_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::HeaderName;
+    use std::time::Duration;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[track_caller]
+    fn check(given: &[(&str, &str)], want: &[(&str, &str)]) {
+        assert_eq!(pass_to_function(headers(given)), headers(want), "{given:?}");
+    }
+
+    #[test]
+    fn a_clients_headers_pass_but_for_the_gateways() {
+        check(
+            &[("accept", "a"), ("accept", "b")],
+            &[("accept", "a"), ("accept", "b")],
+        );
+        check(
+            &[("x-fc-request-id", "forged"), ("host", "h")],
+            &[("host", "h")],
+        );
+        check(
+            &[("x-fc-a", "1"), ("x-fc-a", "2"), ("te", "trailers")],
+            &[("te", "trailers")],
+        );
+        check(
+            &[
+                ("connection", "close"),
+                ("keep-alive", "5"),
+                ("expect", "100-continue"),
+            ],
+            &[],
+        );
+        check(
+            &[("transfer-encoding", "chunked")],
+            &[("transfer-encoding", "chunked")],
+        );
+        check(&[("transfer-encoding", "gzip, chunked")], &[]);
+    }
+
+    #[test]
+    fn the_tail_is_the_end_and_has_the_figures() {
+        let figures = Figures {
+            duration: Duration::from_millis(1),
+            memory_mb: 128,
+            memory_peak_bytes: 1 << 20,
+        };
+        let tail = tail_of(b"a line\n".repeat(1000), &figures);
+        assert_eq!(tail.len(), TAIL_BYTES);
+        assert!(tail.ends_with(format!("a line\n\n{figures}\n").as_bytes()));
+        assert!(tail_of(Vec::new(), &figures).starts_with(b"\nDuration: 1.00 ms"));
+    }
 }

@@ -54,13 +54,9 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The error type that FC gives the call; none if it succeeded.
+    /// The error type that FC gives the call; none if the function did not say that it failed.
     pub(crate) fn error_type(&self) -> Option<&'static str> {
-        let reported = self
-            .headers
-            .get("x-fc-status")
-            .is_some_and(|status| status == "404");
-        (reported || self.status.is_server_error()).then_some(failure::REPORTED)
+        failure::reported(&self.headers)
     }
 }
 

@@ -69,7 +69,7 @@ fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
     if let Some(error_type) = error_type {
         say(format_args!("Error Type: {error_type}"));
     }
-    if is_http {
+    if is_http || answer.status.is_server_error() {
         say(format_args!("HTTP/1.1 {}", answer.status));
         for (name, value) in &answer.headers {
             say(format_args!(
@@ -80,7 +80,9 @@ fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
     }
     say(format_args!("Invoke Result:"));
     print_result(&answer.body)?;
-    Ok(if error_type.is_some() {
+    // A server error is a failure to whoever runs this in a script, though not to FC.
+    let has_failed = error_type.is_some() || answer.status.is_server_error();
+    Ok(if has_failed {
         Verdict::Failed
     } else {
         Verdict::Succeeded

@@ -205,3 +205,34 @@ pub(crate) async fn read_body(
         Ok(taken.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(target_bytes: usize, header_bytes: usize, want: Option<&str>) {
+        let uri = format!("/{}", "a".repeat(target_bytes - 1))
+            .parse()
+            .unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x", "a".repeat(header_bytes - 1).parse().unwrap());
+        let refusal = check_head(&uri, &headers).err();
+        assert_eq!(refusal.map(|refusal| refusal.message()).as_deref(), want);
+    }
+
+    #[test]
+    fn heads_have_limits() {
+        check(4096, 8192, None);
+        check(
+            4097,
+            8192,
+            Some("path and query exceed maximum allowed size (4096 bytes)"),
+        );
+        check(
+            4096,
+            8193,
+            Some("request headers exceed maximum allowed size (8192 bytes)"),
+        );
+    }
+}
