@@ -1,9 +1,8 @@
 //! FC's agent: the HTTP client that keeps its connections to an instance open and uses them again.
 
 use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::fmt;
@@ -15,46 +14,50 @@ use tokio::task::spawn_local;
 /// More than fit into the gateway's limit of bytes, so that it is the gateway that refuses.
 const HEADERS_MAX: usize = 4096;
 
-type Connection = SendRequest<Full<Bytes>>;
+pub(crate) type Connection = SendRequest<Full<Bytes>>;
 
 /// Connections to one instance.
 pub(crate) struct Client {
     address: SocketAddr,
-    /// Idle, or busy with the rest of an answer. The one used last is used next.
-    connections: RefCell<Vec<Connection>>,
+    /// The one used last is used next.
+    idle: RefCell<Vec<Connection>>,
 }
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
         Self {
             address,
-            connections: RefCell::default(),
+            idle: RefCell::default(),
         }
     }
 
-    /// Makes sure that the next request finds a connection, so that a call's time is the call's.
-    pub(crate) async fn connect_ahead(&self) -> Result<(), Broken> {
-        let connection = self.connection().await?;
-        self.connections.borrow_mut().push(connection);
-        Ok(())
-    }
-
-    /// Sends a request; returns once the answer's head is there.
-    pub(crate) async fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Broken> {
-        let mut connection = self.connection().await?;
-        let response = connection.send_request(request).await?;
-        // It counts as idle only once the body has been read.
-        self.connections.borrow_mut().push(connection);
-        Ok(response)
-    }
-
-    async fn connection(&self) -> Result<Connection, Broken> {
-        if let Some(connection) = self.take_idle() {
-            return Ok(connection);
+    /// A connection that takes a request now. A new one only if none is idle: a program may well serve
+    /// one connection at a time, and FC calls it all the same.
+    pub(crate) async fn take(&self) -> Result<Connection, Broken> {
+        loop {
+            let Some(mut connection) = self.pop() else {
+                break;
+            };
+            // The program may have closed it.
+            if connection.ready().await.is_ok() {
+                return Ok(connection);
+            }
         }
+        let mut connection = self.connect().await?;
+        connection.ready().await?;
+        Ok(connection)
+    }
+
+    /// Takes a connection back whose answer has been read, or dropped.
+    pub(crate) fn give_back(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    fn pop(&self) -> Option<Connection> {
+        self.idle.borrow_mut().pop()
+    }
+
+    async fn connect(&self) -> Result<Connection, Broken> {
         let stream = TcpStream::connect(self.address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::Builder::new()
@@ -64,17 +67,10 @@ impl Client {
             .handshake(TokioIo::new(stream))
             .await?;
         spawn_local(async move {
-            // Whoever waits on this connection is told by `send`.
+            // Whoever waits for an answer on this connection is told by `send_request`.
             let _ = connection.await;
         });
         Ok(sender)
-    }
-
-    fn take_idle(&self) -> Option<Connection> {
-        let mut connections = self.connections.borrow_mut();
-        connections.retain(|connection| !connection.is_closed());
-        let index = connections.iter().rposition(Connection::is_ready)?;
-        Some(connections.remove(index))
     }
 }
 

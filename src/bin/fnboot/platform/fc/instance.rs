@@ -7,7 +7,7 @@
 //! stop:  SIGTERM, then SIGKILL
 //! ```
 
-use super::client::{Broken, Client};
+use super::client::{Broken, Client, Connection};
 use super::contract::{self, Call, Control};
 use super::{failure, id};
 use crate::figures::Figures;
@@ -16,7 +16,7 @@ use crate::process::Process;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
@@ -67,6 +67,8 @@ pub(crate) struct Meter {
     ended: Cell<Instant>,
     deadline: Instant,
     log_position: u64,
+    /// The call's own, until its figures are taken.
+    connection: RefCell<Option<Connection>>,
 }
 
 impl Meter {
@@ -116,8 +118,8 @@ impl Instance {
 
     /// Starts the clock of a call.
     pub(crate) async fn meter(&self) -> Meter {
-        // A program that takes no connection any more is told apart by `send`.
-        let _ = self.client.connect_ahead().await;
+        // Before the clock starts. A program that takes no connection any more is `send`'s to report.
+        let connection = RefCell::new(self.client.take().await.ok());
         self.process.memory_peak_bytes();
         let log_position = self.process.log().position();
         let started = Instant::now();
@@ -127,11 +129,15 @@ impl Instance {
             ended: Cell::new(started),
             deadline,
             log_position,
+            connection,
         }
     }
 
-    /// Stops the clock: what the call cost, and the end of what it printed.
+    /// After a call: what it cost, and the end of what it printed.
     pub(crate) fn figures(&self, meter: &Meter) -> (Figures, Vec<u8>) {
+        if let Some(connection) = meter.connection.take() {
+            self.client.give_back(connection);
+        }
         self.process.log().drain();
         let figures = Figures {
             duration: meter.ended.get() - meter.started,
@@ -147,7 +153,17 @@ impl Instance {
         request: Request<Full<Bytes>>,
         meter: &Meter,
     ) -> Result<Response<Incoming>, failure::Call> {
-        self.guard(meter, self.client.send(request)).await
+        let exchange = async {
+            let held = meter.connection.take();
+            let mut connection = match held {
+                Some(connection) => connection,
+                None => self.client.take().await?,
+            };
+            let response = connection.send_request(request).await?;
+            meter.connection.replace(Some(connection));
+            Ok(response)
+        };
+        self.guard(meter, exchange).await
     }
 
     /// The next piece of an answer's body; `None` at its end.
@@ -245,11 +261,9 @@ impl Instance {
         let headers = contract::headers(&self.function, &call);
         let uri = Uri::from_static(call.control.path());
         let request = self.request(Method::POST, uri, headers, Bytes::new());
-        let answer = self
-            .exchange(request, &meter)
-            .await
-            .map_err(failure::Initialize::Call)?;
-        self.process.log().drain();
+        let result = self.exchange(request, &meter).await;
+        self.figures(&meter);
+        let answer = result.map_err(failure::Initialize::Call)?;
         if answer.status.is_success() {
             return Ok(());
         }
