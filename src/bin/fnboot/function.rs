@@ -1,0 +1,147 @@
+//! What is deployed: a program and the settings that a platform keeps for it.
+
+use crate::platform::Platform;
+use clap::{Args, value_parser};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The part of the command line that `invoke` and `serve` share.
+#[derive(Args)]
+#[group(skip)]
+pub(crate) struct Options {
+    /// The platform to play
+    #[arg(long, value_enum, default_value_t = Platform::Fc)]
+    platform: Platform,
+    /// The function's name, as the platform tells it to the program
+    #[arg(long, value_name = "NAME", default_value = "function")]
+    function: String,
+    /// Memory size in MB, told to the program and shown; not enforced
+    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = value_parser!(u32).range(1..=32_768))]
+    memory: u32,
+    /// Seconds a call may take before the instance is killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
+    /// Seconds the program may take until it listens
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = value_parser!(u64).range(1..=3_600))]
+    start_timeout: u64,
+    /// Call the initializer once, before the first call
+    #[arg(long)]
+    init: bool,
+    /// The program and its arguments, usually pkg/bootstrap
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM"
+    )]
+    program: Vec<OsString>,
+}
+
+/// Whether the function has an initializer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Initializer {
+    Absent,
+    Present,
+}
+
+/// A deployed function. Invariant: `command` is not empty.
+pub(crate) struct Function {
+    pub(crate) platform: Platform,
+    pub(crate) name: String,
+    pub(crate) memory_mb: u32,
+    pub(crate) timeout: Duration,
+    pub(crate) start_timeout: Duration,
+    pub(crate) initializer: Initializer,
+    command: Vec<OsString>,
+}
+
+impl From<Options> for Function {
+    fn from(options: Options) -> Self {
+        Self {
+            platform: options.platform,
+            name: options.function,
+            memory_mb: options.memory,
+            timeout: Duration::from_secs(options.timeout),
+            start_timeout: Duration::from_secs(options.start_timeout),
+            initializer: if options.init {
+                Initializer::Present
+            } else {
+                Initializer::Absent
+            },
+            command: options.program,
+        }
+    }
+}
+
+impl Function {
+    /// The program's file: a path, or a word to look up in `PATH`. A bare word that names a file here
+    /// is that file: a platform starts `bootstrap` from the package, not from `PATH`.
+    pub(crate) fn program(&self) -> PathBuf {
+        let word = Path::new(
+            self.command
+                .first()
+                .map_or(OsStr::new(""), OsString::as_os_str),
+        );
+        if word.components().count() == 1 && word.is_file() {
+            return Path::new(".").join(word);
+        }
+        word.to_path_buf()
+    }
+
+    pub(crate) fn args(&self) -> &[OsString] {
+        self.command.get(1..).unwrap_or_default()
+    }
+
+    /// The files that the command line names, as they are now.
+    pub(crate) fn file_marks(&self) -> FileMarks {
+        let args = self.args().iter().map(PathBuf::from);
+        FileMarks(
+            std::iter::once(self.program())
+                .chain(args)
+                .map(|path| mark(&path))
+                .collect(),
+        )
+    }
+
+    /// The package's root: where the program's file lies, or the current directory for one in `PATH`.
+    pub(crate) fn code_path(&self) -> PathBuf {
+        let program = self.program();
+        let directory = match program.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        directory
+            .canonicalize()
+            .unwrap_or_else(|_| directory.to_path_buf())
+    }
+}
+
+/// What tells one version of the function's files from the next.
+pub(crate) struct FileMarks(Vec<Option<Mark>>);
+
+/// Device, inode, bytes, and the time of the last change in seconds and nanoseconds.
+type Mark = (u64, u64, u64, i64, i64);
+
+impl FileMarks {
+    /// A file that is gone is being replaced: not a new version yet.
+    pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
+        self.0
+            .iter()
+            .zip(&newer.0)
+            .any(|(old, new)| new.is_some() && old != new)
+    }
+}
+
+/// None for what is not a file: a word, an option, a path that does not exist.
+fn mark(path: &Path) -> Option<Mark> {
+    let found = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    Some((
+        found.dev(),
+        found.ino(),
+        found.size(),
+        found.mtime(),
+        found.mtime_nsec(),
+    ))
+}

@@ -1,0 +1,194 @@
+//! `fnboot invoke`: one call on a fresh instance.
+//!
+//! Standard output is the function's answer, byte for byte, and nothing else; everything for people goes
+//! to standard error.
+
+use crate::function::{self, Function};
+use crate::platform::Platform;
+use crate::platform::fc;
+use crate::signals::{self, Signals};
+use crate::terminal::say;
+use clap::Args;
+use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Method, Uri};
+use std::error::Error;
+use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The event, or the body of an HTTP request
+    #[arg(
+        short,
+        long,
+        value_name = "EVENT",
+        group = "input",
+        allow_hyphen_values = true
+    )]
+    event: Option<String>,
+    /// Read the event from a file
+    #[arg(long, value_name = "FILE", group = "input")]
+    event_file: Option<PathBuf>,
+    /// Read the event from standard input
+    #[arg(long, group = "input")]
+    stdin: bool,
+    /// Call an HTTP function: 'GET /path', or '/path'
+    #[arg(long, value_name = "REQUEST", value_parser = parse_target)]
+    http: Option<Target>,
+    /// Add a header to the request, or replace one, the platform's included
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    #[command(flatten)]
+    function: function::Options,
+}
+
+/// What an HTTP function is asked.
+pub(crate) type Target = (Method, Uri);
+
+/// What is sent to the function.
+pub(crate) struct Input {
+    pub(crate) body: Bytes,
+    pub(crate) http: Option<Target>,
+    pub(crate) headers: HeaderMap,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Succeeded,
+    Failed,
+}
+
+pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
+    let input = Input {
+        body: read_event(&options)?,
+        http: options.http,
+        headers: options.headers.into_iter().collect(),
+    };
+    let function: Rc<Function> = Rc::new(options.function.into());
+    let mut signals = Signals::listen()?;
+    let call = async {
+        match function.platform {
+            Platform::Fc => fc::invoke::run(&function, input).await,
+        }
+    };
+    tokio::select! {
+        verdict = call => Ok(match verdict? {
+            Verdict::Succeeded => ExitCode::SUCCESS,
+            Verdict::Failed => ExitCode::FAILURE,
+        }),
+        // Dropping the call kills the instance.
+        signal = signals.next() => Ok(signals::exit_code(signal)),
+    }
+}
+
+/// Writes the answer, and for people the line end that it lacks.
+pub(crate) fn print_result(body: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let line_end: &[u8] = if out.is_terminal() && !body.ends_with(b"\n") {
+        b"\n"
+    } else {
+        b""
+    };
+    match out
+        .write_all(body)
+        .and_then(|()| out.write_all(line_end))
+        .and_then(|()| out.flush())
+    {
+        // A reader that has seen enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Opens the frame that the platform's own tools draw around the log.
+pub(crate) fn begin_log() {
+    say(format_args!("========= FC invoke Logs begin ========="));
+}
+
+/// Closes it.
+pub(crate) fn end_log() {
+    say(format_args!("========= FC invoke Logs end ========="));
+}
+
+fn read_event(options: &Options) -> Result<Bytes, Box<dyn Error>> {
+    if let Some(event) = &options.event {
+        return Ok(event.clone().into());
+    }
+    if let Some(path) = &options.event_file {
+        let event = std::fs::read(path);
+        return Ok(event
+            .map_err(|error| format!("{}: {error}", path.display()))?
+            .into());
+    }
+    let mut event = Vec::new();
+    if options.stdin {
+        io::stdin().read_to_end(&mut event)?;
+    }
+    Ok(event.into())
+}
+
+fn parse_target(text: &str) -> Result<Target, String> {
+    let (method, target) = text.trim().split_once(' ').unwrap_or(("GET", text.trim()));
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
+    let target = target.trim();
+    if !target.starts_with('/') {
+        return Err(format!("{target:?} does not start with a slash"));
+    }
+    let uri = target
+        .parse()
+        .map_err(|error| format!("{target:?}: {error}"))?;
+    Ok((method, uri))
+}
+
+fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
+    let name = name
+        .parse()
+        .map_err(|_| format!("{name:?} is not a header name"))?;
+    let value = value.trim();
+    let value = value
+        .parse()
+        .map_err(|_| format!("{value:?} is not a header value"))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, want: Option<(&str, &str)>) {
+        let got = parse_target(text).ok();
+        let got = got
+            .as_ref()
+            .map(|(method, uri)| (method.as_str(), uri.to_string()));
+        assert_eq!(
+            got,
+            want.map(|(method, uri)| (method, uri.to_owned())),
+            "{text:?}"
+        );
+    }
+
+    #[test]
+    fn targets() {
+        check("GET /path?q=1", Some(("GET", "/path?q=1")));
+        check("/path", Some(("GET", "/path")));
+        check(" DELETE  /a%20b ", Some(("DELETE", "/a%20b")));
+        check("GET path", None);
+        check("G(T /path", None);
+        check("", None);
+    }
+
+    #[test]
+    fn headers() {
+        let (name, value) = parse_header("X-Test:  a: b ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-test", "a: b"));
+        assert!(parse_header("no colon").is_err());
+        assert!(parse_header("bad name: x").is_err());
+    }
+}

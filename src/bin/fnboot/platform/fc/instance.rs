@@ -1,0 +1,343 @@
+//! One instance: a program that listens, the agent's connections to it, and its calls.
+//!
+//! ```text
+//! start: spawn, TCP probe until it listens, POST /initialize if configured
+//! send:  request out, head of the answer back     } each against the deadline; past it the whole
+//! frame: one piece of the answer's body           } process group is killed, as FC does
+//! stop:  SIGTERM, then SIGKILL
+//! ```
+
+use super::client::{Broken, Client, Connection};
+use super::contract::{self, Call, Control};
+use super::{failure, id};
+use crate::figures::Figures;
+use crate::function::{Function, Initializer};
+use crate::process::Process;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Frame, Incoming};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
+
+/// A program that starts fast is met fast; a slow one is not kept busy by being asked.
+const PROBE_INTERVAL: Duration = Duration::from_millis(1);
+const PROBE_INTERVAL_SLOW: Duration = Duration::from_millis(20);
+
+/// A dead process's memory cannot be read, nor that of a child that has come and gone.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A broken connection is often the first sign of an exit.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A warm instance.
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    pub(crate) function: Rc<Function>,
+    /// From `exec` to the first successful probe.
+    pub(crate) start_duration: Duration,
+    port: u16,
+    process: Process,
+    client: Client,
+}
+
+/// A complete answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// The error type that FC gives the call; none if the function did not say that it failed.
+    pub(crate) fn error_type(&self) -> Option<&'static str> {
+        failure::reported(&self.headers)
+    }
+}
+
+/// One call being measured.
+pub(crate) struct Meter {
+    started: Instant,
+    /// When the last step ended: what is found out about a failure afterwards is not the call's time.
+    ended: Cell<Instant>,
+    deadline: Instant,
+    log_position: u64,
+    /// The call's own, until its figures are taken.
+    connection: RefCell<Option<Connection>>,
+}
+
+impl Meter {
+    /// The call ended now, or a step of it.
+    pub(crate) fn end(&self) {
+        self.ended.set(Instant::now());
+    }
+}
+
+impl Instance {
+    /// Starts the program and waits until it is ready for calls.
+    pub(crate) async fn start(function: &Rc<Function>) -> Result<Self, failure::Start> {
+        let id = id::instance();
+        let spawn_failed = |error| failure::Start::Spawn(function.program(), error);
+        let port = free_port().map_err(spawn_failed)?;
+        let variables = contract::variables(function, port, &id);
+        let started = Instant::now();
+        let process = Process::start(function, variables, contract::FOREIGN_VARIABLES)
+            .await
+            .map_err(spawn_failed)?;
+        let mut instance = Self {
+            id,
+            function: Rc::clone(function),
+            start_duration: Duration::ZERO,
+            port,
+            process,
+            client: Client::new(address(port)),
+        };
+        instance.probe().await?;
+        instance.start_duration = started.elapsed();
+        if function.initializer == Initializer::Present {
+            instance
+                .initialize()
+                .await
+                .map_err(failure::Start::Initialize)?;
+        }
+        Ok(instance)
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    pub(crate) fn host(&self) -> String {
+        address(self.port).to_string()
+    }
+
+    /// Starts the clock of a call.
+    pub(crate) async fn meter(&self) -> Meter {
+        // Before the clock starts. A program that takes no connection any more is `send`'s to report.
+        let connection = RefCell::new(self.client.take().await.ok());
+        self.process.memory_peak_bytes();
+        let log_position = self.process.log().position();
+        let started = Instant::now();
+        let deadline = started + self.function.timeout;
+        Meter {
+            started,
+            ended: Cell::new(started),
+            deadline,
+            log_position,
+            connection,
+        }
+    }
+
+    /// After a call: what it cost, and the end of what it printed.
+    pub(crate) fn figures(&self, meter: &Meter) -> (Figures, Vec<u8>) {
+        if let Some(connection) = meter.connection.take() {
+            self.client.give_back(connection);
+        }
+        self.process.log().drain();
+        let figures = Figures {
+            duration: meter.ended.get() - meter.started,
+            memory_mb: self.function.memory_mb,
+            memory_peak_bytes: self.process.memory_peak_bytes(),
+        };
+        (figures, self.process.log().tail_since(meter.log_position))
+    }
+
+    /// Sends a request; the answer's head.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        meter: &Meter,
+    ) -> Result<Response<Incoming>, failure::Call> {
+        let exchange = async {
+            let held = meter.connection.take();
+            let mut connection = match held {
+                Some(connection) => connection,
+                None => self.client.take().await?,
+            };
+            let response = connection.send_request(request).await?;
+            meter.connection.replace(Some(connection));
+            Ok(response)
+        };
+        self.guard(meter, exchange).await
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(crate) async fn frame(
+        &self,
+        body: &mut Incoming,
+        meter: &Meter,
+    ) -> Result<Option<Frame<Bytes>>, failure::Call> {
+        let next = async { body.frame().await.transpose().map_err(Broken::Http) };
+        self.guard(meter, next).await
+    }
+
+    /// Sends a request; the whole answer.
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        meter: &Meter,
+    ) -> Result<Answer, failure::Call> {
+        let (head, body) = self.send(request, meter).await?.into_parts();
+        let body = async { Ok(body.collect().await?.to_bytes()) };
+        let body = self.guard(meter, body).await?;
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+
+    /// An event as FC pushes it.
+    pub(crate) fn event(&self, call: &Call, event: Bytes) -> Request<Full<Bytes>> {
+        let mut headers = contract::headers(&self.function, call);
+        headers.insert("content-type", contract::OCTETS);
+        self.request(
+            Method::POST,
+            Uri::from_static(call.control.path()),
+            headers,
+            event,
+        )
+    }
+
+    /// An HTTP request: the client's own, `headers` included.
+    pub(crate) fn http(
+        &self,
+        call: &Call,
+        (method, uri): (Method, Uri),
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
+        let base_path = contract::base_path(uri.path());
+        headers.extend(contract::headers(&self.function, call));
+        if let Ok(base_path) = base_path.try_into() {
+            headers.insert("x-fc-base-path", base_path);
+        }
+        self.request(method, uri, headers, body)
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        uri: Uri,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Request<Full<Bytes>> {
+        if let Ok(host) = self.host().try_into() {
+            headers.entry("host").or_insert(host);
+        }
+        headers.entry("user-agent").or_insert(contract::AGENT);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        request
+    }
+
+    /// Waits until the port takes a connection. The connection says nothing: FC's probe is bare TCP.
+    async fn probe(&self) -> Result<(), failure::Start> {
+        let limit = self.function.start_timeout;
+        let exited = pin!(self.process.exited());
+        tokio::select! {
+            () = listening(self.port) => Ok(()),
+            status = exited => {
+                self.process.log().drain();
+                Err(failure::Start::Exited(self.function.program(), status))
+            }
+            () = sleep(limit) => {
+                self.process.log().drain();
+                Err(failure::Start::NotListening { port: self.port, limit })
+            }
+        }
+    }
+
+    async fn initialize(&self) -> Result<(), failure::Initialize> {
+        let meter = self.meter().await;
+        let call = Call::new(Control::Initialize);
+        let headers = contract::headers(&self.function, &call);
+        let uri = Uri::from_static(call.control.path());
+        let request = self.request(Method::POST, uri, headers, Bytes::new());
+        let result = self.exchange(request, &meter).await;
+        self.figures(&meter);
+        let answer = result.map_err(failure::Initialize::Call)?;
+        if answer.status.is_success() {
+            return Ok(());
+        }
+        let body = String::from_utf8_lossy(&answer.body).into_owned();
+        Err(failure::Initialize::Refused {
+            status: answer.status.as_u16(),
+            body,
+        })
+    }
+
+    /// One step of a call, against all that can end the call early.
+    async fn guard<T>(
+        &self,
+        meter: &Meter,
+        step: impl Future<Output = Result<T, Broken>>,
+    ) -> Result<T, failure::Call> {
+        let mut step = pin!(step);
+        let mut memory = interval_at(Instant::now() + MEMORY_INTERVAL, MEMORY_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut step => {
+                    meter.end();
+                    return match result {
+                        Ok(done) => Ok(done),
+                        Err(error) => Err(self.why(error).await),
+                    };
+                }
+                () = sleep_until(meter.deadline) => {
+                    meter.end();
+                    self.process.memory_peak_bytes();
+                    self.process.kill();
+                    return Err(failure::Call::TimedOut(self.function.timeout));
+                }
+                _ = memory.tick() => { self.process.memory_peak_bytes(); }
+            }
+        }
+    }
+
+    async fn why(&self, error: Broken) -> failure::Call {
+        match timeout(EXIT_TIMEOUT, self.process.exited()).await {
+            Ok(status) => failure::Call::Exited(status),
+            Err(_) => failure::Call::Broken(error),
+        }
+    }
+}
+
+fn address(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// A port that was free a moment ago. Every interface, because that is what a program will bind.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?
+        .local_addr()?
+        .port())
+}
+
+async fn listening(port: u16) {
+    let mut attempts = 0_u32;
+    loop {
+        if let Ok(stream) = TcpStream::connect(address(port)).await
+            // A port of the ephemeral range can be given to the probe itself, and TCP then happily
+            // connects it to itself.
+            && stream.local_addr().ok() != stream.peer_addr().ok()
+        {
+            return;
+        }
+        attempts += 1;
+        sleep(if attempts < 1000 {
+            PROBE_INTERVAL
+        } else {
+            PROBE_INTERVAL_SLOW
+        })
+        .await;
+    }
+}

@@ -1,0 +1,97 @@
+//! One call as FC's own tools show it: the log in a frame, the result, the figures.
+
+use super::contract::{Call, Control};
+use super::failure;
+use super::instance::{Answer, Instance};
+use crate::figures::Figures;
+use crate::function::Function;
+use crate::invoke::{Input, Verdict, begin_log, end_log, print_result};
+use crate::terminal::say;
+use http_body_util::Full;
+use hyper::Request;
+use hyper::body::Bytes;
+use std::error::Error;
+use std::rc::Rc;
+
+/// Starts an instance, calls it, shows everything, stops it.
+pub(crate) async fn run(function: &Rc<Function>, input: Input) -> Result<Verdict, Box<dyn Error>> {
+    begin_log();
+    let instance = match Instance::start(function).await {
+        Ok(instance) => instance,
+        Err(error) => {
+            end_log();
+            return start_failed(&error);
+        }
+    };
+    let is_http = input.http.is_some();
+    let call = Call::new(if is_http {
+        Control::HttpInvoke
+    } else {
+        Control::Invoke
+    });
+    let request = request(&instance, &call, input);
+    let meter = instance.meter().await;
+    let result = instance.exchange(request, &meter).await;
+    let (figures, _) = instance.figures(&meter);
+    end_log();
+    say(format_args!("RequestId: {}", call.request_id));
+    let verdict = match result {
+        Ok(answer) => show_answer(&answer, is_http)?,
+        Err(failure) => show_failure(&failure, &figures),
+    };
+    say(format_args!("{figures}"));
+    instance.process().stop().await;
+    Ok(verdict)
+}
+
+/// A failed initializer is the function's failure; everything else means that there is no function.
+fn start_failed(error: &failure::Start) -> Result<Verdict, Box<dyn Error>> {
+    if !matches!(error, failure::Start::Initialize(_)) {
+        return Err(format!("{}: {error}", error.code()).into());
+    }
+    say(format_args!("Error Type: {}", error.code()));
+    say(format_args!("{error}"));
+    Ok(Verdict::Failed)
+}
+
+fn request(instance: &Instance, call: &Call, input: Input) -> Request<Full<Bytes>> {
+    let added = input.headers.clone();
+    let mut request = match input.http {
+        Some(target) => instance.http(call, target, input.headers, input.body),
+        None => instance.event(call, input.body),
+    };
+    request.headers_mut().extend(added);
+    request
+}
+
+fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
+    let error_type = answer.error_type();
+    if let Some(error_type) = error_type {
+        say(format_args!("Error Type: {error_type}"));
+    }
+    if is_http || answer.status.is_server_error() {
+        say(format_args!("HTTP/1.1 {}", answer.status));
+        for (name, value) in &answer.headers {
+            say(format_args!(
+                "{name}: {}",
+                String::from_utf8_lossy(value.as_bytes())
+            ));
+        }
+    }
+    say(format_args!("Invoke Result:"));
+    print_result(&answer.body)?;
+    // A server error is a failure to whoever runs this in a script, though not to FC.
+    let has_failed = error_type.is_some() || answer.status.is_server_error();
+    Ok(if has_failed {
+        Verdict::Failed
+    } else {
+        Verdict::Succeeded
+    })
+}
+
+fn show_failure(failure: &failure::Call, figures: &Figures) -> Verdict {
+    say(format_args!("Error Type: {}", failure::UNHANDLED));
+    say(format_args!("{}", failure.message(figures)));
+    say(format_args!("({})", failure.detail()));
+    Verdict::Failed
+}
