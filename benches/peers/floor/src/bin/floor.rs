@@ -21,6 +21,8 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 /// Connections, and so the largest descriptor too.
 const CONNECTION_COUNT_MAX: usize = 256;
 const EVENT_COUNT_MAX: usize = 64;
+/// A client that says no more gets no more.
+const GONE: c_int = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
 
 type Large = [u8; REQUEST_BYTES_MAX];
 
@@ -92,6 +94,8 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
             let fd = event.u64 as c_int;
             if fd == listener {
                 accept(epoll, listener);
+            } else if event.events as c_int & GONE != 0 {
+                floor.close(fd);
             } else {
                 floor.proceed(fd);
             }
@@ -109,7 +113,11 @@ fn accept(epoll: c_int, listener: c_int) {
         floor::exit(1);
     }
     floor::set_option(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY);
-    add(epoll, fd, libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLET);
+    add(
+        epoll,
+        fd,
+        libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET,
+    );
 }
 
 fn add(epoll: c_int, fd: c_int, interest: c_int) {
