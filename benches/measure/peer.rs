@@ -113,6 +113,7 @@ pub(crate) fn prepare(wanted: &[Id]) -> Outcome<Peers> {
         )
         .into());
     }
+    eprintln!("building the peers; the first time takes a minute");
     let launcher = build_floor("launch")?;
     let mut all = Vec::new();
     for &id in wanted {
