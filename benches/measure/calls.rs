@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::measure::peer::{self, Peer};
 use crate::measure::server::{connect, exchange, free_port};
-use crate::measure::{Outcome, settings};
+use crate::measure::{Outcome, machine, settings};
 
 /// Calls that wait for clients, if they wait.
 const WAITS: [&str; 10] = [
@@ -46,6 +46,9 @@ pub(crate) fn count(peer: &Peer, call: &[u8]) -> Outcome<Calls> {
     let strace = peer::installed("strace", "strace")?;
     let log = settings::output()?.join(format!("{}.strace", peer.id.word()));
     let port = free_port()?;
+    let cores = settings::cores()?;
+    // As in the timed rounds: what the client does must not wait for the server, nor for strace.
+    machine::pin(cores.server)?;
     let mut tracer = Command::new(strace)
         .args(["-f", "-T", "-q", "-s", "64", "-e", "signal=none", "-o"])
         .arg(&log)
@@ -56,6 +59,7 @@ pub(crate) fn count(peer: &Peer, call: &[u8]) -> Outcome<Calls> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
+    machine::pin(cores.client)?;
     let answered = call_once(port, call);
     end(&fs::read_to_string(&log)?)?;
     tracer.wait()?;
