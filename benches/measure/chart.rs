@@ -8,7 +8,7 @@ use super::{Outcome, settings};
 
 const WIDTH: i32 = 960;
 const MARGIN: i32 = 28;
-const LABELS_WIDTH: i32 = 210;
+const LABELS_WIDTH: i32 = 232;
 const PANEL_GAP: i32 = 26;
 /// Room for the figure behind the longest bar.
 const FIGURE_WIDTH: i32 = 52;
