@@ -1,0 +1,252 @@
+//! Cold start: from `execve` to the first answer, `make coldstart`.
+//!
+//! One core for the server, one for the client. A round starts every server once, calls it once and
+//! kills it; the order moves on from round to round. The clock starts right before `execve(2)`, in
+//! the launcher, and stops when the whole answer has been read. Until somebody listens the client
+//! tries to connect again and again, so the answer's time has the grain of one attempt: about 5 µs.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
+//! | `MEASURE_ROUNDS` | 200 | rounds |
+//! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go` |
+//! | `MEASURE_CORES` | `0,1` | the server's core, the client's core |
+
+#[path = "measure/calls.rs"]
+mod calls;
+#[allow(
+    dead_code,
+    reason = "this measurement uses its part of what both share"
+)]
+mod measure;
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use calls::Calls;
+use measure::chart::{Chart, Role, Row};
+use measure::peer::{self, Id, Peer, Peers};
+use measure::server::{self, Server};
+use measure::stats::{float, median, median_ratio, percentile};
+use measure::table::{Table, count, figure, ratio};
+use measure::{Outcome, machine, process, report, request, settings};
+
+const SERVERS: [Id; 7] = [
+    Id::Fnboot,
+    Id::FloorBlocking,
+    Id::Floor,
+    Id::HyperSmallest,
+    Id::HyperSpeed,
+    Id::Nginx,
+    Id::Go,
+];
+
+/// What was measured for one server, a value per round.
+struct Series {
+    server: Id,
+    us: Vec<f64>,
+    minor_faults: Vec<f64>,
+    peak_rss_kib: Vec<f64>,
+    refused: Vec<f64>,
+    calls: Option<Calls>,
+    file_bytes: u64,
+    zip_bytes: u64,
+}
+
+fn main() -> Outcome<()> {
+    if !measure::asked_for() {
+        return Ok(());
+    }
+    let round_count = settings::number("MEASURE_ROUNDS", 200)?;
+    let peers = peer::prepare(&SERVERS)?;
+    machine::pin(settings::cores()?.client)?;
+
+    let call = request::call(&request::event(11));
+    let mut series = peers
+        .all
+        .iter()
+        .map(|peer| describe(peer, &call))
+        .collect::<Outcome<Vec<_>>>()?;
+    // The first round warms the page cache and is not kept.
+    for round in 0..=round_count {
+        measure_round(round, &peers, &call, &mut series)?;
+        if round == 0 {
+            series.iter_mut().for_each(Series::forget);
+        }
+        if round % 50 == 0 {
+            eprintln!("round {round} of {round_count}");
+        }
+    }
+    show(&series, round_count)
+}
+
+/// What does not change from round to round.
+fn describe(peer: &Peer, call: &[u8]) -> Outcome<Series> {
+    let calls = calls::count(peer, call);
+    if let Err(error) = &calls {
+        eprintln!(
+            "system calls of {} are not counted: {error}",
+            peer.id.label()
+        );
+    }
+    Ok(Series {
+        server: peer.id,
+        us: Vec::new(),
+        minor_faults: Vec::new(),
+        peak_rss_kib: Vec::new(),
+        refused: Vec::new(),
+        calls: calls.ok(),
+        file_bytes: fs::metadata(&peer.program)?.len(),
+        zip_bytes: zip_bytes(&peer.program)?,
+    })
+}
+
+/// Size of a zip archive that holds the program and nothing else, as it is uploaded.
+fn zip_bytes(program: &Path) -> Outcome<u64> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated)
+        .compression_level(Some(9));
+    archive.start_file("bootstrap", options)?;
+    archive.write_all(&fs::read(program)?)?;
+    Ok(u64::try_from(archive.finish()?.into_inner().len())?)
+}
+
+fn measure_round(round: usize, peers: &Peers, call: &[u8], series: &mut [Series]) -> Outcome<()> {
+    let core = settings::cores()?.server;
+    let server_count = peers.all.len();
+    for turn in 0..server_count {
+        let index = (round + turn) % server_count;
+        let peer = &peers.all[index];
+        measure_start(&peers.launcher, peer, core, call, &mut series[index])
+            .map_err(|error| format!("{}: {error}", peer.id.label()))?;
+    }
+    Ok(())
+}
+
+fn measure_start(
+    launcher: &Path,
+    peer: &Peer,
+    core: usize,
+    call: &[u8],
+    series: &mut Series,
+) -> Outcome<()> {
+    let mut server = Server::start(launcher, peer, core)?;
+    let (mut stream, refused_count) = server.connect()?;
+    let (answer, answered_ns) = server::exchange(&mut stream, call)?;
+    let minor_faults = process::minor_faults(server.id())?;
+    let peak_rss_kib = process::peak_rss_kib(server.id())?;
+    let start = server.started()?;
+    if answer != request::event(11) {
+        return Err("the answer is not the event".into());
+    }
+    series.us.push(float(answered_ns - start.at_ns) / 1e3);
+    series
+        .minor_faults
+        .push(float(minor_faults - start.minor_faults));
+    series.peak_rss_kib.push(float(peak_rss_kib));
+    series.refused.push(f64::from(refused_count));
+    Ok(())
+}
+
+impl Series {
+    fn forget(&mut self) {
+        for values in [
+            &mut self.us,
+            &mut self.minor_faults,
+            &mut self.peak_rss_kib,
+            &mut self.refused,
+        ] {
+            values.clear();
+        }
+    }
+
+    /// Time in times of another server's, round by round; not a number without that server.
+    fn to(&self, other: Id, all: &[Self]) -> f64 {
+        let other = all.iter().find(|one| one.server == other);
+        other.map_or(f64::NAN, |other| median_ratio(&self.us, &other.us))
+    }
+}
+
+fn show(series: &[Series], round_count: usize) -> Outcome<()> {
+    let how = format!(
+        "`make coldstart`: from execve to the first answer to a POST of 11 bytes with FC's \
+         headers; one core for the server, one for the client; {round_count} rounds, interleaved.",
+    );
+    report::publish("coldstart", &how, &table(series).markdown(), &rows(series))?;
+    let row = |one: &Series| Row {
+        label: one.server.label().to_owned(),
+        role: match one.server {
+            Id::Fnboot => Role::Ours,
+            Id::Floor | Id::FloorBlocking => Role::Floor,
+            _ => Role::Peer,
+        },
+        values: vec![Some(median(&one.us)), Some(float(one.zip_bytes) / 1024.0)],
+    };
+    let chart = Chart {
+        title: "Cold start and package, less is better",
+        subtitle: &format!("Median of {round_count} starts. {}.", machine::name()),
+        panels: vec![
+            "execve to first answer, µs".into(),
+            "package (zip), KiB".into(),
+        ],
+        rows: series.iter().map(row).collect(),
+    };
+    chart.draw("coldstart")
+}
+
+fn table(series: &[Series]) -> Table {
+    let mut table = Table::new(&[
+        "server",
+        "median µs",
+        "p99 µs",
+        "× blocking floor",
+        "× smallest hyper",
+        "minor faults",
+        "system calls to wait / answer",
+        "peak RSS KiB",
+        "file B",
+        "zip B",
+    ]);
+    for one in series {
+        let calls = one
+            .calls
+            .map(|calls| format!("{} / {}", calls.to_wait, calls.to_answer));
+        table.rows.push(vec![
+            one.server.label().to_owned(),
+            figure(median(&one.us)),
+            figure(percentile(&one.us, 99)),
+            ratio(one.to(Id::FloorBlocking, series)),
+            ratio(one.to(Id::HyperSmallest, series)),
+            format!("{:.0}", median(&one.minor_faults)),
+            calls.unwrap_or_default(),
+            figure(median(&one.peak_rss_kib)),
+            count(one.file_bytes),
+            count(one.zip_bytes),
+        ]);
+    }
+    table
+}
+
+fn rows(series: &[Series]) -> Vec<Value> {
+    let row = |one: &Series| {
+        json!({
+            "server": one.server.word(),
+            "median_us": median(&one.us),
+            "p99_us": percentile(&one.us, 99),
+            "to_blocking_floor": one.to(Id::FloorBlocking, series),
+            "to_smallest_hyper": one.to(Id::HyperSmallest, series),
+            "minor_faults": median(&one.minor_faults),
+            "calls_to_wait": one.calls.map(|calls| calls.to_wait),
+            "calls_to_answer": one.calls.map(|calls| calls.to_answer),
+            "peak_rss_kib": median(&one.peak_rss_kib),
+            "refused_connections": median(&one.refused),
+            "file_bytes": one.file_bytes,
+            "zip_bytes": one.zip_bytes,
+        })
+    };
+    series.iter().map(row).collect()
+}

@@ -1,0 +1,256 @@
+//! Who is measured, and how each comes to be.
+//!
+//! Peers are built from `benches/peers` into `target/peers`, or taken from the system. One that
+//! cannot be had is left out, and that is said.
+
+use std::env::consts::ARCH;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Outcome, settings};
+
+/// A server, by the word that `MEASURE_SERVERS` knows it by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Id {
+    Fnboot,
+    Floor,
+    FloorBlocking,
+    HyperSpeed,
+    HyperSmallest,
+    Nginx,
+    NginxEcho,
+    Go,
+}
+
+/// A server that can be started.
+pub(crate) struct Peer {
+    pub(crate) id: Id,
+    pub(crate) program: PathBuf,
+}
+
+/// What the measurements start.
+pub(crate) struct Peers {
+    pub(crate) launcher: PathBuf,
+    pub(crate) all: Vec<Peer>,
+}
+
+impl Id {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fnboot => "fnboot",
+            Self::Floor => "floor",
+            Self::FloorBlocking => "floor-blocking",
+            Self::HyperSpeed => "hyper-speed",
+            Self::HyperSmallest => "hyper-smallest",
+            Self::Nginx => "nginx",
+            Self::NginxEcho => "nginx-echo",
+            Self::Go => "go",
+        }
+    }
+
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Fnboot => "fnboot",
+            Self::Floor => "floor: epoll, parses nothing",
+            Self::FloorBlocking => "floor: blocking, parses nothing",
+            Self::HyperSpeed => "hyper, speed build",
+            Self::HyperSmallest => "hyper, smallest build",
+            Self::Nginx => "nginx, return 200",
+            Self::NginxEcho => "nginx, echo module",
+            Self::Go => "Go net/http",
+        }
+    }
+
+    /// True if the server can do this: only a real echo answers an event other than the first.
+    pub(crate) fn answers(self, event_bytes: usize) -> bool {
+        event_bytes == 11 || !matches!(self, Self::Nginx | Self::FloorBlocking)
+    }
+}
+
+impl Peer {
+    /// What follows the program's name so that it listens on `port`.
+    pub(crate) fn arguments(&self, port: u16) -> Outcome<Vec<String>> {
+        let template = match self.id {
+            Id::Nginx => "return.conf",
+            Id::NginxEcho => "echo.conf",
+            _ => return Ok(Vec::new()),
+        };
+        let prefix = settings::output()?.join("nginx");
+        fs::create_dir_all(&prefix)?;
+        let configuration = fs::read_to_string(source("nginx").join(template))?;
+        let file = prefix.join(template);
+        fs::write(
+            &file,
+            configuration.replace("listen 9000", &format!("listen {port}")),
+        )?;
+        Ok([
+            "-p".into(),
+            text(&prefix),
+            "-e".into(),
+            "stderr".into(),
+            "-c".into(),
+            text(&file),
+        ]
+        .into())
+    }
+}
+
+/// Builds those of `wanted` that `MEASURE_SERVERS` names, or all.
+///
+/// # Errors
+/// The launcher, or one that was asked for by name, cannot be had.
+pub(crate) fn prepare(wanted: &[Id]) -> Outcome<Peers> {
+    let words: Vec<String> = settings::list("MEASURE_SERVERS", &[])?;
+    if let Some(word) = words
+        .iter()
+        .find(|word| wanted.iter().all(|id| id.word() != *word))
+    {
+        let known: Vec<_> = wanted.iter().map(|id| id.word()).collect();
+        return Err(format!(
+            "MEASURE_SERVERS: no {word:?}; there are {}",
+            known.join(",")
+        )
+        .into());
+    }
+    eprintln!("building the peers; the first time takes a minute");
+    let launcher = build_floor("launch")?;
+    let mut all = Vec::new();
+    for &id in wanted {
+        if !words.is_empty() && !words.iter().any(|word| id.word() == word) {
+            continue;
+        }
+        match find(id) {
+            Ok(program) => all.push(Peer { id, program }),
+            Err(error) if words.is_empty() && id != Id::Fnboot => {
+                eprintln!("left out: {}: {error}", id.label());
+            }
+            Err(error) => return Err(format!("{}: {error}", id.label()).into()),
+        }
+    }
+    Ok(Peers { launcher, all })
+}
+
+/// The program of a peer, built first where its source is here.
+fn find(id: Id) -> Outcome<PathBuf> {
+    match id {
+        Id::Fnboot => {
+            let program = settings::bootstrap();
+            let missing = format!("no {}; `make` builds it", program.display());
+            fs::canonicalize(program).map_err(|_| missing.into())
+        }
+        Id::Floor => build_floor("floor"),
+        Id::FloorBlocking => build_floor("floor-blocking"),
+        Id::HyperSpeed => build_hyper_speed(),
+        Id::HyperSmallest => build_hyper_smallest(),
+        Id::Nginx => installed("nginx", "nginx"),
+        Id::NginxEcho => {
+            let module = "/usr/lib/nginx/modules/ngx_http_echo_module.so";
+            fs::metadata(module).map_err(|_| missing(module, "libnginx-mod-http-echo"))?;
+            installed("nginx", "nginx")
+        }
+        Id::Go => build_go(),
+    }
+}
+
+fn build_floor(program: &str) -> Outcome<PathBuf> {
+    let target = format!("{ARCH}-unknown-linux-musl");
+    let built = built("floor").join(&target).join("release").join(program);
+    let mut cargo = cargo("floor", &["build", "--release", "--target", &target]);
+    run(&mut cargo, "rustup target add").map(|()| built)
+}
+
+/// As fast as it gets: the system's C library, because its allocator is the faster one.
+fn build_hyper_speed() -> Outcome<PathBuf> {
+    let mut cargo = cargo("hyper", &["build", "--release"]);
+    run(&mut cargo, "see above").map(|()| built("hyper").join("release/hyper-echo"))
+}
+
+/// As small as it gets: the standard library built anew, without what panics print.
+fn build_hyper_smallest() -> Outcome<PathBuf> {
+    let target = format!("{ARCH}-unknown-linux-musl");
+    let arguments = [
+        "+nightly",
+        "build",
+        "--profile=smallest",
+        "--target",
+        &target,
+        "-Zbuild-std=std,panic_abort",
+        "-Zbuild-std-features=optimize_for_size",
+    ];
+    let mut cargo = cargo("hyper", &arguments);
+    cargo.env(
+        "RUSTFLAGS",
+        "-Zunstable-options -Cpanic=immediate-abort -Crelocation-model=static",
+    );
+    let remedy = format!("rustup toolchain install nightly -c rust-src -t {target}");
+    run(&mut cargo, &remedy)?;
+    Ok(built("hyper").join(target).join("smallest/hyper-echo"))
+}
+
+fn build_go() -> Outcome<PathBuf> {
+    let go = installed("go", "golang-go")?;
+    let built = built("go").join("echo");
+    let mut compiler = Command::new(go);
+    compiler.current_dir(source("go")).env("CGO_ENABLED", "0");
+    compiler
+        .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
+        .arg(&built);
+    run(&mut compiler, "see above").map(|()| built)
+}
+
+/// Cargo for a crate of its own, free of what this run's cargo was told.
+fn cargo(crate_name: &str, arguments: &[&str]) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(source(crate_name))
+        .args(arguments)
+        .arg("--quiet");
+    for name in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "RUSTUP_TOOLCHAIN",
+        "CARGO",
+        "RUSTC",
+    ] {
+        cargo.env_remove(name);
+    }
+    cargo.env("CARGO_TARGET_DIR", built(crate_name));
+    cargo
+}
+
+fn run(command: &mut Command, remedy: &str) -> Outcome<()> {
+    if command.status()?.success() {
+        return Ok(());
+    }
+    Err(format!("cannot be built; {remedy}").into())
+}
+
+/// A program of the system.
+pub(crate) fn installed(program: &str, package: &str) -> Outcome<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let mut places = std::env::split_paths(&path)
+        .chain(more)
+        .map(|place| place.join(program));
+    places
+        .find(|place| place.is_file())
+        .ok_or_else(|| missing(program, package))
+}
+
+fn missing(what: &str, package: &str) -> Box<dyn std::error::Error> {
+    format!("no {what}; `apt-get install {package}` has it").into()
+}
+
+fn source(peer: &str) -> PathBuf {
+    settings::root().join("benches/peers").join(peer)
+}
+
+fn built(peer: &str) -> PathBuf {
+    settings::root().join("target/peers").join(peer)
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,48 @@
+//! What the kernel counted for a process: `/proc/PID/*`.
+
+use std::fs::{read_dir, read_to_string};
+
+use super::Outcome;
+
+/// Minor faults so far.
+pub(crate) fn minor_faults(id: u32) -> Outcome<u64> {
+    stat_field(id, 10)
+}
+
+/// Processor time so far, of all threads that live, in ns.
+///
+/// From `schedstat`, which counts ns; `stat` counts ticks of 4 or 10 ms.
+pub(crate) fn processor_ns(id: u32) -> Outcome<u64> {
+    let mut total_ns = 0;
+    for thread in read_dir(format!("/proc/{id}/task"))? {
+        let times = read_to_string(thread?.path().join("schedstat"))?;
+        let running_ns = times.split(' ').next().ok_or("an empty schedstat")?;
+        total_ns += running_ns.parse::<u64>()?;
+    }
+    Ok(total_ns)
+}
+
+/// Processor time so far in ticks: user mode, kernel mode.
+pub(crate) fn processor_ticks(id: u32) -> Outcome<(u64, u64)> {
+    Ok((stat_field(id, 14)?, stat_field(id, 15)?))
+}
+
+/// The largest resident size so far in KiB: `VmHWM`.
+pub(crate) fn peak_rss_kib(id: u32) -> Outcome<u64> {
+    let status = read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number.ok_or("a process without VmHWM")?.parse()?)
+}
+
+/// A field of `/proc/PID/stat`, counted from one as `proc_pid_stat(5)` does.
+fn stat_field(id: u32, field: usize) -> Outcome<u64> {
+    let stat = read_to_string(format!("/proc/{id}/stat"))?;
+    // The second field is the program's name in parentheses, and may contain anything.
+    let (_, rest) = stat.rsplit_once(')').ok_or("a stat without a name")?;
+    let value = rest
+        .split_whitespace()
+        .nth(field - 3)
+        .ok_or("a stat that is too short")?;
+    Ok(value.parse()?)
+}

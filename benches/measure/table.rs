@@ -1,0 +1,110 @@
+//! Tables that read well on a terminal and are Markdown as they stand.
+
+use std::fmt::Write;
+
+/// The first column is text, every other one figures.
+pub(crate) struct Table {
+    pub(crate) head: Vec<String>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Self {
+        Self {
+            head: head.iter().map(ToString::to_string).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The whole table, a newline at its end.
+    pub(crate) fn markdown(&self) -> String {
+        let widths: Vec<usize> = (0..self.head.len())
+            .map(|column| self.width(column))
+            .collect();
+        let mut text = line(&self.head, &widths);
+        let rule = |(column, width): (usize, &usize)| match column {
+            0 => "-".repeat(width + 2),
+            _ => "-".repeat(width + 1) + ":",
+        };
+        let rules: Vec<String> = widths.iter().enumerate().map(rule).collect();
+        let _ = writeln!(text, "|{}|", rules.join("|")); // A String takes everything.
+        for row in &self.rows {
+            text += &line(row, &widths);
+        }
+        text
+    }
+
+    fn width(&self, column: usize) -> usize {
+        let cells = self
+            .rows
+            .iter()
+            .chain([&self.head])
+            .filter_map(|row| row.get(column));
+        cells
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(3)
+    }
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (column, (cell, &width)) in cells.iter().zip(widths).enumerate() {
+        let cell = if column == 0 {
+            format!("| {cell:<width$} ")
+        } else {
+            format!("| {cell:>width$} ")
+        };
+        line += &cell;
+    }
+    line + "|\n"
+}
+
+/// A figure with as many digits as it can bear: 5.94, 62.1, 144,522.
+pub(crate) fn figure(value: f64) -> String {
+    match value {
+        value if !value.is_finite() => String::new(),
+        value if value < 9.995 => format!("{value:.2}"),
+        value if value < 99.95 => format!("{value:.1}"),
+        value => grouped(&format!("{value:.0}")),
+    }
+}
+
+/// A ratio.
+pub(crate) fn ratio(value: f64) -> String {
+    if value.is_finite() {
+        format!("{value:.2}")
+    } else {
+        String::new()
+    }
+}
+
+/// A count with a comma before every third digit.
+pub(crate) fn count(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+fn grouped(digits: &str) -> String {
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes as a person says them: 11 B, 4 KiB, 1 MiB.
+pub(crate) fn bytes(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 20 && bytes.is_multiple_of(1 << 20) => {
+            format!("{} MiB", bytes >> 20)
+        }
+        bytes if bytes >= 1 << 10 && bytes.is_multiple_of(1 << 10) => {
+            format!("{} KiB", bytes >> 10)
+        }
+        bytes => format!("{bytes} B"),
+    }
+}
