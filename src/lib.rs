@@ -29,7 +29,7 @@ pub use sys::env::Args;
 macro_rules! main {
     ($handler:expr) => {
         #[unsafe(no_mangle)]
-        extern "C" fn main() -> i32 {
+        extern "C" fn main(_: i32, _: *const *const ::core::ffi::c_char) -> i32 {
             $crate::run($handler)
         }
 

@@ -154,7 +154,7 @@ static PIPE_IS_SAFE: AtomicBool = AtomicBool::new(false);
 const PAGE_BYTES: usize = 4096;
 
 /// How long a reader that does not read is waited for, once.
-const STALL_MS_MAX: i32 = 50;
+const STALL_MS_MAX: u32 = 50;
 
 /// Writes whole lines. What cannot be written is dropped: nobody is left to be told.
 pub fn write(lines: &[u8]) {
