@@ -112,6 +112,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The peer broke a rule or a limit: answer that and close.
+    #[inline(never)]
     pub fn advance<'h, 'b: 'h>(
         &mut self,
         bytes: &'b [u8],

@@ -138,7 +138,8 @@ impl<H: Handler> Server<H> {
                     let (connection, want) = served(socket, &mut self.shared);
                     self.keep(connection, want);
                 }
-                Err(Errno::AGAIN) => return,
+                // `SIGTERM` has shut the listener down.
+                Err(Errno::AGAIN | Errno::INVAL) => return,
                 Err(errno) if errno.is_exhaustion() => return self.pause(),
                 // The next one was gone before it could be had (accept(2), "Error handling").
                 Err(_) => {}

@@ -15,6 +15,7 @@ impl Errno {
     pub const ADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const AGAIN: Self = Self(libc::EAGAIN);
     pub const INTR: Self = Self(libc::EINTR);
+    pub const INVAL: Self = Self(libc::EINVAL);
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
     #[must_use]
