@@ -190,15 +190,22 @@ fn is_writable() -> bool {
     is_writable
 }
 
+/// The longest part of a line about the program itself: a variable may hold anything.
+const COMPLAINT_PART_BYTES_MAX: usize = 200;
+
 /// One line about the program itself, to standard error: why it does not start, where it broke.
 pub fn complain(parts: &[&[u8]]) {
     let mut place = [0; SHORT_LINE_BYTES];
     let mut line = Writer::new(&mut place);
     line.put(b"fnboot: ");
     for part in parts {
-        line.put(part);
+        for &byte in part.iter().take(COMPLAINT_PART_BYTES_MAX) {
+            line.put(&[if byte.is_ascii_control() { b'?' } else { byte }]);
+        }
     }
     line.put(b"\n");
+    // Or a closed stream would end the process before its own exit status could.
+    let _ = signal::ignore_broken_pipe();
     // Standard error may be closed: then there is nobody left to be told.
     let _ = Stream::Stderr.write(line.written());
 }

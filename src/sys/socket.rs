@@ -52,6 +52,16 @@ impl Listener {
         Fd::own(fd).map(Socket)
     }
 
+    /// `shutdown(2)`: from now on connections are refused.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when it was shut down before.
+    pub fn shutdown(&self) -> Result<(), Errno> {
+        // SAFETY: shutdown(2) takes no pointers.
+        let done = unsafe { call3(libc::SYS_shutdown, self.0.raw(), libc::SHUT_RD as usize, 0) };
+        check(done).map(drop)
+    }
+
     /// `fcntl(2)`: from now on [`Listener::accept`] returns `EAGAIN` instead of waiting.
     ///
     /// # Errors

@@ -27,7 +27,11 @@ fn row(name: &'static str, bytes: impl AsRef<[u8]>, want: Want) -> Row {
 
 /// A row whose request has these fields, and nothing else of interest.
 fn fields(name: &'static str, fields: &str, want: Want) -> Row {
-    row(name, format!("POST /invoke HTTP/1.1\r\nHost: h\r\n{fields}\r\n"), want)
+    row(
+        name,
+        format!("POST /invoke HTTP/1.1\r\nHost: h\r\n{fields}\r\n"),
+        want,
+    )
 }
 
 /// A row whose body is these chunks.
@@ -52,17 +56,45 @@ pub fn taken() -> Vec<Row> {
         line("get", "GET / HTTP/1.1", PAGE),
         line("options", "OPTIONS / HTTP/1.1", PAGE),
         line("asterisk form", "OPTIONS * HTTP/1.1", PAGE),
-        line("any token as method", "A-Z!#$%&'*+-.^_`|~09 / HTTP/1.1", PAGE),
+        line(
+            "any token as method",
+            "A-Z!#$%&'*+-.^_`|~09 / HTTP/1.1",
+            PAGE,
+        ),
         line("lower case method", "get / HTTP/1.1", PAGE),
         line("trace", "TRACE / HTTP/1.1", PAGE),
         line("absolute form", "GET http://h:80/a?b HTTP/1.1", PAGE),
-        line("absolute form without a path", "GET http://h HTTP/1.1", PAGE),
-        line("absolute form, a query only", "GET https://h?b HTTP/1.1", PAGE),
-        line("absolute form of an event", "POST http://h/invoke HTTP/1.1", OK),
-        line("a query that looks like a URL", "GET /?u=http://a/b HTTP/1.1", PAGE),
+        line(
+            "absolute form without a path",
+            "GET http://h HTTP/1.1",
+            PAGE,
+        ),
+        line(
+            "absolute form, a query only",
+            "GET https://h?b HTTP/1.1",
+            PAGE,
+        ),
+        line(
+            "absolute form of an event",
+            "POST http://h/invoke HTTP/1.1",
+            OK,
+        ),
+        line(
+            "a query that looks like a URL",
+            "GET /?u=http://a/b HTTP/1.1",
+            PAGE,
+        ),
         line("percent and dots", "GET /a%2F%00/../.%20 HTTP/1.1", PAGE),
-        row("leading CRLF", [b"\r\n", PING].concat(), Open(&[(200, "ping")])),
-        row("several leading CRLF", [b"\r\n\r\n\r\n", PING].concat(), Open(&[(200, "ping")])),
+        row(
+            "leading CRLF",
+            [b"\r\n", PING].concat(),
+            Open(&[(200, "ping")]),
+        ),
+        row(
+            "several leading CRLF",
+            [b"\r\n\r\n\r\n", PING].concat(),
+            Open(&[(200, "ping")]),
+        ),
         fields("no fields", "", OK),
         fields("empty value", "X:\r\n", OK),
         fields("blank value", "X: \t \r\n", OK),
@@ -74,45 +106,114 @@ pub fn taken() -> Vec<Row> {
         ),
         fields("any token as name", "!#$%&'*+-.^_`|~09aZ: x\r\n", OK),
         fields("colons in a value", "X: a:b: c\r\n", OK),
-        row("odd case and tabs", "POST /invoke HTTP/1.1\r\nhOsT:\th\t\r\n\r\n", OK),
+        row(
+            "odd case and tabs",
+            "POST /invoke HTTP/1.1\r\nhOsT:\th\t\r\n\r\n",
+            OK,
+        ),
         row("empty host", "POST /invoke HTTP/1.1\r\nHost:\r\n\r\n", OK),
-        row("host with port", "POST /invoke HTTP/1.1\r\nHost: a.b:80\r\n\r\n", OK),
-        row("host IPv6", "POST /invoke HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", OK),
+        row(
+            "host with port",
+            "POST /invoke HTTP/1.1\r\nHost: a.b:80\r\n\r\n",
+            OK,
+        ),
+        row(
+            "host IPv6",
+            "POST /invoke HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+            OK,
+        ),
         fields("length", "Content-Length: 5\r\n\r\nhello", ECHO).without_end(),
         fields("length zero", "Content-Length: 0\r\n", OK),
-        fields("length with zeros", "Content-Length: 005\r\n\r\nhello", ECHO).without_end(),
-        fields("same length twice", "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", ECHO)
-            .without_end(),
-        fields("body with a get inside", "Content-Length: 18\r\n\r\nGET / HTTP/1.1\r\n\r\n", {
-            Open(&[(200, "GET / HTTP/1.1\r\n\r\n")])
-        })
+        fields(
+            "length with zeros",
+            "Content-Length: 005\r\n\r\nhello",
+            ECHO,
+        )
+        .without_end(),
+        fields(
+            "same length twice",
+            "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            ECHO,
+        )
+        .without_end(),
+        fields(
+            "body with a get inside",
+            "Content-Length: 18\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+            { Open(&[(200, "GET / HTTP/1.1\r\n\r\n")]) },
+        )
         .without_end(),
         chunks("chunked", "5\r\nhello\r\n0\r\n\r\n", ECHO),
         chunks("chunked and empty", "0\r\n\r\n", OK),
-        chunks("several chunks", "1\r\nh\r\n3\r\nell\r\n1\r\no\r\n0\r\n\r\n", ECHO),
-        chunks("sizes in any case", "00A\r\n0123456789\r\na\r\n0123456789\r\n000\r\n\r\n", {
-            Open(&[(200, "01234567890123456789")])
-        }),
-        chunks("extensions", "2;a\r\nhe\r\n3;b=c;d=\"e;f\"\r\nllo\r\n0;g\r\n\r\n", ECHO),
-        chunks("blanks before an extension", "5 ;a\r\nhello\r\n0\t;b\r\n\r\n", ECHO),
+        chunks(
+            "several chunks",
+            "1\r\nh\r\n3\r\nell\r\n1\r\no\r\n0\r\n\r\n",
+            ECHO,
+        ),
+        chunks(
+            "sizes in any case",
+            "00A\r\n0123456789\r\na\r\n0123456789\r\n000\r\n\r\n",
+            { Open(&[(200, "01234567890123456789")]) },
+        ),
+        chunks(
+            "extensions",
+            "2;a\r\nhe\r\n3;b=c;d=\"e;f\"\r\nllo\r\n0;g\r\n\r\n",
+            ECHO,
+        ),
+        chunks(
+            "blanks before an extension",
+            "5 ;a\r\nhello\r\n0\t;b\r\n\r\n",
+            ECHO,
+        ),
         chunks("trailers", "5\r\nhello\r\n0\r\nA: b\r\nC:\r\n\r\n", ECHO),
-        chunks("a trailer is not a field", "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n", ECHO),
-        chunks("line ends as data", "4\r\n\r\n\r\n\r\n0\r\n\r\n", Open(&[(200, "\r\n\r\n")])),
-        fields("coding in any case", "TrAnSfEr-EnCoDiNg: CHUNKED\r\n\r\n0\r\n\r\n", OK)
-            .without_end(),
+        chunks(
+            "a trailer is not a field",
+            "5\r\nhello\r\n0\r\nContent-Length: 9\r\n\r\n",
+            ECHO,
+        ),
+        chunks(
+            "line ends as data",
+            "4\r\n\r\n\r\n\r\n0\r\n\r\n",
+            Open(&[(200, "\r\n\r\n")]),
+        ),
+        fields(
+            "coding in any case",
+            "TrAnSfEr-EnCoDiNg: CHUNKED\r\n\r\n0\r\n\r\n",
+            OK,
+        )
+        .without_end(),
         fields("close", "Connection: close\r\n", Close(&[(200, "")])),
-        fields("close among others", "Connection: x,\tCLOSE , y\r\n", Close(&[(200, "")])),
-        fields("close wins", "Connection: keep-alive\r\nConnection: close\r\n", {
-            Close(&[(200, "")])
-        }),
+        fields(
+            "close among others",
+            "Connection: x,\tCLOSE , y\r\n",
+            Close(&[(200, "")]),
+        ),
+        fields(
+            "close wins",
+            "Connection: keep-alive\r\nConnection: close\r\n",
+            { Close(&[(200, "")]) },
+        ),
         fields("keep-alive", "Connection: keep-alive\r\n", OK),
-        fields("upgrade is not taken", "Connection: Upgrade\r\nUpgrade: h2c\r\n", OK),
+        fields(
+            "upgrade is not taken",
+            "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+            OK,
+        ),
         row("1.0", "POST /invoke HTTP/1.0\r\n\r\n", Close(&[(200, "")])),
-        row("1.0 with host", "POST /invoke HTTP/1.0\r\nHost: h\r\n\r\n", Close(&[(200, "")])),
-        row("1.0 keep-alive", "POST /invoke HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", OK),
-        row("1.0 keep-alive, close", "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", {
-            Close(&[(200, HELLO)])
-        }),
+        row(
+            "1.0 with host",
+            "POST /invoke HTTP/1.0\r\nHost: h\r\n\r\n",
+            Close(&[(200, "")]),
+        ),
+        row(
+            "1.0 keep-alive",
+            "POST /invoke HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+            OK,
+        ),
+        row(
+            "1.0 keep-alive, close",
+            "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
+            { Close(&[(200, HELLO)]) },
+        ),
         row(
             "1.0 with a body",
             "POST /invoke HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello",
@@ -128,22 +229,36 @@ pub fn taken() -> Vec<Row> {
             "POST /invoke HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
             ECHO,
         ),
-        fields("no interim reply without a body", "Expect: 100-continue\r\n", OK),
+        fields(
+            "no interim reply without a body",
+            "Expect: 100-continue\r\n",
+            OK,
+        ),
         row("pipelined", [PING, PING, PING].concat(), {
             Open(&[(200, "ping"), (200, "ping"), (200, "ping")])
         }),
-        row("pipelined with CRLF between", [PING, b"\r\n", PING].concat(), {
-            Open(&[(200, "ping"), (200, "ping")])
-        }),
+        row(
+            "pipelined with CRLF between",
+            [PING, b"\r\n", PING].concat(),
+            { Open(&[(200, "ping"), (200, "ping")]) },
+        ),
         row(
             "pipelined behind chunks",
-            [&b"POST /invoke HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
-               5\r\nhello\r\n0\r\n\r\n"[..], PING].concat(),
+            [
+                &b"POST /invoke HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n\
+               5\r\nhello\r\n0\r\n\r\n"[..],
+                PING,
+            ]
+            .concat(),
             Open(&[(200, "hello"), (200, "ping")]),
         ),
         row(
             "nothing behind close is taken",
-            [&b"POST /invoke HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"[..], PING].concat(),
+            [
+                &b"POST /invoke HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"[..],
+                PING,
+            ]
+            .concat(),
             Close(&[(200, "")]),
         ),
     ]
@@ -200,8 +315,10 @@ fn refused_lines() -> Vec<Row> {
         ("another scheme", "GET ftp://h/ HTTP/1.1"),
         ("bare CR", "GET / HTTP/1.1\rX: y"),
     ];
-    let mut rows: Vec<Row> =
-        bad.into_iter().map(|(name, text)| line(name, text, Refuse(400))).collect();
+    let mut rows: Vec<Row> = bad
+        .into_iter()
+        .map(|(name, text)| line(name, text, Refuse(400)))
+        .collect();
     for (name, version) in [
         ("version 0.9", "HTTP/0.9"),
         ("version 1.2", "HTTP/1.2"),
@@ -210,18 +327,42 @@ fn refused_lines() -> Vec<Row> {
     ] {
         rows.push(line(name, &format!("GET / {version}"), Refuse(505)));
     }
-    rows.push(row("connect", "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", Refuse(501)));
-    rows.push(row("a preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Refuse(505)));
-    rows.push(row("a TLS hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Refuse(400)));
+    rows.push(row(
+        "connect",
+        "CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n",
+        Refuse(501),
+    ));
+    rows.push(row(
+        "a preface of HTTP/2",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        Refuse(505),
+    ));
+    rows.push(row(
+        "a TLS hello",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        Refuse(400),
+    ));
     for (name, bytes) in [
         ("bare LF after the line", "GET / HTTP/1.1\nHost: h\r\n\r\n"),
-        ("bare LF after a field", "GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n"),
+        (
+            "bare LF after a field",
+            "GET / HTTP/1.1\r\nHost: h\nX: y\r\n\r\n",
+        ),
         ("bare LF at the end", "GET / HTTP/1.1\r\nHost: h\r\n\n"),
         ("bare LF everywhere", "GET / HTTP/1.1\nHost: h\n\n"),
-        ("bare LF before the line", "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
-        ("bare CR before the line", "\rGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        (
+            "bare LF before the line",
+            "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        ),
+        (
+            "bare CR before the line",
+            "\rGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+        ),
         ("CR CR LF", "GET / HTTP/1.1\r\nHost: h\r\r\n\r\n"),
-        ("bare CR before a field", "GET / HTTP/1.1\r\nHost: h\r\n\rX: y\r\n\r\n"),
+        (
+            "bare CR before a field",
+            "GET / HTTP/1.1\r\nHost: h\r\n\rX: y\r\n\r\n",
+        ),
     ] {
         rows.push(row(name, bytes, Refuse(400)));
     }
@@ -247,11 +388,15 @@ fn refused_fields() -> Vec<Row> {
         ("ESC in a value", "X: \x1b[31m\r\n"),
         ("bare CR in a value", "X: a\rb\r\n"),
     ];
-    let mut rows: Vec<Row> =
-        bad.into_iter().map(|(name, text)| fields(name, text, Refuse(400))).collect();
-    rows.push(row("obs-fold of the first field", "GET / HTTP/1.1\r\n Host: h\r\n\r\n", {
-        Refuse(400)
-    }));
+    let mut rows: Vec<Row> = bad
+        .into_iter()
+        .map(|(name, text)| fields(name, text, Refuse(400)))
+        .collect();
+    rows.push(row(
+        "obs-fold of the first field",
+        "GET / HTTP/1.1\r\n Host: h\r\n\r\n",
+        { Refuse(400) },
+    ));
     for (name, host) in [
         ("no host", ""),
         ("two hosts", "Host: a\r\nHost: b\r\n"),
@@ -262,15 +407,27 @@ fn refused_fields() -> Vec<Row> {
         ("two hosts in one", "Host: a, b\r\n"),
         ("obs-text in the host", "Host: \u{e9}\r\n"),
     ] {
-        rows.push(row(name, format!("GET / HTTP/1.1\r\n{host}\r\n"), Refuse(400)));
+        rows.push(row(
+            name,
+            format!("GET / HTTP/1.1\r\n{host}\r\n"),
+            Refuse(400),
+        ));
     }
-    rows.push(row("absolute form does not replace a host", "GET http://h/ HTTP/1.1\r\n\r\n", {
-        Refuse(400)
-    }));
-    rows.push(row("two hosts in 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", {
-        Refuse(400)
-    }));
-    rows.push(fields("an unknown expectation", "Expect: 200-ok\r\n", Refuse(417)));
+    rows.push(row(
+        "absolute form does not replace a host",
+        "GET http://h/ HTTP/1.1\r\n\r\n",
+        { Refuse(400) },
+    ));
+    rows.push(row(
+        "two hosts in 1.0",
+        "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+        { Refuse(400) },
+    ));
+    rows.push(fields(
+        "an unknown expectation",
+        "Expect: 200-ok\r\n",
+        Refuse(417),
+    ));
     rows
 }
 
@@ -291,20 +448,31 @@ fn refused_framing() -> Vec<Row> {
         ("differing lengths in one", "5, 6"),
         ("an overflowing length", "18446744073709551616"),
         ("a negative overflow", "-123456789123456789123456789"),
-        ("a very long length", "99999999999999999999999999999999999999999"),
+        (
+            "a very long length",
+            "99999999999999999999999999999999999999999",
+        ),
     ] {
-        rows.push(fields(name, &format!("Content-Length: {value}\r\n"), Refuse(400)));
+        rows.push(fields(
+            name,
+            &format!("Content-Length: {value}\r\n"),
+            Refuse(400),
+        ));
     }
     let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
     let turned = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n";
-    rows.push(fields("differing lengths", "Content-Length: 5\r\nContent-Length: 6\r\n", {
-        Refuse(400)
-    }));
+    rows.push(fields(
+        "differing lengths",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        { Refuse(400) },
+    ));
     rows.push(fields("length and coding", both, Refuse(400)));
     rows.push(fields("coding and length", turned, Refuse(400)));
-    rows.push(fields("length zero and coding", "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", {
-        Refuse(400)
-    }));
+    rows.push(fields(
+        "length zero and coding",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
+        { Refuse(400) },
+    ));
     for (name, value, status) in [
         ("gzip", "gzip", 501),
         ("gzip, chunked", "gzip, chunked", 501),
@@ -318,7 +486,11 @@ fn refused_framing() -> Vec<Row> {
         ("chunked twice", "chunked, chunked", 400),
         ("chunked and a comma", "chunked,", 400),
     ] {
-        rows.push(fields(name, &format!("Transfer-Encoding: {value}\r\n"), Refuse(status)));
+        rows.push(fields(
+            name,
+            &format!("Transfer-Encoding: {value}\r\n"),
+            Refuse(status),
+        ));
     }
     let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
     rows.push(fields("chunked in two fields", twice, Refuse(400)));
@@ -343,8 +515,14 @@ fn refused_chunks() -> Vec<Row> {
         ("a size with an underscore", "0_5\r\nhello\r\n0\r\n\r\n"),
         ("a blank before a size", " 5\r\nhello\r\n0\r\n\r\n"),
         ("a blank within a size", "0 5\r\nhello\r\n0\r\n\r\n"),
-        ("an overflowing size", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
-        ("a size that is too long", "fffffffffffffffffffff\r\nhello\r\n0\r\n\r\n"),
+        (
+            "an overflowing size",
+            "10000000000000005\r\nhello\r\n0\r\n\r\n",
+        ),
+        (
+            "a size that is too long",
+            "fffffffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+        ),
         ("bare LF after a size", "5\nhello\r\n0\r\n\r\n"),
         ("bare CR after a size", "5\rhello\r\n0\r\n\r\n"),
         ("no line end after a chunk", "5\r\nhello0\r\n\r\n"),
@@ -355,7 +533,10 @@ fn refused_chunks() -> Vec<Row> {
         ("bare LF in an extension", "5;a\nhello\r\n0\r\n\r\n"),
         ("NUL in an extension", "5;a\0\r\nhello\r\n0\r\n\r\n"),
         ("a trailer without a colon", "0\r\nX\r\n\r\n"),
-        ("a trailer with a blank before the colon", "0\r\nX : y\r\n\r\n"),
+        (
+            "a trailer with a blank before the colon",
+            "0\r\nX : y\r\n\r\n",
+        ),
         ("a folded trailer", "0\r\nX: y\r\n z\r\n\r\n"),
         ("a control in a trailer", "0\r\nX: \x07\r\n\r\n"),
         ("bare LF after a trailer", "0\r\nX: y\n\r\n"),
@@ -371,23 +552,65 @@ fn refused_sizes() -> Vec<Row> {
     let many: String = (0..101).map(|n| format!("X-{n}: y\r\n")).collect();
     let long = |count: usize| "x".repeat(count);
     vec![
-        line("a long target", &format!("GET /{} HTTP/1.1", long(8 * 1024)), Refuse(414)),
-        row("an endless target", format!("GET /{}", long(20_000)), Refuse(414)),
-        fields("a long field", &format!("X: {}\r\n", long(16 * 1024)), Refuse(431)),
-        row("an endless head", format!("GET / HTTP/1.1\r\nX: {}", long(20_000)), Refuse(431)),
+        line(
+            "a long target",
+            &format!("GET /{} HTTP/1.1", long(8 * 1024)),
+            Refuse(414),
+        ),
+        row(
+            "an endless target",
+            format!("GET /{}", long(20_000)),
+            Refuse(414),
+        ),
+        fields(
+            "a long field",
+            &format!("X: {}\r\n", long(16 * 1024)),
+            Refuse(431),
+        ),
+        row(
+            "an endless head",
+            format!("GET / HTTP/1.1\r\nX: {}", long(20_000)),
+            Refuse(431),
+        ),
         fields("many fields", &many, Refuse(431)),
         fields("a long body", "Content-Length: 33554433\r\n", Refuse(413)),
-        fields("a very long body", "Content-Length: 18446744073709551615\r\n", Refuse(413)),
-        fields("a long body is not waited for", {
-            "Expect: 100-continue\r\nContent-Length: 33554433\r\n"
-        }, Refuse(413)),
+        fields(
+            "a very long body",
+            "Content-Length: 18446744073709551615\r\n",
+            Refuse(413),
+        ),
+        fields(
+            "a long body is not waited for",
+            { "Expect: 100-continue\r\nContent-Length: 33554433\r\n" },
+            Refuse(413),
+        ),
         chunks("a long chunk", "2000001\r\n", Refuse(413)),
         chunks("the longest chunk", "ffffffffffffffff\r\n", Refuse(413)),
-        chunks("an endless extension", &format!("5;{}", long(20_000)), Refuse(400)),
-        chunks("endless blanks", &format!("5{}", " ".repeat(20_000)), Refuse(400)),
-        chunks("endless extensions", &format!("1;{}\r\nx\r\n", long(500)).repeat(40), Refuse(400)),
-        chunks("an endless trailer", &format!("0\r\nX: {}", long(10_000)), Refuse(431)),
-        chunks("endless trailers", &format!("0\r\n{}", "X: y\r\n".repeat(2_000)), Refuse(431)),
+        chunks(
+            "an endless extension",
+            &format!("5;{}", long(20_000)),
+            Refuse(400),
+        ),
+        chunks(
+            "endless blanks",
+            &format!("5{}", " ".repeat(20_000)),
+            Refuse(400),
+        ),
+        chunks(
+            "endless extensions",
+            &format!("1;{}\r\nx\r\n", long(500)).repeat(40),
+            Refuse(400),
+        ),
+        chunks(
+            "an endless trailer",
+            &format!("0\r\nX: {}", long(10_000)),
+            Refuse(431),
+        ),
+        chunks(
+            "endless trailers",
+            &format!("0\r\n{}", "X: y\r\n".repeat(2_000)),
+            Refuse(431),
+        ),
     ]
 }
 
@@ -434,7 +657,10 @@ fn check_rows(rows: Vec<Row>, send: impl Fn(&mut Client, &[u8])) {
     }
     server.call(PING, 200);
     let log = server.stdout.text();
-    assert!(!log.contains("smuggled"), "what follows a refusal was served: {log}");
+    assert!(
+        !log.contains("smuggled"),
+        "what follows a refusal was served: {log}"
+    );
 }
 
 #[test]
@@ -468,8 +694,14 @@ fn head_has_no_body() {
     let mut server = Server::start();
     let mut client = server.connect();
     for _ in 0..2 {
-        let head = client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n").expect_head(200);
-        assert_eq!(head.header("content-length"), Some("13"), "as GET would have");
+        let head = client
+            .send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n")
+            .expect_head(200);
+        assert_eq!(
+            head.header("content-length"),
+            Some("13"),
+            "as GET would have"
+        );
     }
     // An event answered without a body is still an answer.
     let both = "HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -482,8 +714,16 @@ fn head_has_no_body() {
 fn versions_are_answered_in_kind() {
     let mut server = Server::start();
     let keep = "POST /invoke HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
-    assert_eq!(server.call(keep, 200).header("connection"), Some("keep-alive"));
-    assert_eq!(server.call("GET / HTTP/1.0\r\n\r\n", 200).header("connection"), Some("close"));
+    assert_eq!(
+        server.call(keep, 200).header("connection"),
+        Some("keep-alive")
+    );
+    assert_eq!(
+        server
+            .call("GET / HTTP/1.0\r\n\r\n", 200)
+            .header("connection"),
+        Some("close")
+    );
     assert_eq!(server.call(PING, 200).header("connection"), None);
     let close = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
     assert_eq!(server.call(close, 200).header("connection"), Some("close"));
@@ -513,7 +753,8 @@ fn continue_is_said_when_it_is_waited_for() {
 fn continue_is_said_behind_another_answer() {
     let mut server = Server::start();
     let mut client = server.connect();
-    let head = "POST /invoke HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let head =
+        "POST /invoke HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
     client.send([PING, head.as_bytes()].concat()).expect(200);
     client.expect_continue().send("hello");
     assert_eq!(client.expect(200).text(), "hello");
@@ -590,7 +831,13 @@ fn h1spec() {
     let mut barrier = Barrier::new(&mut server);
     let mut passed = 0;
     let whole = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    for end in ["GET", "GET ", "GET /hello", "GET /hello ", "GET /hello HTTP"] {
+    for end in [
+        "GET",
+        "GET ",
+        "GET /hello",
+        "GET /hello ",
+        "GET /hello HTTP",
+    ] {
         passed += u32::from(is_waited_for(&mut server, &mut barrier, end));
     }
     for len in [1, 19, 20, 21, 24, 26, 27, 36, 37, 38] {
@@ -608,22 +855,42 @@ fn h1spec() {
         (get(&format!("{host}X-Invalid[]: test\r\n")), &wrong),
         (get("Content-Length: 5\r\n"), &wrong),
         (get(&format!("{host}Host: example.org\r\n")), &wrong),
-        (get(&format!("{host}Content-Length: -123456789123456789123456789\r\n")), &wrong),
+        (
+            get(&format!(
+                "{host}Content-Length: -123456789123456789123456789\r\n"
+            )),
+            &wrong,
+        ),
         (get(&format!("{host}Content-Length: -1234\r\n")), &wrong),
         (get(&format!("{host}Content-Length: abc\r\n")), &wrong),
         (get(&format!("{host}X-Empty-Header: \r\n")), &fine),
-        (get(&format!("{host}X-Bad-Control-Char: test\x07\r\n")), &wrong),
+        (
+            get(&format!("{host}X-Bad-Control-Char: test\x07\r\n")),
+            &wrong,
+        ),
         (get(host).replace("1.1", "9.9"), &wrong),
         (format!("Extra line{}", get(host)), &wrong),
         (get(&format!("{host}\rSome-Header: Test\r\n")), &wrong),
         (post("Content-Length: 5\r\n", "hello"), &fine),
-        (post("Transfer-Encoding: chunked\r\n", "c\r\nHello world1\r\n0\r\n\r\n"), &fine),
-        (post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"), {
-            &wrong
-        }),
+        (
+            post(
+                "Transfer-Encoding: chunked\r\n",
+                "c\r\nHello world1\r\n0\r\n\r\n",
+            ),
+            &fine,
+        ),
+        (
+            post(
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                "5\r\nhello\r\n0\r\n\r\n",
+            ),
+            { &wrong },
+        ),
     ] {
         let answer = server.connect().send(&request).read_response("GET");
-        let is_right = answer.as_ref().is_ok_and(|answer| want.contains(&answer.status));
+        let is_right = answer
+            .as_ref()
+            .is_ok_and(|answer| want.contains(&answer.status));
         if !is_right {
             println!("{request:?}: {answer:?}");
         }

@@ -37,7 +37,13 @@ const ROUTES: &[(&str, &str, Option<&str>, &str, &str)] = &[
     ("POST", "/initialize", Some("/initialize"), "Initialize", ""),
     ("POST", "/initialize", None, "Initialize", ""),
     // What the local emulator of FC 2.0 does: the client's own method and path.
-    ("GET", "/some/page?x=y", Some("/initialize"), "Initialize", ""),
+    (
+        "GET",
+        "/some/page?x=y",
+        Some("/initialize"),
+        "Initialize",
+        "",
+    ),
     ("GET", "/pre-freeze", Some("/pre-freeze"), "PreFreeze", ""),
     ("GET", "/pre-freeze", None, "PreFreeze", ""),
     ("GET", "/pre-stop", Some("/pre-stop"), "PreStop", ""),
@@ -45,7 +51,13 @@ const ROUTES: &[(&str, &str, Option<&str>, &str, &str)] = &[
     // An HTTP function: any method, any path, also those that look like FC's own.
     ("GET", "/", Some("/http-invoke"), "Invoke", "body"),
     ("POST", "/invoke", Some("/http-invoke"), "Invoke", "body"),
-    ("POST", "/initialize", Some("/http-invoke"), "Invoke", "body"),
+    (
+        "POST",
+        "/initialize",
+        Some("/http-invoke"),
+        "Invoke",
+        "body",
+    ),
     ("GET", "/pre-stop", Some("/http-invoke"), "Invoke", "body"),
     ("DELETE", "/a/b?c", None, "Invoke", "body"),
     ("GET", "/invoke", None, "Invoke", "body"),
@@ -68,14 +80,24 @@ fn every_call_finds_its_way() {
              Content-Length: 4\r\n\r\nbody"
         );
         let answer = client.send(&request).expect(200);
-        assert_eq!((answer.text().as_str(), answer.header("x-fc-status")), (*body, Some("200")));
+        assert_eq!(
+            (answer.text().as_str(), answer.header("x-fc-status")),
+            (*body, Some("200"))
+        );
         // Only an event function's answer has a type that the function did not choose.
         let is_http = answer.header("content-type").is_none();
-        let by_path = !matches!(control.as_str(), c if c.contains(": /http") || c.contains(": /in"));
-        assert!(!is_http || by_path || control.contains("/http-invoke"), "{request:?}");
-        assert_eq!(server.stdout.wait_until(|log| log.matches('\n').count() >= 2), {
-            log_of(&[(kind, &format!("id-{index}"))])
-        });
+        let by_path =
+            !matches!(control.as_str(), c if c.contains(": /http") || c.contains(": /in"));
+        assert!(
+            !is_http || by_path || control.contains("/http-invoke"),
+            "{request:?}"
+        );
+        assert_eq!(
+            server
+                .stdout
+                .wait_until(|log| log.matches('\n').count() >= 2),
+            { log_of(&[(kind, &format!("id-{index}"))]) }
+        );
         server.stdout.take();
     }
 }
@@ -136,7 +158,11 @@ const HEADERS_3: &str = "\
     X-Fc-Tracing-Opentracing-Span-Context: \r\n\
     X-Fc-Version-Id: \r\n";
 
-const SECRETS: [&str; 3] = ["STS.NUYexampleexample", "HqoT9secretsecret", "CAIS8gF1qTokenToken=="];
+const SECRETS: [&str; 3] = [
+    "STS.NUYexampleexample",
+    "HqoT9secretsecret",
+    "CAIS8gF1qTokenToken==",
+];
 
 fn headers_2(control: &str, id: &str) -> String {
     let [key_id, key_secret, token] = SECRETS;
@@ -162,17 +188,28 @@ fn a_whole_life() {
     drop(server.connect());
     let mut client = server.connect();
     let initialize = headers_2("/initialize", "9f2c1e44-0001");
-    client.send(format!("POST /initialize HTTP/1.1\r\n{initialize}Content-Length: 0\r\n\r\n"));
+    client.send(format!(
+        "POST /initialize HTTP/1.1\r\n{initialize}Content-Length: 0\r\n\r\n"
+    ));
     assert_eq!(client.expect(200).text(), "");
     let invoke = headers_2("/invoke", "9f2c1e44-0002");
-    let event = "{\"triggerTime\":\"2026-01-01T00:00:00Z\",\"triggerName\":\"t\",\"payload\":\"p\"}";
+    let event =
+        "{\"triggerTime\":\"2026-01-01T00:00:00Z\",\"triggerName\":\"t\",\"payload\":\"p\"}";
     let length = event.len();
-    client.send(format!("POST /invoke HTTP/1.1\r\n{invoke}Content-Length: {length}\r\n\r\n{event}"));
+    client.send(format!(
+        "POST /invoke HTTP/1.1\r\n{invoke}Content-Length: {length}\r\n\r\n{event}"
+    ));
     assert_eq!(client.expect(200).text(), event);
     client.send(format!("GET /get?apikey=1 HTTP/1.1\r\n{HEADERS_3}\r\n"));
     assert_eq!(client.expect(200).text(), "Hello World!\n");
-    for (hook, id) in [("/pre-freeze", "9f2c1e44-0003"), ("/pre-stop", "9f2c1e44-0004")] {
-        client.send(format!("GET {hook} HTTP/1.1\r\n{}\r\n", headers_2(hook, id)));
+    for (hook, id) in [
+        ("/pre-freeze", "9f2c1e44-0003"),
+        ("/pre-stop", "9f2c1e44-0004"),
+    ] {
+        client.send(format!(
+            "GET {hook} HTTP/1.1\r\n{}\r\n",
+            headers_2(hook, id)
+        ));
         client.expect(200);
     }
     let want = log_of(&[
@@ -182,7 +219,10 @@ fn a_whole_life() {
         ("PreFreeze", "9f2c1e44-0003"),
         ("PreStop", "9f2c1e44-0004"),
     ]);
-    assert_eq!(server.stdout.wait_until(|log| log.len() >= want.len()), want);
+    assert_eq!(
+        server.stdout.wait_until(|log| log.len() >= want.len()),
+        want
+    );
     server.signal(Signal::TERM);
     server.expect_exit(0);
     assert_eq!(server.stdout.text(), want, "nothing else was written");
@@ -196,7 +236,13 @@ fn secrets_stay_secret() {
         .env("ALIBABA_CLOUD_SECURITY_TOKEN", SECRETS[2])
         .start();
     let mut answers = String::new();
-    for control in ["/invoke", "/http-invoke", "/initialize", "/pre-stop", "/other"] {
+    for control in [
+        "/invoke",
+        "/http-invoke",
+        "/initialize",
+        "/pre-stop",
+        "/other",
+    ] {
         let request = format!("POST /x HTTP/1.1\r\n{}\r\n", headers_2(control, "id"));
         let answer = server.call(&request, 200);
         answers += &format!("{:?} {}", answer.headers, answer.text());
@@ -226,7 +272,10 @@ fn marks_come_before_the_answer() {
         assert_eq!(answer.expect(200).text(), id);
         let mut written = [0; 1024];
         let count = log.read(&mut written).expect("the marks are there");
-        assert_eq!(String::from_utf8_lossy(&written[..count]), log_of(&[("Invoke", &id)]));
+        assert_eq!(
+            String::from_utf8_lossy(&written[..count]),
+            log_of(&[("Invoke", &id)])
+        );
     }
 }
 
@@ -235,7 +284,9 @@ fn marks_can_be_switched_off() {
     let mut server = Program::bootstrap().env("FNBOOT_MARKERS", "off").start();
     let mut client = server.connect();
     client.expect_open();
-    client.send("POST /initialize HTTP/1.1\r\nHost: h\r\n\r\n").expect(200);
+    client
+        .send("POST /initialize HTTP/1.1\r\nHost: h\r\n\r\n")
+        .expect(200);
     server.signal(Signal::TERM);
     server.expect_exit(0);
     assert_eq!(server.stdout.text(), "");
@@ -252,7 +303,10 @@ fn ids_cannot_forge_the_log() {
     let long = "x".repeat(10_000);
     for (id, want) in [
         (&b""[..], ""),
-        (b"1-67a59f35-150c1267-f381ba1c085c", "1-67a59f35-150c1267-f381ba1c085c"),
+        (
+            b"1-67a59f35-150c1267-f381ba1c085c",
+            "1-67a59f35-150c1267-f381ba1c085c",
+        ),
         (b"a b\tc", "a?b?c"),
         ("a\u{85}b\u{2028}c".as_bytes(), "a??b???c"),
         (b"\xff\x9b31m", "??31m"),
@@ -262,7 +316,10 @@ fn ids_cannot_forge_the_log() {
         let head = b"POST /invoke HTTP/1.1\r\nHost: h\r\nx-fc-request-id: ";
         server.call([head, id, b"\r\n\r\n"].concat(), 200);
         let want = log_of(&[("Invoke", want)]);
-        assert_eq!(server.stdout.wait_until(|log| log.len() >= want.len()), want);
+        assert_eq!(
+            server.stdout.wait_until(|log| log.len() >= want.len()),
+            want
+        );
         server.stdout.take();
     }
     for id in ["a\nb", "a\rb", "a\x1b[31mb", "a\0b", "a\x08b"] {
@@ -296,7 +353,9 @@ fn connections_are_kept() {
         client.expect_open();
     }
     let mut other = server.connect();
-    client.send("POST /invoke HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n").expect(400);
+    client
+        .send("POST /invoke HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n")
+        .expect(400);
     client.expect_close();
     other.expect_open();
 }
@@ -328,7 +387,9 @@ fn the_default_port_is_9000() {
     let script = "\"$0\" & while ! grep -q ':2328 .* 0A ' /proc/self/net/tcp; do :; done; \
                   kill -TERM $!; wait $!";
     let own_network = Program::bootstrap().without_port();
-    let (status, ..) = own_network.under(&own_network_and("/bin/sh", &["-c", script])).run();
+    let (status, ..) = own_network
+        .under(&own_network_and("/bin/sh", &["-c", script]))
+        .run();
     assert_eq!(status.code(), Some(0));
 }
 
@@ -336,7 +397,11 @@ fn the_default_port_is_9000() {
 fn own_network_and<'a>(program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     let unshare = ["unshare", "--user", "--map-root-user", "--net", "--"];
     let is_root = rustix::process::geteuid().is_root();
-    let mut words = if is_root { vec!["unshare", "--net", "--"] } else { unshare.to_vec() };
+    let mut words = if is_root {
+        vec!["unshare", "--net", "--"]
+    } else {
+        unshare.to_vec()
+    };
     words.push(program);
     words.extend(arguments);
     words
@@ -373,19 +438,39 @@ fn bad_variables_are_named() {
         ("FNBOOT_MARKERS", "OFF"),
     ] {
         let program = Program::bootstrap();
-        let program = if name.starts_with("FC_") { program.without_port() } else { program };
-        assert_explains(program.env(name, value).run(), &[name, &format!("'{value}'")]);
+        let program = if name.starts_with("FC_") {
+            program.without_port()
+        } else {
+            program
+        };
+        assert_explains(
+            program.env(name, value).run(),
+            &[name, &format!("'{value}'")],
+        );
     }
 }
 
 /// Whatever is in a variable, it is one line that says which one.
 #[test]
 fn the_worst_variables_are_named_in_one_line() {
-    for value in ["90\n00", "9000\r\nFC Invoke End", &"9".repeat(2_000), "\u{1b}[31m"] {
-        let program = Program::bootstrap().without_port().env("FC_SERVER_PORT", value);
+    for value in [
+        "90\n00",
+        "9000\r\nFC Invoke End",
+        &"9".repeat(2_000),
+        "\u{1b}[31m",
+    ] {
+        let program = Program::bootstrap()
+            .without_port()
+            .env("FC_SERVER_PORT", value);
         let (status, stdout, stderr) = program.run();
-        assert!(!stderr.contains('\u{1b}') && !stderr.contains('\r'), "{stderr:?}");
-        assert_explains((status, stdout, stderr), &["FC_SERVER_PORT", "is not a port"]);
+        assert!(
+            !stderr.contains('\u{1b}') && !stderr.contains('\r'),
+            "{stderr:?}"
+        );
+        assert_explains(
+            (status, stdout, stderr),
+            &["FC_SERVER_PORT", "is not a port"],
+        );
     }
 }
 
@@ -396,7 +481,9 @@ fn an_occupied_port_is_named() {
     let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).expect("bind");
     assert_explains(program.run(), &[&port.to_string(), "in use"]);
     // Even with nobody to be told.
-    let quiet = Program::bootstrap().without_port().env("FC_SERVER_PORT", port);
+    let quiet = Program::bootstrap()
+        .without_port()
+        .env("FC_SERVER_PORT", port);
     let (status, ..) = quiet.in_shell("exec \"$0\" <&- >&- 2>&-").run();
     assert_eq!(status.code(), Some(1), "{status}");
     drop(taken);
@@ -406,12 +493,19 @@ fn an_occupied_port_is_named() {
 /// gives up what makes it root.
 #[test]
 fn a_privileged_port_is_named() {
-    let program = Program::bootstrap().without_port().env("FC_SERVER_PORT", 80);
+    let program = Program::bootstrap()
+        .without_port()
+        .env("FC_SERVER_PORT", 80);
     // A file that nobody may run would be another error.
     let copy = std::env::temp_dir().join(format!("fnboot-privileged-{}", std::process::id()));
     std::fs::copy(bootstrap(), &copy).expect("copy");
     let copy_path = copy.to_str().expect("a path in UTF-8");
-    let drop_root = ["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"];
+    let drop_root = [
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--bounding-set=-all",
+    ];
     let no_root = [&drop_root[..], &["--inh-caps=-all", copy_path]].concat();
     let words = if rustix::process::geteuid().is_root() {
         own_network_and("setpriv", &no_root)
@@ -436,7 +530,10 @@ fn terminates_when_idle() {
     wait_for("the handler of SIGTERM", || {
         let path = format!("/proc/{}/status", server.pid());
         let status = std::fs::read_to_string(path).expect("/proc");
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim();
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))?
+            .trim();
         let caught = u64::from_str_radix(caught, 16).expect("a mask");
         (caught & 1 << 14 != 0).then_some(())
     });
@@ -449,7 +546,11 @@ fn terminates_when_idle() {
     let began = Instant::now();
     server.signal(Signal::TERM);
     server.expect_exit(0);
-    assert!(began.elapsed() < Duration::from_secs(2), "at once: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "at once: {:?}",
+        began.elapsed()
+    );
     clients[3].expect_close();
 }
 
@@ -518,7 +619,10 @@ fn termination_finishes_what_was_not_yet_read() {
     }
     server.signal(Signal::TERM);
     server.signal(Signal::CONT);
-    let answered = clients.iter_mut().filter_map(|client| client.read_response("GET").ok()).count();
+    let answered = clients
+        .iter_mut()
+        .filter_map(|client| client.read_response("GET").ok())
+        .count();
     server.expect_exit(0);
     assert_eq!(answered, 100, "of 100 requests");
 }
@@ -539,7 +643,15 @@ fn termination_does_not_wait_for_ever() {
 #[test]
 fn works_as_process_1() {
     let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--"];
-    let as_user = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--"];
+    let as_user = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--",
+    ];
     let is_root = rustix::process::geteuid().is_root();
     let wrapper = if is_root { &unshare[..] } else { &as_user };
     let mut server = Program::bootstrap().under(wrapper).start();
@@ -548,7 +660,11 @@ fn works_as_process_1() {
     // The child of `unshare`, as this machine numbers it.
     let children = format!("/proc/{0}/task/{0}/children", server.pid());
     let child = std::fs::read_to_string(children).expect("/proc");
-    let child = child.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    let child = child
+        .trim()
+        .parse()
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(child.expect("one child"), Signal::TERM).expect("kill");
     server.expect_exit(0);
     client.expect_close();
@@ -577,7 +693,10 @@ fn works_without_standard_streams() {
 #[test]
 fn works_with_an_empty_environment_elsewhere() {
     let script = "cd / && umask 777 && exec \"$0\"";
-    Program::bootstrap().in_shell(script).start().call(PING, 200);
+    Program::bootstrap()
+        .in_shell(script)
+        .start()
+        .call(PING, 200);
 }
 
 #[test]
@@ -591,14 +710,21 @@ fn a_log_nobody_reads_any_more_costs_nothing() {
     for _ in 0..100 {
         client.expect_open();
     }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
     server.signal(Signal::TERM);
     server.expect_exit(0);
 }
 
 #[test]
 fn a_full_disk_costs_nothing() {
-    let full = File::options().write(true).open("/dev/full").expect("/dev/full");
+    let full = File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
     let mut server = Program::bootstrap().stdout(full).start();
     let mut client = server.connect();
     for _ in 0..10 {
@@ -625,9 +751,14 @@ fn a_log_that_is_full_delays_nothing() {
     rustix::fs::fcntl_setfl(&reader, OFlags::NONBLOCK).expect("fcntl");
     let mut sink = vec![0; 1 << 20];
     while reader.read(&mut sink).is_ok() {}
-    client.send(post("/invoke", "x-fc-request-id: again\r\n", "")).expect(200);
+    client
+        .send(post("/invoke", "x-fc-request-id: again\r\n", ""))
+        .expect(200);
     let count = reader.read(&mut sink).expect("a log");
-    assert_eq!(String::from_utf8_lossy(&sink[..count]), log_of(&[("Invoke", "again")]));
+    assert_eq!(
+        String::from_utf8_lossy(&sink[..count]),
+        log_of(&[("Invoke", "again")])
+    );
 }
 
 /// It fills up while calls run: whatever arrives are whole lines.
@@ -636,7 +767,11 @@ fn a_log_that_fills_up_loses_whole_lines() {
     let (mut reader, writer) = std::io::pipe().expect("pipe");
     let mut server = Program::bootstrap().stdout(writer).start();
     let mut client = server.connect();
-    let request = post("/invoke", &format!("x-fc-request-id: {}\r\n", "i".repeat(100)), "");
+    let request = post(
+        "/invoke",
+        &format!("x-fc-request-id: {}\r\n", "i".repeat(100)),
+        "",
+    );
     let began = Instant::now();
     for _ in 0..1_000 {
         client.send(&request).expect(200);
@@ -647,7 +782,9 @@ fn a_log_that_fills_up_loses_whole_lines() {
     let mut log = String::new();
     reader.read_to_string(&mut log).expect("read");
     let lines = log_of(&[("Invoke", &"i".repeat(100))]);
-    let wrong = log.split_inclusive('\n').find(|line| !lines.contains(line) || line.len() < 100);
+    let wrong = log
+        .split_inclusive('\n')
+        .find(|line| !lines.contains(line) || line.len() < 100);
     assert_eq!(wrong, None);
 }
 

@@ -37,7 +37,11 @@ pub fn bootstrap() -> PathBuf {
 
 /// A handler of `tests/fixture`, built as a program.
 pub fn fixture(name: &str) -> PathBuf {
-    from_environment("FIXTURES", "target/x86_64-unknown-linux-musl/release/examples").join(name)
+    from_environment(
+        "FIXTURES",
+        "target/x86_64-unknown-linux-musl/release/examples",
+    )
+    .join(name)
 }
 
 fn from_environment(variable: &str, default: &str) -> PathBuf {
@@ -149,10 +153,20 @@ impl Program {
 
     /// The program at `path`, on a free port.
     fn at(path: PathBuf) -> Self {
-        assert!(path.is_file(), "{} is not there: run `make`", path.display());
+        assert!(
+            path.is_file(),
+            "{} is not there: run `make`",
+            path.display()
+        );
         let port = free_port();
         let variables = vec![(String::from("FC_SERVER_PORT"), port.to_string())];
-        Self { wrapper: Vec::new(), path, variables, port, stdout: None }
+        Self {
+            wrapper: Vec::new(),
+            path,
+            variables,
+            port,
+            stdout: None,
+        }
     }
 
     /// With a variable in its environment.
@@ -209,14 +223,25 @@ impl Program {
     pub fn start(self) -> Server {
         let mut command = self.command();
         let stdout = self.stdout.map_or_else(Stdio::piped, Stdio::from);
-        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().expect("start");
+        let mut child = command
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
         let (stdout, stderr) = (Output::default(), Output::default());
         let readers = [
             child.stdout.take().map(|pipe| stdout.collect(pipe)),
             child.stderr.take().map(|pipe| stderr.collect(pipe)),
         ];
         let readers = readers.into_iter().flatten().collect();
-        Server { child, readers, port: self.port, stdout, stderr, is_over: false }
+        Server {
+            child,
+            readers,
+            port: self.port,
+            stdout,
+            stderr,
+            is_over: false,
+        }
     }
 
     /// Runs it to its end, which must come by itself: exit status, standard output and error.
@@ -278,7 +303,9 @@ impl Server {
     /// Waits for the end, and for everything that was written.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
-        let status = wait_for("the program to end", || self.child.try_wait().expect("wait"));
+        let status = wait_for("the program to end", || {
+            self.child.try_wait().expect("wait")
+        });
         self.read_out();
         status
     }
@@ -287,7 +314,12 @@ impl Server {
     #[track_caller]
     pub fn expect_exit(&mut self, code: i32) {
         let status = self.wait();
-        assert_eq!(status.code(), Some(code), "{status}, stderr {:?}", self.stderr.text());
+        assert_eq!(
+            status.code(),
+            Some(code),
+            "{status}, stderr {:?}",
+            self.stderr.text()
+        );
     }
 
     fn read_out(&mut self) {
@@ -301,9 +333,15 @@ impl Server {
     pub fn status_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = fs::read_to_string(path).expect("the process lives");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        number.expect("a figure in kB").trim().parse().expect("a number")
+        number
+            .expect("a figure in kB")
+            .trim()
+            .parse()
+            .expect("a number")
     }
 
     /// Processor time used so far.
@@ -311,7 +349,12 @@ impl Server {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = fs::read_to_string(path).expect("the process lives");
         let after_name = stat.rsplit(") ").next().expect("a name");
-        let ticks = |index| after_name.split(' ').nth(index).and_then(|n| n.parse::<u64>().ok());
+        let ticks = |index| {
+            after_name
+                .split(' ')
+                .nth(index)
+                .and_then(|n| n.parse::<u64>().ok())
+        };
         let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
         // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
         Duration::from_millis(10 * ticks.expect("two numbers"))
@@ -341,9 +384,16 @@ pub struct Client {
 impl Client {
     pub fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("set_nodelay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set_read_timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("set_write_timeout");
-        Self { stream, buffer: Vec::new() }
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("set_read_timeout");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("set_write_timeout");
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     /// Sends bytes as they are.
@@ -389,7 +439,9 @@ impl Client {
 
     #[track_caller]
     fn response(&mut self, status: u16, method: &str) -> Response {
-        let response = self.read_response(method).unwrap_or_else(|error| panic!("{error}"));
+        let response = self
+            .read_response(method)
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(response.status, status, "{response:?}");
         response
     }
@@ -422,7 +474,10 @@ impl Client {
     pub fn expect_continue(&mut self) -> &mut Self {
         let want = b"HTTP/1.1 100 Continue\r\n\r\n";
         while self.buffer.len() < want.len() && self.fill().expect("read") > 0 {}
-        assert_eq!(String::from_utf8_lossy(&self.buffer), String::from_utf8_lossy(want));
+        assert_eq!(
+            String::from_utf8_lossy(&self.buffer),
+            String::from_utf8_lossy(want)
+        );
         self.buffer.clear();
         self
     }
@@ -432,7 +487,10 @@ impl Client {
     pub fn expect_close(&mut self) {
         let end = self.fill();
         let rest = String::from_utf8_lossy(&self.buffer);
-        assert!(matches!(end, Ok(0)) && rest.is_empty(), "no end: {end:?}, {rest:?}");
+        assert!(
+            matches!(end, Ok(0)) && rest.is_empty(),
+            "no end: {end:?}, {rest:?}"
+        );
     }
 
     /// The connection must serve another request.
@@ -454,7 +512,11 @@ impl Client {
     #[track_caller]
     pub fn expect_silence(&mut self) {
         let is_silent = self.is_silent();
-        assert!(is_silent, "early: {:?}", String::from_utf8_lossy(&self.buffer));
+        assert!(
+            is_silent,
+            "early: {:?}",
+            String::from_utf8_lossy(&self.buffer)
+        );
     }
 
     /// Everything up to the end of the connection, however it ends.
@@ -503,7 +565,10 @@ impl Response {
     fn parse(head: &[u8]) -> Result<Self, String> {
         let text: String = head.iter().copied().map(char::from).collect();
         let bad = |what: &str| Err(format!("{what}: {text:?}"));
-        let mut lines = text.strip_suffix("\r\n\r\n").unwrap_or_default().split("\r\n");
+        let mut lines = text
+            .strip_suffix("\r\n\r\n")
+            .unwrap_or_default()
+            .split("\r\n");
         let Some((status, reason)) = lines
             .next()
             .and_then(|line| line.strip_prefix("HTTP/1.1 "))
@@ -526,7 +591,11 @@ impl Response {
             }
             headers.push((name.to_ascii_lowercase(), value.to_string()));
         }
-        let response = Self { status, headers, body: Vec::new() };
+        let response = Self {
+            status,
+            headers,
+            body: Vec::new(),
+        };
         if response.all("date").len() != 1 || !is_date(response.all("date")[0]) {
             return bad("Date");
         }
@@ -540,7 +609,11 @@ impl Response {
     fn body_len(&self, method: &str) -> Result<usize, String> {
         let lengths = self.all("content-length");
         if self.status == 204 || self.status == 304 {
-            return if lengths.is_empty() { Ok(0) } else { Err(format!("a length: {self:?}")) };
+            return if lengths.is_empty() {
+                Ok(0)
+            } else {
+                Err(format!("a length: {self:?}"))
+            };
         }
         let [length] = lengths[..] else {
             return Err(format!("not one length: {self:?}"));
@@ -605,10 +678,9 @@ pub fn post(target: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 
 /// The same with the body in chunks of at most `size` bytes.
 pub fn chunked(target: &str, fields: &str, body: &[u8], size: usize) -> Vec<u8> {
-    let mut request = format!(
-        "POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Transfer-Encoding: chunked\r\n\r\n"
-    )
-    .into_bytes();
+    let mut request =
+        format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Transfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
     for chunk in body.chunks(size) {
         request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         request.extend_from_slice(chunk);
