@@ -48,6 +48,9 @@ pub fn var(name: &CStr) -> Option<&'static [u8]> {
 pub struct Args(&'static [*const c_char]);
 
 impl Args {
+    /// No arguments.
+    pub const NONE: Self = Self(&[]);
+
     /// What `main` was called with.
     ///
     /// # Safety
