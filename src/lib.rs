@@ -43,6 +43,9 @@
 //! connections share. Only a request that does not owns memory, a mapping big enough for all of it,
 //! and only until it is answered. An answer that lies in that memory is sent from there.
 //!
+//! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
+//! calls `main`. A program that is linked in the ordinary way starts in the ordinary way.
+//!
 //! The first wait of a process is `accept4(2)` on a listener that blocks: epoll, the table of
 //! connections and whatever else serves many calls is set up after the first one is answered.
 //!
@@ -53,7 +56,7 @@
 //! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | – | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
-//! | `sys` | one kernel call per function: slices in, owned descriptors out | libc | knows HTTP, retries, logs, decides |
+//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
