@@ -30,7 +30,7 @@
 //!                 the shared buffer, or a mapping of the connection's own           ▼
 //!                                                                                Handler
 //!            ┌───────────┐   ┌─────────────────────────────────┐   ┌─────────────┐  │ &[u8]
-//!  platform ◀┤ sendmsg(2)│◀──│ fields of the answer  http::write│◀──│ how it went │◀─┘
+//!  platform ◀┤ sendmsg(2)│◀──│ http::write: head of the answer │◀──│ how it went │◀─┘
 //!            └───────────┘   └─────────────────────────────────┘   └─────────────┘
 //!                 head and body in one call; the rest, if any, waits where it lies
 //! ```
