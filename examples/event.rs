@@ -3,7 +3,8 @@
 //! ```text
 //! make example NAME=event
 //! ```
-#![cfg_attr(all(target_env = "musl", not(feature = "std")), no_std, no_main)]
+#![no_std]
+#![no_main]
 
 use fnboot::{Context, Error, Handler, info};
 
@@ -27,16 +28,6 @@ impl Handler for Shout {
     }
 }
 
-const SHOUT: Shout = Shout {
+fnboot::main!(Shout {
     answer: [0; EVENT_BYTES_MAX],
-};
-
-// The static program: no std, and `main!` brings entry point and panic handler.
-#[cfg(all(target_env = "musl", not(feature = "std")))]
-fnboot::main!(SHOUT);
-
-// Everywhere else.
-#[cfg(not(all(target_env = "musl", not(feature = "std"))))]
-fn main() {
-    fnboot::run(SHOUT)
-}
+});

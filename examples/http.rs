@@ -3,7 +3,8 @@
 //! ```text
 //! make example NAME=http
 //! ```
-#![cfg_attr(all(target_env = "musl", not(feature = "std")), no_std, no_main)]
+#![no_std]
+#![no_main]
 
 use core::fmt::{self, Write as _};
 
@@ -91,17 +92,7 @@ impl fmt::Write for Page {
     }
 }
 
-const SITE: Site = Site {
+fnboot::main!(Site {
     visits: 0,
     page: Page::EMPTY,
-};
-
-// The static program: no std, and `main!` brings entry point and panic handler.
-#[cfg(all(target_env = "musl", not(feature = "std")))]
-fnboot::main!(SITE);
-
-// Everywhere else.
-#[cfg(not(all(target_env = "musl", not(feature = "std"))))]
-fn main() {
-    fnboot::run(SITE)
-}
+});

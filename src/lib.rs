@@ -142,7 +142,7 @@ pub use sys::env::Args;
 ///
 /// The expression is the handler, evaluated once, before the program listens. The whole program:
 ///
-/// ```ignore
+/// ```no_run
 /// #![no_std]
 /// #![no_main]
 /// use fnboot::{Context, Error, Handler};
@@ -168,10 +168,40 @@ macro_rules! main {
             $crate::run($handler)
         }
 
+        $crate::panic_handler!();
+    };
+}
+
+/// What a program without std lacks, for [`main!`].
+///
+/// A program that unwinds cannot do without std (`cargo test` builds every program so, whatever
+/// its profile says): it is linked in and brings all this.
+#[cfg(not(feature = "std"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {
+        #[cfg(panic = "unwind")]
+        extern crate std;
+
+        #[cfg(panic = "abort")]
         #[panic_handler]
         #[inline(always)]
         fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
             $crate::panicked(info.location())
         }
+
+        // The precompiled core names it in a debug build, though nothing unwinds.
+        #[cfg(panic = "abort")]
+        #[unsafe(no_mangle)]
+        extern "C" fn rust_eh_personality() {}
     };
+}
+
+/// What a program without std lacks, for [`main!`]: nothing, as fnboot itself needs std.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {};
 }
