@@ -16,14 +16,6 @@ fn main() -> io::Result<()> {
     if env::var_os("CARGO_FEATURE_STD").is_some() {
         return Ok(());
     }
-    // Without std nobody asks for the C library, and what libcore was compiled with asks for a
-    // personality routine unless optimization removes it.
-    for argument in ["-lc", "-Wl,--defsym=rust_eh_personality=0"] {
-        println!(
-            "cargo:rustc-link-arg-bin=bootstrap={}",
-            for_linker(argument)
-        );
-    }
     if !is("CARGO_CFG_TARGET_ENV", "musl") || !is_lld() {
         return Ok(());
     }
@@ -42,15 +34,6 @@ fn main() -> io::Result<()> {
         println!("cargo:rustc-link-arg-bin=bootstrap={argument}");
     }
     Ok(())
-}
-
-/// An argument as the linker itself takes it, or as a C compiler passes it on.
-fn for_linker(argument: &str) -> &str {
-    if is_lld() {
-        argument.trim_start_matches("-Wl,")
-    } else {
-        argument
-    }
 }
 
 fn is_lld() -> bool {
