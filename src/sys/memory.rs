@@ -109,7 +109,7 @@ impl Drop for Mapping {
 /// Only for memory of [`Reserved`] or [`Mapping`]: elsewhere, too, it would be zeros.
 pub fn give_back(bytes: &mut [u8]) {
     let skip = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
-    let whole = &mut bytes[skip..];
+    let whole = bytes.get_mut(skip..).unwrap_or_default();
     let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
     // An error is ignored: the memory then simply stays.
     // SAFETY: the range is within one exclusively borrowed slice, and bytes have no invalid value
