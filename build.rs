@@ -28,7 +28,7 @@ SECTIONS {
   .got.plt : { *(.got.plt) } :data :relro
   . = ALIGN(4096);
   .data : { *(.data .data.*) } :data
-  .bss : { *(.bss .bss.*) } :data
+  .bss : { *(.bss.__environ) *(.bss .bss.*) } :data
 }
 ";
 

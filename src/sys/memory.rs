@@ -128,7 +128,9 @@ fn round(len: usize) -> usize {
 ///
 /// As a `static` that is all zeros it costs nothing in the file, and no page until it is touched.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Reserved<T> {
+    /// In front, on the page that is used first.
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
