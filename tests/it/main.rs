@@ -5,4 +5,5 @@
 
 mod conform;
 mod fc;
+mod gates;
 mod harness;
