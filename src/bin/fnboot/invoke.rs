@@ -4,10 +4,11 @@
 //! to standard error.
 
 use crate::function::{self, Function};
-use crate::platform::Platform;
-use crate::platform::fc;
+use crate::platform::lambda::Lambda;
+use crate::platform::runtime_api::{Flaky, Player};
+use crate::platform::scf::Scf;
+use crate::platform::{Platform, fc};
 use crate::signals::{self, Signals};
-use crate::terminal::say;
 use clap::Args;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
@@ -69,10 +70,17 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
         headers: options.headers.into_iter().collect(),
     };
     let function: Rc<Function> = Rc::new(options.function.into());
+    function.check()?;
     let mut signals = Signals::listen()?;
     let call = async {
         match function.platform {
             Platform::Fc => fc::invoke::run(&function, input).await,
+            Platform::Lambda => {
+                Player::<Lambda>::new(function, Flaky::Off)
+                    .invoke(input)
+                    .await
+            }
+            Platform::Scf => Player::<Scf>::new(function, Flaky::Off).invoke(input).await,
         }
     };
     tokio::select! {
@@ -102,16 +110,6 @@ pub(crate) fn print_result(body: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
     }
-}
-
-/// Opens the frame that the platform's own tools draw around the log.
-pub(crate) fn begin_log() {
-    say(format_args!("========= FC invoke Logs begin ========="));
-}
-
-/// Closes it.
-pub(crate) fn end_log() {
-    say(format_args!("========= FC invoke Logs end ========="));
 }
 
 fn read_event(options: &Options) -> Result<Bytes, Box<dyn Error>> {
