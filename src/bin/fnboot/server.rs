@@ -65,6 +65,17 @@ where
         .await
 }
 
+/// Reads what is left of a body that nobody wants, so that the connection can be used again.
+pub(crate) async fn drain(body: &mut Incoming) {
+    let mut read_bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read_bytes += frame.data_ref().map_or(0, Bytes::len);
+        if read_bytes > REFUSED_BYTES_MAX {
+            return;
+        }
+    }
+}
+
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -75,7 +86,7 @@ pub(crate) enum BodyError {
 /// Reads a body of at most `bytes_max`. More is read and dropped, within reason, so that its sender sees
 /// the answer and not a reset.
 pub(crate) async fn read_body(
-    mut body: Incoming,
+    body: &mut Incoming,
     headers: &HeaderMap,
     bytes_max: usize,
 ) -> Result<Bytes, BodyError> {

@@ -89,9 +89,9 @@ impl Gateway {
     }
 
     /// An HTTP trigger's request.
-    async fn http(&self, call: Call, head: Parts, body: Incoming) -> Result<Reply, Refusal> {
+    async fn http(&self, call: Call, head: Parts, mut body: Incoming) -> Result<Reply, Refusal> {
         reply::check_head(&head.uri, &head.headers)?;
-        let body = server::read_body(body, &head.headers, reply::BODY_BYTES_MAX).await?;
+        let body = server::read_body(&mut body, &head.headers, reply::BODY_BYTES_MAX).await?;
         let mut running = self.start(call).await?;
         let uri = head
             .uri
@@ -114,7 +114,7 @@ impl Gateway {
         self: &Rc<Self>,
         call: Call,
         head: Parts,
-        body: Incoming,
+        mut body: Incoming,
     ) -> Result<Reply, Refusal> {
         reply::check_head(&head.uri, &head.headers)?;
         let wait = route::wait(&head.headers);
@@ -122,7 +122,7 @@ impl Gateway {
             Wait::Sync => reply::BODY_BYTES_MAX,
             Wait::Async => reply::ASYNC_BODY_BYTES_MAX,
         };
-        let event = server::read_body(body, &head.headers, bytes_max).await?;
+        let event = server::read_body(&mut body, &head.headers, bytes_max).await?;
         if wait == Wait::Sync {
             return self.event(call, event, route::tail(&head.headers)).await;
         }

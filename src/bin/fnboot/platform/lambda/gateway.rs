@@ -47,7 +47,7 @@ impl Gateway {
     }
 
     async fn reply(self: &Rc<Self>, request: Request<Incoming>) -> Result<Reply, Refusal> {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         if head.uri.path() == serve::COUNTERS_PATH {
             return Ok(json_reply(StatusCode::OK, &self.stage.counters.json()));
         }
@@ -64,7 +64,7 @@ impl Gateway {
             Kind::Event => ASYNC_EVENT_BYTES_MAX,
             Kind::RequestResponse | Kind::DryRun => EVENT_BYTES_MAX,
         };
-        let event = server::read_body(body, &head.headers, bytes_max)
+        let event = server::read_body(&mut body, &head.headers, bytes_max)
             .await
             .map_err(|error| refuse_body(error, kind))?;
         let mut call = Call::new(event);

@@ -45,7 +45,7 @@ pub(crate) enum Piece {
 /// Reads an answer of at most `bytes_max`.
 pub(crate) async fn read(
     headers: &HeaderMap,
-    mut body: Incoming,
+    body: &mut Incoming,
     mode: Mode,
     tap: Option<&Tap>,
     bytes_max: usize,

@@ -66,13 +66,17 @@ impl<D: Dialect> Api<D> {
     }
 
     async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Reply {
-        let (head, body) = request.into_parts();
+        let (head, mut body) = request.into_parts();
         let Some(ask) = D::route(&head.method, head.uri.path()) else {
+            server::drain(&mut body).await;
             return self.refuse(&Ask::Ready, &Refusal::NotFound);
         };
-        match self.dispatch(connection, &ask, &head, body).await {
+        match self.dispatch(connection, &ask, &head, &mut body).await {
             Ok(reply) => reply,
-            Err(refusal) => self.refuse(&ask, &refusal),
+            Err(refusal) => {
+                server::drain(&mut body).await;
+                self.refuse(&ask, &refusal)
+            }
         }
     }
 
@@ -81,7 +85,7 @@ impl<D: Dialect> Api<D> {
         connection: &Connection,
         ask: &Ask,
         head: &Parts,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<Reply, Refusal> {
         match ask {
             Ask::Next => {
@@ -140,7 +144,7 @@ impl<D: Dialect> Api<D> {
         &self,
         which: &Which,
         headers: &HeaderMap,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<(), Refusal> {
         let claim = self.claim(which, headers)?;
         let mode = match mode(headers) {
@@ -172,7 +176,7 @@ impl<D: Dialect> Api<D> {
         &self,
         which: &Which,
         headers: &HeaderMap,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<(), Refusal> {
         let claim = self.claim(which, headers)?;
         let limit = D::ANSWER_BYTES_MAX;
@@ -235,7 +239,7 @@ fn json_reply(status: StatusCode, body: Bytes) -> Reply {
     reply
 }
 
-async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
+async fn read(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     server::read_body(body, headers, REQUEST_BYTES_MAX)
         .await
         .map_err(|error| match error {

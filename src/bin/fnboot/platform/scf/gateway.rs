@@ -30,8 +30,8 @@ impl Gateway {
         }
     }
 
-    async fn event(&self, headers: &HeaderMap, body: Incoming) -> Reply {
-        let event = match server::read_body(body, headers, EVENT_BYTES_MAX).await {
+    async fn event(&self, headers: &HeaderMap, mut body: Incoming) -> Reply {
+        let event = match server::read_body(&mut body, headers, EVENT_BYTES_MAX).await {
             Ok(event) => event,
             Err(BodyError::TooLarge { bytes_max }) => {
                 return refuse(TOO_LARGE, &format!("longer than {bytes_max} bytes"));
