@@ -5,7 +5,7 @@ use super::failure;
 use super::instance::{Answer, Instance};
 use crate::figures::Figures;
 use crate::function::Function;
-use crate::invoke::{Input, Verdict, print_result};
+use crate::invoke::{Input, Verdict, print_result, show_head};
 use crate::terminal::say;
 use crate::warm::Instance as _;
 use http_body_util::Full;
@@ -81,13 +81,7 @@ fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
         say(format_args!("Error Type: {error_type}"));
     }
     if is_http || answer.status.is_server_error() {
-        say(format_args!("HTTP/1.1 {}", answer.status));
-        for (name, value) in &answer.headers {
-            say(format_args!(
-                "{name}: {}",
-                String::from_utf8_lossy(value.as_bytes())
-            ));
-        }
+        show_head(answer.status, &answer.headers);
     }
     say(format_args!("Invoke Result:"));
     print_result(&answer.body)?;

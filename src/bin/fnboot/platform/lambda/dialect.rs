@@ -1,10 +1,11 @@
 //! Lambda's runtime API: paths, answers, and what callers are told of a failure.
 
-use super::{Lambda, contract};
+use super::{Lambda, contract, url};
 use crate::function::Function;
 use crate::id;
+use crate::invoke::Target;
 use crate::platform::runtime_api::{
-    Ask, Complaint, Dialect, Failure, Phase, Ready, Refusal, Report, Which,
+    Answer, Ask, Complaint, Dialect, Failure, Phase, Ready, Refusal, Report, Which,
 };
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -136,6 +137,19 @@ impl Dialect for Lambda {
             headers.insert(ID, id);
         }
         Ok(reply)
+    }
+
+    fn http_event(
+        target: &Target,
+        headers: &HeaderMap,
+        body: &[u8],
+        request_id: &str,
+    ) -> Option<Bytes> {
+        Some(url::event(target, headers, body, request_id))
+    }
+
+    fn http_answer(answer: &Answer) -> Option<Response<Bytes>> {
+        url::answer(answer)
     }
 
     fn explain(failure: &Failure, request_id: &str) -> Complaint {

@@ -1,27 +1,28 @@
-//! Lambda's own API, as far as calling goes: `Invoke`, so that the AWS CLI and the SDKs work here.
+//! Who calls Lambda: `Invoke` of its own API, so that the AWS CLI and the SDKs work here; any other path is
+//! the function's URL, whose answers are streamed if the function streams them.
 
-use super::{Lambda, contract};
+use super::stream::{self, Reply, ReplyBody};
+use super::{Lambda, contract, url};
 use crate::log::TAIL_BYTES;
-use crate::platform::runtime_api::{Call, Outcome, Player, Stage};
-use crate::platform::runtime_api::{Complaint, Dialect};
+use crate::platform::runtime_api::{Call, Complaint, Dialect, Outcome, Player, Stage};
 use crate::serve;
 use crate::server::{self, BodyError};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use serde_json::json;
 use std::error::Error;
 use std::rc::Rc;
+use tokio::sync::mpsc;
 use tokio::task::spawn_local;
 
 /// A synchronous call's event, and an asynchronous one's.
 const EVENT_BYTES_MAX: usize = 6 * 1024 * 1024;
 const ASYNC_EVENT_BYTES_MAX: usize = 1024 * 1024;
-
-type Reply = Response<Full<Bytes>>;
 
 pub(crate) struct Gateway {
     stage: Stage<Lambda>,
@@ -52,12 +53,7 @@ impl Gateway {
             return Ok(json_reply(StatusCode::OK, &self.stage.counters.json()));
         }
         if head.method != Method::POST || function_name(head.uri.path()).is_none() {
-            let message = format!("{} {} is not Invoke", head.method, head.uri.path());
-            return Err(Refusal(
-                StatusCode::NOT_FOUND,
-                "ResourceNotFoundException",
-                message,
-            ));
+            return self.url(head, body).await;
         }
         let kind = kind(&head.headers)?;
         let bytes_max = match kind {
@@ -70,6 +66,24 @@ impl Gateway {
         let mut call = Call::new(event);
         call.headers = pass_to_function(&head.headers)?;
         Ok(self.invoke(call, kind, is_tail_wanted(&head.headers)).await)
+    }
+
+    /// A request to the function's URL.
+    async fn url(self: &Rc<Self>, head: Parts, mut body: Incoming) -> Result<Reply, Refusal> {
+        let body = server::read_body(&mut body, &head.headers, EVENT_BYTES_MAX)
+            .await
+            .map_err(|error| refuse_body(error, Kind::RequestResponse))?;
+        let mut call = Call::new(Bytes::new());
+        let request_id = call.request_id.clone();
+        let target = (head.method, head.uri);
+        call.event = url::event(&target, &head.headers, &body, &request_id);
+        let (tap, pieces) = mpsc::channel(1);
+        call.tap = Some(tap);
+        let gateway = Rc::clone(self);
+        let outcome = spawn_local(async move { gateway.stage.call(call).await });
+        let mut reply = stream::reply(pieces, outcome).await;
+        set(reply.headers_mut(), "x-amzn-requestid", &request_id);
+        Ok(reply)
     }
 
     async fn invoke(self: &Rc<Self>, call: Call, kind: Kind, with_tail: Tail) -> Reply {
@@ -90,7 +104,7 @@ impl Gateway {
 }
 
 impl serve::Gateway for Gateway {
-    type Body = Full<Bytes>;
+    type Body = ReplyBody;
 
     async fn warm_up(&self) -> Result<(), Box<dyn Error>> {
         self.stage.warm_up().await.map_err(|failure| {
@@ -211,7 +225,7 @@ fn result(outcome: Outcome, request_id: &str, tail: Tail) -> Reply {
             (body, true)
         }
     };
-    let mut reply = Response::new(Full::new(body));
+    let mut reply = Response::new(Either::Left(Full::new(body)));
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     set(headers, "x-amz-executed-version", contract::VERSION);
@@ -226,13 +240,13 @@ fn result(outcome: Outcome, request_id: &str, tail: Tail) -> Reply {
 }
 
 fn empty(status: StatusCode) -> Reply {
-    let mut reply = Reply::default();
+    let mut reply = Response::new(Either::Left(Full::default()));
     *reply.status_mut() = status;
     reply
 }
 
 fn json_reply(status: StatusCode, body: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Full::new(body.to_string().into()));
+    let mut reply = Response::new(Either::Left(Full::new(body.to_string().into())));
     *reply.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     reply.headers_mut().insert(CONTENT_TYPE, json);

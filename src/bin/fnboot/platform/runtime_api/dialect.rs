@@ -1,9 +1,11 @@
 //! What one runtime API calls things that every runtime API has.
 
+use super::answer::Answer;
 use super::desk::Refusal;
 use super::failure::Failure;
 use crate::figures::Figures;
 use crate::function::Function;
+use crate::invoke::Target;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::{HeaderMap, Method, Response, StatusCode};
@@ -48,6 +50,16 @@ pub(crate) trait Dialect: 'static {
     /// Registers an extension inside the program. Only for those whose `route` says `Register`.
     fn register(_: &Function, _: &HeaderMap, _: &[u8]) -> Result<Response<Full<Bytes>>, Refusal> {
         Err(Refusal::NotFound)
+    }
+
+    /// The event that an HTTP request is to the function, where the platform has such a thing.
+    fn http_event(_: &Target, _: &HeaderMap, _: &[u8], _request_id: &str) -> Option<Bytes> {
+        None
+    }
+
+    /// What an HTTP client gets for an answer, if it is meant for one.
+    fn http_answer(_: &Answer) -> Option<Response<Bytes>> {
+        None
     }
 
     /// What a caller is told of a call that failed.

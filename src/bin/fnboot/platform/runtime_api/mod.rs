@@ -19,7 +19,7 @@ mod instance;
 mod invoke;
 mod player;
 
-pub(crate) use answer::{Answer, Mode, Piece};
+pub(crate) use answer::{Answer, Mode, Piece, TapReader};
 pub(crate) use desk::{Phase, Refusal};
 pub(crate) use dialect::{Ask, Complaint, Dialect, Ready, Report, Which};
 pub(crate) use failure::Failure;

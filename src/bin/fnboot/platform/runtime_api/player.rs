@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 use std::rc::Rc;
 
 pub(crate) struct Player<D> {
-    pub(crate) function: Rc<Function>,
+    function: Rc<Function>,
     flaky: Flaky,
     counters: Rc<Counters>,
     dialect: PhantomData<D>,
@@ -36,7 +36,6 @@ impl<D: Dialect> Player<D> {
     pub(crate) fn stage(self) -> Stage<D> {
         let concurrency = self.function.concurrency.unwrap_or(1);
         Stage {
-            function: Rc::clone(&self.function),
             counters: Rc::clone(&self.counters),
             warm: Warm::new(self, concurrency),
         }
@@ -58,7 +57,6 @@ impl<D: Dialect> Launch for Player<D> {
 
 /// A player with a warm instance: what a gateway of a polled platform has behind it.
 pub(crate) struct Stage<D: Dialect> {
-    pub(crate) function: Rc<Function>,
     pub(crate) counters: Rc<Counters>,
     warm: Warm<Player<D>>,
 }
