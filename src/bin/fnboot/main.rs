@@ -49,7 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start PROGRAM as the platform would, call it once, show log, result and figures.
-    Invoke(invoke::Options),
+    Invoke(Box<invoke::Options>),
     /// Play the platform's gateway on a local port, with a warm instance of PROGRAM behind it.
     Serve(serve::Options),
     /// Pack BINARY as the archive that is uploaded: small, and the same bytes every time.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Invoke(options) => block_on(invoke::run(options)),
+        Command::Invoke(options) => block_on(invoke::run(*options)),
         Command::Serve(options) => block_on(serve::run(options)),
         Command::Package(options) => package::run(&options),
     }

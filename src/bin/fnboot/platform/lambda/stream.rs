@@ -22,9 +22,8 @@ pub(crate) async fn reply(mut pieces: TapReader, outcome: JoinHandle<Outcome>) -
     let Some(Piece::ContentType(content_type)) = pieces.recv().await else {
         return whole(outcome.await.ok().map(|outcome| outcome.result));
     };
-    let (head, first) = match begin(content_type.as_ref(), &mut pieces).await {
-        Some(begun) => begun,
-        None => return bad_gateway(),
+    let Some((head, first)) = begin(content_type.as_ref(), &mut pieces).await else {
+        return bad_gateway();
     };
     let (sender, channel) = Channel::new(1);
     spawn_local(pump(first, pieces, outcome, sender));

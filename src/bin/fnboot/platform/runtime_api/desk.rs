@@ -381,3 +381,177 @@ impl Drop for Waiting<'_> {
         self.0.waiting_count.set(self.0.waiting_count.get() - 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::answer::Mode;
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn desk(ready: Ready, order: Order) -> Rc<Desk> {
+        Rc::new(Desk::new(ready, order, Rc::default()))
+    }
+
+    fn event(id: &str) -> Event {
+        Event {
+            request_id: id.to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            tap: None,
+        }
+    }
+
+    fn answer(body: &'static str) -> Answer {
+        Answer {
+            mode: Mode::Buffered,
+            content_type: None,
+            body: Bytes::from_static(body.as_bytes()),
+            late_error: None,
+        }
+    }
+
+    /// What is known at once.
+    fn poll<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Asks for an event; its id, none if that waits.
+    fn next(desk: &Desk) -> Option<String> {
+        let event = poll(desk.next())?.unwrap();
+        Some(event.request_id.clone())
+    }
+
+    fn claim(desk: &Rc<Desk>, id: &str) -> Result<Claim, Refusal> {
+        desk.claim(&Which::Id(id.to_owned()), None)
+    }
+
+    #[test]
+    fn an_unanswered_event_comes_again() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        let _a = desk.submit(event("a"));
+        assert_eq!(next(&desk).as_deref(), Some("a"));
+        assert_eq!(next(&desk).as_deref(), Some("a"));
+        claim(&desk, "a").unwrap().settle(Ok(answer("x")));
+        assert_eq!(next(&desk), None);
+        let counters = desk.counters();
+        assert_eq!(counters.get(Count::Delivered), 1);
+        assert_eq!(counters.get(Count::Replayed), 1);
+    }
+
+    #[test]
+    fn many_at_a_time_get_each_its_own_until_a_connection_breaks() {
+        let desk = desk(Ready::Next, Order::ManyAtATime);
+        let _a = desk.submit(event("a"));
+        let _b = desk.submit(event("b"));
+        assert_eq!(next(&desk).as_deref(), Some("a"));
+        assert_eq!(next(&desk).as_deref(), Some("b"));
+        assert_eq!(next(&desk), None);
+        desk.redeliver("b");
+        assert_eq!(next(&desk).as_deref(), Some("b"));
+        assert_eq!(next(&desk), None);
+    }
+
+    #[test]
+    fn the_first_answer_is_locked() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        let mut settled = desk.submit(event("a"));
+        assert_eq!(
+            claim(&desk, "a").err(),
+            Some(Refusal::WrongPhase(Phase::Starting))
+        );
+        next(&desk);
+        let first = claim(&desk, "a").unwrap();
+        assert_eq!(claim(&desk, "a").err(), Some(Refusal::Answered));
+        first.settle(Ok(answer("first")));
+        assert_eq!(claim(&desk, "a").err(), Some(Refusal::Answered));
+        assert_eq!(claim(&desk, "b").err(), Some(Refusal::UnknownId));
+        let current = desk.claim(&Which::Current, None).err();
+        assert_eq!(current, Some(Refusal::Answered));
+        assert_eq!(settled.try_recv().unwrap().unwrap(), answer("first"));
+    }
+
+    #[test]
+    fn an_answer_comes_after_its_event() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        next(&desk);
+        let _a = desk.submit(event("a"));
+        assert_eq!(claim(&desk, "a").err(), Some(Refusal::UnknownId));
+    }
+
+    #[test]
+    fn a_dropped_claim_is_an_answer_cut_short() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        let mut settled = desk.submit(event("a"));
+        next(&desk);
+        drop(claim(&desk, "a").unwrap());
+        let result = settled.try_recv().unwrap();
+        assert!(matches!(result, Err(Failure::Truncated)), "{result:?}");
+    }
+
+    #[test]
+    fn what_must_come_back_must_come_back() {
+        const NAME: &str = "x-id";
+        let desk = desk(Ready::Next, Order::ManyAtATime);
+        let value = HeaderValue::from_static("1");
+        let mut given = event("a");
+        given.headers.insert(NAME, value.clone());
+        let _a = desk.submit(given);
+        next(&desk);
+        let which = Which::Id("a".to_owned());
+        let without = desk.claim(&which, Some((NAME, None))).err();
+        assert_eq!(without, Some(Refusal::NotEchoed(NAME)));
+        assert!(desk.claim(&which, Some((NAME, Some(&value)))).is_ok());
+    }
+
+    #[test]
+    fn some_must_say_that_they_are_ready() {
+        let desk = desk(Ready::Call, Order::OneByOne);
+        let refusal = poll(desk.next()).unwrap().err();
+        assert_eq!(refusal, Some(Refusal::WrongPhase(Phase::Starting)));
+        assert_eq!(poll(desk.started()), None);
+        desk.ready();
+        assert_eq!(poll(desk.started()), Some(Ok(())));
+        assert_eq!(next(&desk), None);
+    }
+
+    #[test]
+    fn a_start_fails_once_and_only_before_the_first_event() {
+        let error = || Reported {
+            error_type: None,
+            body: Bytes::new(),
+        };
+        let desk = desk(Ready::Next, Order::OneByOne);
+        desk.restore().unwrap();
+        let early = desk.fail_start(Phase::Starting, error());
+        assert_eq!(early, Err(Refusal::WrongPhase(Phase::Restored)));
+        desk.fail_start(Phase::Restored, error()).unwrap();
+        assert_eq!(poll(desk.started()), Some(Err(error())));
+        let again = desk.fail_start(Phase::Restored, error());
+        assert_eq!(again, Err(Refusal::WrongPhase(Phase::Failed)));
+        assert!(poll(desk.next()).unwrap().is_err());
+    }
+
+    #[test]
+    fn a_wedged_program_gets_nothing_more() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        next(&desk);
+        desk.wedge();
+        let refusal = poll(desk.next()).unwrap().err();
+        assert_eq!(refusal, Some(Refusal::WrongPhase(Phase::Wedged)));
+    }
+
+    #[test]
+    fn resting_is_waiting_for_an_event() {
+        let desk = desk(Ready::Next, Order::OneByOne);
+        assert_eq!(poll(desk.resting()), None);
+        let mut waiting = Box::pin(desk.next());
+        assert!(poll(waiting.as_mut()).is_none());
+        assert_eq!(poll(desk.resting()), Some(()));
+        drop(waiting);
+        assert_eq!(poll(desk.resting()), None);
+    }
+}
