@@ -85,6 +85,16 @@ pub trait Handler {
 }
 
 /// Who calls.
+///
+/// ```
+/// use fnboot::{Context, Platform};
+///
+/// fn console(cx: &Context<'_>) -> &'static str {
+///     match cx.platform() {
+///         Platform::Fc => "https://fcnext.console.aliyun.com",
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Platform {
     /// Alibaba Cloud Function Compute.
@@ -113,9 +123,21 @@ pub struct Context<'a> {
 }
 
 /// Keys that a function may call other services of the platform with: secrets.
+///
+/// ```
+/// use fnboot::{Context, Error};
+///
+/// fn sign<'a>(cx: &Context<'a>) -> Result<&'a str, Error> {
+///     let keys = cx.credentials();
+///     let keys = keys.ok_or_else(|| Error::new("NoRole", "the function has no role"))?;
+///     Ok(keys.access_key_id)
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Credentials<'a> {
+    /// Names the keys; temporary ones begin with `STS.`.
     pub access_key_id: &'a str,
+    /// What requests are signed with.
     pub access_key_secret: &'a str,
     /// Empty where the platform gives none.
     pub security_token: &'a str,
@@ -393,6 +415,16 @@ impl<'a> Request<'a> {
 ///
 /// The server itself adds `Content-Length`, `Date` and `Connection`. Headers that belong to FC (see
 /// [`Response::header`]) are dropped.
+///
+/// ```
+/// # use fnboot::Response;
+/// fn moved(to: &str) -> Response<'_> {
+///     Response::new(308)
+///         .header("Location", to)
+///         .header("Content-Type", "text/plain")
+///         .body("It is not here any more.\n")
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     pub(crate) status: u16,

@@ -1,4 +1,118 @@
-//! fnboot: turns a function into a cloud function. (Under construction.)
+//! fnboot turns a function into a cloud function: it is the whole of the small static program,
+//! `bootstrap`, that a serverless platform starts. The platform (today: Alibaba Cloud Function
+//! Compute, FC) calls the program over HTTP; fnboot speaks that protocol and hands each call to a
+//! [`Handler`].
+//!
+//! ```
+//! use fnboot::{Context, Error, Handler, info};
+//!
+//! struct Hello;
+//!
+//! impl Handler for Hello {
+//!     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+//!         info!(cx, "{} bytes", event.len());
+//!         Ok(event) // Borrowed from the receive buffer: never copied.
+//!     }
+//! }
+//! ```
+//!
+//! A program without std ends with [`main!`]`(Hello);`, one with std has a
+//! `fn main() { `[`fnboot::run`](run)`(Hello) }`. How to build, try and deploy it stands in the
+//! README, complete functions in `examples/`. What follows is for those who work on fnboot itself.
+//!
+//! # One call, from the socket and back
+//!
+//! ```text
+//!             sys::socket     http::exchange, head, body, chunk     platform::fc
+//!            ┌───────────┐   ┌─────────────────────────────────┐   ┌─────────────┐
+//!  platform ─┤ recv(2)   ├──▶│ head ──▶ framing ──▶ whole body │──▶│ which call? │──┐
+//!            └───────────┘   └─────────────────────────────────┘   └─────────────┘  │ &[u8]
+//!                 the shared buffer, or a mapping of the connection's own           ▼
+//!                                                                                Handler
+//!            ┌───────────┐   ┌─────────────────────────────────┐   ┌─────────────┐  │ &[u8]
+//!  platform ◀┤ sendmsg(2)│◀──│ http::write: head of the answer │◀──│ how it went │◀─┘
+//!            └───────────┘   └─────────────────────────────────┘   └─────────────┘
+//!                 head and body in one call; the rest, if any, waits where it lies
+//! ```
+//!
+//! One thread, one direction, no queue. The whole of a tick (wait, accept, serve, expire, end) can
+//! be read in one function, `runtime::server::Server::tick`, and the whole life of a connection in
+//! the drawing at the top of `runtime::connection`.
+//!
+//! A request that arrives in one read is parsed, called and answered out of one buffer that all
+//! connections share. Only a request that does not owns memory, a mapping big enough for all of it,
+//! and only until it is answered. An answer that lies in that memory is sent from there.
+//!
+//! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
+//! calls `main`. A program that is linked in the ordinary way starts in the ordinary way.
+//!
+//! The first wait of a process is `accept4(2)` on a listener that blocks: epoll, the table of
+//! connections and whatever else serves many calls is set up after the first one is answered.
+//!
+//! # Where is what
+//!
+//! | module | is | may name | never |
+//! |---|---|---|---|
+//! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
+//! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | – | knows why |
+//! | `calendar` | seconds since 1970 as a date | – | reads a clock |
+//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts | knows HTTP, retries, logs, decides |
+//! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
+//! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`] | `bytes http limits` | does I/O |
+//! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
+//! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
+//! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
+//! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above | is unsafe, parses bytes |
+//!
+//! Beside the library: `src/main.rs`, the stock `bootstrap` that echoes; `src/bin/fnboot`, the local
+//! tool that plays the platform (std and the usual crates; nothing of it reaches `bootstrap`);
+//! `tests/it`, tests against the real binary; `benches`, the measurements.
+//!
+//! # What never happens
+//!
+//! - Nothing outside `sys` is unsafe, but for the name of the C entry point in [`main!`].
+//! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
+//!   so by a function that `runtime` gave it.
+//! - Nothing in [`http`] and `platform` holds a descriptor, reads a clock or keeps state that is not
+//!   in its argument, so that all of the protocol runs in memory: under tests, Miri and a fuzzer.
+//! - Nothing allocates, and there is no second thread. Long bodies live in mappings, everything else
+//!   in places reserved in the program, which cost nothing until they are touched.
+//! - No body is copied, but for one read into the shared buffer that then turns out to be longer,
+//!   and for what the kernel does not take at once of an answer that lies outside the buffer.
+//! - No code of our own panics: positions are clamped to their slice, and debug builds and tests
+//!   assert that clamping changed nothing. Hostile input reaches no assertion.
+//! - No connection is closed for being idle, and none by an answer, unless the client asked for it or
+//!   broke a rule: FC takes an idle close for a failed call.
+//! - Nothing that follows a refused request is read as a request.
+//! - How the network cut a stream changes nothing: the protocol never looks ahead.
+//! - No header and no credential is logged. A request id is, without whatever could end its line.
+//! - No call waits for a log: who does not read it loses lines, after one moment of patience.
+//! - No run-time detection of the processor, no lock, no `dyn` on the way of a call.
+//! - No answer leaves before the log of its call: the instance may be frozen right after.
+//!
+//! # What was tried and did not pay
+//!
+//! Ratios of the median from `execve(2)` to the first answer; below 1 is faster.
+//!
+//! - `TCP_DEFER_ACCEPT` on the listener, so that the first `accept4(2)` returns with the request
+//!   already there: 1.06.
+//!
+//! # Adding a platform
+//!
+//! A platform is a dialect and a direction.
+//!
+//! 1. The dialect: `platform/NAME.rs` behind a feature of that name, pure functions as in
+//!    `platform::fc`: from a request, or from the head of a response for a platform that is polled,
+//!    to the call it is; from an answer or an [`Error`] to status, fields and body; its log lines.
+//!    Every header it sends gets its accessor in [`Context`], which falls back, not forks: users
+//!    write one function for all platforms.
+//! 2. The direction: a platform that pushes (FC, SCF's HTTP functions) is served by
+//!    `runtime::server` as it is. One that is polled (Lambda, SCF) gets `runtime::poller`, which
+//!    drives the same `http` the other way round: the request goes out, the response's body is the
+//!    event.
+//! 3. `runtime::config` tells the platforms apart by what they put into the environment, and
+//!    [`Platform`] by its variant.
+//! 4. The local tool plays it: `src/bin/fnboot/platform/NAME`.
 #![no_std]
 #[cfg(any(test, feature = "std"))]
 extern crate std;
@@ -25,18 +139,69 @@ pub use runtime::run;
 pub use sys::env::Args;
 
 /// Entry point and panic handler of a program without std.
+///
+/// The expression is the handler, evaluated once, before the program listens. The whole program:
+///
+/// ```no_run
+/// #![no_std]
+/// #![no_main]
+/// use fnboot::{Context, Error, Handler};
+///
+/// struct Hello;
+///
+/// impl Handler for Hello {
+///     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         Ok(event)
+///     }
+/// }
+///
+/// fnboot::main!(Hello);
+/// ```
+///
+/// A panic ends the program, after one line that says where it was. Such a program needs
+/// `panic = "abort"` in its profiles. One that uses std calls [`run`] instead.
 #[macro_export]
 macro_rules! main {
     ($handler:expr) => {
         #[unsafe(no_mangle)]
-        extern "C" fn main() -> i32 {
+        extern "C" fn main(_: i32, _: *const *const ::core::ffi::c_char) -> i32 {
             $crate::run($handler)
         }
 
+        $crate::panic_handler!();
+    };
+}
+
+/// What a program without std lacks, for [`main!`].
+///
+/// A program that unwinds cannot do without std (`cargo test` builds every program so, whatever
+/// its profile says): it is linked in and brings all this.
+#[cfg(not(feature = "std"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {
+        #[cfg(panic = "unwind")]
+        extern crate std;
+
+        #[cfg(panic = "abort")]
         #[panic_handler]
         #[inline(always)]
         fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
             $crate::panicked(info.location())
         }
+
+        // The precompiled core names it in a debug build, though nothing unwinds.
+        #[cfg(panic = "abort")]
+        #[unsafe(no_mangle)]
+        extern "C" fn rust_eh_personality() {}
     };
+}
+
+/// What a program without std lacks, for [`main!`]: nothing, as fnboot itself needs std.
+#[cfg(feature = "std")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! panic_handler {
+    () => {};
 }

@@ -13,12 +13,26 @@ use crate::sys::clock;
 use crate::sys::process::Stream;
 use crate::sys::signal;
 
-/// How much a line of a log matters.
+/// How much a line of a log matters. Every line is written, whatever its level.
+///
+/// ```
+/// use fnboot::{Context, Level, log};
+///
+/// fn report(took_ms: u64, cx: &Context<'_>) {
+///     let level = if took_ms > 500 { Level::Warn } else { Level::Debug };
+///     log!(level, cx, "took {took_ms} ms");
+/// }
+/// assert!(Level::Debug < Level::Info && Level::Warn < Level::Error);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
+    /// For whoever looks for a fault.
     Debug,
+    /// What a function does.
     Info,
+    /// What it can go on with, but should not have to.
     Warn,
+    /// What it cannot go on with.
     Error,
 }
 
@@ -33,33 +47,67 @@ impl Level {
     }
 }
 
-/// Logs a line of a call: `debug!(cx, "{} bytes", event.len())`.
+/// Logs a line of a call at [`Level::Debug`]. See [`log!`](crate::log!).
+///
+/// ```
+/// # fn handle(event: &[u8], cx: &fnboot::Context<'_>) {
+/// fnboot::debug!(cx, "the event begins with {:?}", event.first());
+/// # }
+/// ```
 #[macro_export]
 macro_rules! debug {
     ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Debug, $cx, $($text)+) };
 }
 
-/// Logs a line of a call: `info!(cx, "{} bytes", event.len())`.
+/// Logs a line of a call at [`Level::Info`]. See [`log!`](crate::log!).
+///
+/// ```
+/// # fn handle(event: &[u8], cx: &fnboot::Context<'_>) {
+/// fnboot::info!(cx, "{} bytes", event.len());
+/// # }
+/// ```
 #[macro_export]
 macro_rules! info {
     ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Info, $cx, $($text)+) };
 }
 
-/// Logs a line of a call: `warn!(cx, "{} bytes are many", event.len())`.
+/// Logs a line of a call at [`Level::Warn`]. See [`log!`](crate::log!).
+///
+/// ```
+/// # fn handle(event: &[u8], cx: &fnboot::Context<'_>) {
+/// fnboot::warn!(cx, "{} bytes are many", event.len());
+/// # }
+/// ```
 #[macro_export]
 macro_rules! warn {
     ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Warn, $cx, $($text)+) };
 }
 
-/// Logs a line of a call: `error!(cx, "{} bytes are too many", event.len())`.
+/// Logs a line of a call at [`Level::Error`]. See [`log!`](crate::log!).
+///
+/// ```
+/// # fn handle(event: &[u8], cx: &fnboot::Context<'_>) {
+/// fnboot::error!(cx, "{} bytes are too many", event.len());
+/// # }
+/// ```
 #[macro_export]
 macro_rules! error {
     ($cx:expr, $($text:tt)+) => { $crate::log!($crate::Level::Error, $cx, $($text)+) };
 }
 
-/// Logs a line of a call at a level: `log!(Level::Info, cx, "{} bytes", event.len())`.
+/// Logs a line of a call: level, context, and what `format!` takes.
 ///
-/// The line is FC's recommended form: UTC with milliseconds, request id, level, message.
+/// The line has the form that FC recommends: UTC with milliseconds, request id, level, message. It
+/// is cut at 32 KiB, FC's own limit, and is in the hands of the kernel before the answer is.
+///
+/// ```
+/// use fnboot::{Context, Level, log};
+///
+/// fn handle(event: &[u8], cx: &Context<'_>) {
+///     // 2026-11-21T08:29:53.013Z 1-6b015681-851d3021-e23269c78e48 [INFO] 12 bytes
+///     log!(Level::Info, cx, "{} bytes", event.len());
+/// }
+/// ```
 #[macro_export]
 macro_rules! log {
     ($level:expr, $cx:expr, $($text:tt)+) => {
@@ -154,7 +202,7 @@ static PIPE_IS_SAFE: AtomicBool = AtomicBool::new(false);
 const PAGE_BYTES: usize = 4096;
 
 /// How long a reader that does not read is waited for, once.
-const STALL_MS_MAX: i32 = 50;
+const STALL_MS_MAX: u32 = 50;
 
 /// Writes whole lines. What cannot be written is dropped: nobody is left to be told.
 pub fn write(lines: &[u8]) {
@@ -190,15 +238,22 @@ fn is_writable() -> bool {
     is_writable
 }
 
+/// The longest part of a line about the program itself: a variable may hold anything.
+const COMPLAINT_PART_BYTES_MAX: usize = 200;
+
 /// One line about the program itself, to standard error: why it does not start, where it broke.
 pub fn complain(parts: &[&[u8]]) {
     let mut place = [0; SHORT_LINE_BYTES];
     let mut line = Writer::new(&mut place);
     line.put(b"fnboot: ");
     for part in parts {
-        line.put(part);
+        for &byte in part.iter().take(COMPLAINT_PART_BYTES_MAX) {
+            line.put(&[if byte.is_ascii_control() { b'?' } else { byte }]);
+        }
     }
     line.put(b"\n");
+    // Or a closed stream would end the process before its own exit status could.
+    let _ = signal::ignore_broken_pipe();
     // Standard error may be closed: then there is nobody left to be told.
     let _ = Stream::Stderr.write(line.written());
 }

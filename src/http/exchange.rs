@@ -99,6 +99,12 @@ impl Exchange {
         }
     }
 
+    /// Whether no byte of a request has been looked at.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        *self == Self::new()
+    }
+
     /// The answer is on its way: the next byte begins a new request.
     pub fn finish(&mut self) {
         *self = Self::new();
@@ -112,6 +118,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The peer broke a rule or a limit: answer that and close.
+    #[inline(never)]
     pub fn advance<'h, 'b: 'h>(
         &mut self,
         bytes: &'b [u8],

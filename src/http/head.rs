@@ -69,6 +69,7 @@ pub fn may_end(bytes: &[u8], from: usize) -> bool {
 ///
 /// # Errors
 /// Whatever RFC 9112 calls invalid; a head or a part of it that is longer than its limit.
+#[inline(never)]
 pub fn parse<'h, 'b: 'h>(
     bytes: &'b [u8],
     fields: &'h mut Fields<'b>,

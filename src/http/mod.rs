@@ -4,8 +4,8 @@
 //! runs in memory: under tests, under Miri, under a fuzzer.
 //!
 //! [`exchange`] is the state of one connection's current request. It asks [`head`] for the head,
-//! [`body`] for how the body is framed, and lets [`chunk`] decode a chunked one in place. [`write`]
-//! makes the head of a response, [`date`] its `Date`.
+//! [`body`] for how the body is framed, and lets [`chunk`] decode a chunked one in place.
+//! [`mod@write`] makes the head of a response, [`date`] its `Date`.
 
 pub mod body;
 pub mod chunk;

@@ -114,6 +114,13 @@ impl Reactor {
         }
     }
 
+    /// Refuses new connections, for ever.
+    pub fn refuse(&mut self) {
+        self.set_accepting(false);
+        // Has the signal already shut it down, that is an error, and as good.
+        let _ = self.listener.shutdown();
+    }
+
     /// Waits for a connection from now on.
     ///
     /// # Errors

@@ -222,6 +222,11 @@ impl Connection {
             };
             let mut fields = head::fields();
             let input = bytes::slice(place, self.input.range());
+            // RFC 9112 §2.2: an empty line between requests is none.
+            if self.exchange.is_new() && input.starts_with(b"\r\n") {
+                self.input = self.input.skip(2);
+                continue;
+            }
             match self.exchange.advance(input, &mut fields, body_bytes_max) {
                 Ok(Step::Dispatch(message)) => {
                     self.exchange.finish();
@@ -257,11 +262,7 @@ impl Connection {
         if let Some(mapping) = self.buffer.take() {
             shared.pool.put(mapping);
         }
-        if signal::terminating() {
-            Want::Close
-        } else {
-            Want::Read
-        }
+        Want::Read
     }
 
     /// The peer waits for leave to send the body (RFC 9110 §10.1.1).

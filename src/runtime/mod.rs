@@ -12,10 +12,12 @@ use core::ffi::CStr;
 use core::panic::Location;
 
 use crate::bytes::Writer;
+use crate::echo::Echo;
 use crate::handler::Handler;
 use crate::log;
+use crate::sys::env::Args;
 use crate::sys::fd::Errno;
-use crate::sys::process;
+use crate::sys::{env, process};
 use config::Config;
 
 /// Why the program could not start, or could not go on.
@@ -64,6 +66,40 @@ pub fn run(handler: impl Handler) -> ! {
             process::exit(1)
         }
     }
+}
+
+/// The stock program: what its arguments say, else the built-in function.
+#[doc(hidden)]
+pub fn bootstrap(args: Args) -> ! {
+    match args.get(1) {
+        None => {}
+        Some(b"--version") => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
+        Some(b"--help") => print(USAGE),
+        Some(word) => {
+            log::complain(&[b"unknown argument '", word, b"'; see --help"]);
+            process::exit(2)
+        }
+    }
+    if let Some(name) = env::var(c"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
+        let want = "a function of this build: it has echo only";
+        explain(Fatal::Variable {
+            name: c"_HANDLER",
+            value: name,
+            want,
+        });
+        process::exit(1)
+    }
+    run(Echo)
+}
+
+const USAGE: &str = "usage: bootstrap [--help | --version]
+Serves the function that _HANDLER names (echo) on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000.
+FNBOOT_MAX_BODY: longest body in bytes. FNBOOT_MARKERS: on or off.
+";
+
+fn print(text: &str) -> ! {
+    log::write(text.as_bytes());
+    process::exit(0)
 }
 
 /// One clear line for whoever has to find out why.

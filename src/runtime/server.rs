@@ -138,7 +138,8 @@ impl<H: Handler> Server<H> {
                     let (connection, want) = served(socket, &mut self.shared);
                     self.keep(connection, want);
                 }
-                Err(Errno::AGAIN) => return,
+                // `SIGTERM` has shut the listener down.
+                Err(Errno::AGAIN | Errno::INVAL) => return,
                 Err(errno) if errno.is_exhaustion() => return self.pause(),
                 // The next one was gone before it could be had (accept(2), "Error handling").
                 Err(_) => {}
@@ -267,17 +268,17 @@ impl<H: Handler> Server<H> {
         let drain_ms = *self.drain_ms.get_or_insert(now_ms + DRAIN_MS_MAX);
         if self.reactor.is_accepting() {
             self.accept();
-            self.reactor.set_accepting(false);
+            self.reactor.refuse();
         }
         for index in 0..self.slots.used() {
             let Some(token) = self.slots.token_at(index) else {
                 continue;
             };
-            if self
-                .slots
-                .get(token)
-                .is_some_and(|connection| connection.is_idle())
-            {
+            // Its next request may already be in the kernel, and then counts as in flight.
+            if self.is_idle(token) {
+                self.serve(token);
+            }
+            if self.is_idle(token) {
                 self.close(token);
             }
         }
@@ -286,6 +287,12 @@ impl<H: Handler> Server<H> {
         } else {
             Tick::Next
         }
+    }
+
+    fn is_idle(&mut self, token: u64) -> bool {
+        self.slots
+            .get(token)
+            .is_some_and(|connection| connection.is_idle())
     }
 }
 

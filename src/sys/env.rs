@@ -1,35 +1,63 @@
 //! What the process was started with.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_char, c_int};
 
-/// `getenv(3)`: the bytes of a variable, `None` where it is not set.
+unsafe extern "C" {
+    /// `environ(7)`: strings of the form `NAME=value`, then a null.
+    static mut environ: *const *const c_char;
+}
+
+/// Says where the environment is.
 ///
-/// For the start of the program only: whoever changes the environment later must not do so while
-/// the slice is in use.
+/// # Safety
+/// It ends with a null, stays for ever, and there is no other thread yet.
+pub(super) unsafe fn set(environment: *const *const c_char) {
+    // SAFETY: the caller's promise: nobody reads it at the same time.
+    unsafe { environ = environment };
+}
+
+/// The bytes of a variable, `None` where it is not set.
+///
+/// For as long as nobody changes the environment, which no program with more than one thread may
+/// do anyway.
 #[must_use]
 pub fn var(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: `name` ends with a NUL.
-    let value = unsafe { libc::getenv(name.as_ptr()) };
-    if value.is_null() {
+    // SAFETY: nobody writes to it at the same time.
+    let mut entry = unsafe { environ };
+    if entry.is_null() {
         return None;
     }
-    // SAFETY: the C library returns a pointer to a string that ends with a NUL and stays where it
-    // is until the environment is changed.
-    Some(unsafe { CStr::from_ptr(value) }.to_bytes())
+    loop {
+        // SAFETY: the list ends with a null, behind which nothing is read.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            return None;
+        }
+        // SAFETY: every entry is a string that ends with a NUL.
+        let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+        if let Some([b'=', value @ ..]) = text.strip_prefix(name.to_bytes()) {
+            return Some(value);
+        }
+        // SAFETY: this was not the last entry.
+        entry = unsafe { entry.add(1) };
+    }
 }
 
 /// The arguments of the process, the program's own name first.
 #[derive(Clone, Copy, Debug)]
-pub struct Args(&'static [*const libc::c_char]);
+pub struct Args(&'static [*const c_char]);
 
 impl Args {
+    /// No arguments.
+    pub const NONE: Self = Self(&[]);
+
     /// What `main` was called with.
     ///
     /// # Safety
     /// `argv` points to `argc` strings that end with a NUL and stay for ever, as the C entry point
     /// of a program is given them.
     #[must_use]
-    pub unsafe fn new(argc: i32, argv: *const *const libc::c_char) -> Self {
+    pub unsafe fn new(argc: c_int, argv: *const *const c_char) -> Self {
         let count = usize::try_from(argc).unwrap_or(0);
         if argv.is_null() {
             return Self(&[]);

@@ -1,9 +1,8 @@
 //! Readiness of many descriptors (`epoll(7)`), level-triggered.
 
-use core::ptr;
-
 use libc::c_int;
 
+use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
 use super::socket::{Listener, Socket};
 
@@ -58,8 +57,9 @@ impl Epoll {
     /// # Errors
     /// Out of descriptors or memory.
     pub fn new() -> Result<Self, Errno> {
+        let flags = libc::EPOLL_CLOEXEC as usize;
         // SAFETY: epoll_create1(2) takes no pointers.
-        Fd::own(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } as isize).map(Self)
+        Fd::own(unsafe { call3(libc::SYS_epoll_create1, flags, 0, 0) }).map(Self)
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_ADD`. Closing the descriptor removes it again.
@@ -101,24 +101,12 @@ impl Epoll {
         events: &'a mut [Event],
         timeout_ms: Option<u32>,
     ) -> Result<&'a [Event], Errno> {
-        let timeout = timeout_ms.map_or(-1, |ms| c_int::try_from(ms).unwrap_or(c_int::MAX));
-        let room = c_int::try_from(events.len()).unwrap_or(c_int::MAX);
+        let timeout = timeout_ms.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
+        let (place, room) = (events.as_mut_ptr().expose_provenance(), events.len());
+        let arguments = [self.0.raw(), place, room, timeout as usize, 0, 0];
         // SAFETY: `Event` is transparent in memory for `epoll_event`, and the kernel writes at most
-        // `room` of them into the exclusively borrowed slice.
-        let ready = unsafe {
-            let (epoll, events) = (self.0.number(), events.as_mut_ptr());
-            let no_mask = ptr::null::<libc::sigset_t>();
-            libc::syscall(
-                libc::SYS_epoll_pwait,
-                epoll,
-                events,
-                room,
-                timeout,
-                no_mask,
-                0_usize,
-            )
-        };
-        match check(ready as isize) {
+        // `room` of them into the exclusively borrowed slice; there is no signal mask.
+        match check(unsafe { call6(libc::SYS_epoll_pwait, arguments) }) {
             Ok(count) => Ok(events.get(..count).unwrap_or_default()),
             Err(Errno::INTR) => Ok(&[]),
             Err(errno) => Err(errno),
@@ -136,13 +124,13 @@ impl Epoll {
             Interest::Read => libc::EPOLLIN,
             Interest::Write => libc::EPOLLOUT,
         };
-        let mut event = libc::epoll_event {
+        let event = libc::epoll_event {
             events: events.cast_unsigned(),
             u64: token,
         };
+        let place = (&raw const event).expose_provenance();
+        let arguments = [self.0.raw(), operation as usize, fd.raw(), place, 0, 0];
         // SAFETY: `event` lives through the call.
-        let done =
-            unsafe { libc::epoll_ctl(self.0.number(), operation, fd.number(), &raw mut event) };
-        check(done as isize).map(drop)
+        check(unsafe { call6(libc::SYS_epoll_ctl, arguments) }).map(drop)
     }
 }

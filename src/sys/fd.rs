@@ -4,6 +4,8 @@ use core::num::NonZeroI32;
 
 use libc::c_int;
 
+use super::call::call3;
+
 /// An error number of the kernel, as in `errno(3)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
@@ -13,12 +15,7 @@ impl Errno {
     pub const ADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const AGAIN: Self = Self(libc::EAGAIN);
     pub const INTR: Self = Self(libc::EINTR);
-
-    /// The number that the last failed call of this thread left.
-    pub(super) fn last() -> Self {
-        // SAFETY: the C library returns a valid pointer to this thread's own number.
-        Self(unsafe { *libc::__errno_location() })
-    }
+    pub const INVAL: Self = Self(libc::EINVAL);
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
     #[must_use]
@@ -61,8 +58,7 @@ pub struct Fd(NonZeroI32);
 impl Fd {
     /// Takes ownership of what a kernel call returned.
     pub(super) fn own(returned: isize) -> Result<Self, Errno> {
-        let count = check(returned)?;
-        let number = i32::try_from(count).map_err(|_| Errno(libc::EBADF))?;
+        let number = check(returned)? as i32;
         NonZeroI32::new(!number).map(Self).ok_or(Errno(libc::EBADF))
     }
 
@@ -71,19 +67,28 @@ impl Fd {
     pub fn number(&self) -> c_int {
         !self.0.get()
     }
+
+    /// The number as the kernel is given it.
+    pub(super) fn raw(&self) -> usize {
+        self.number().cast_unsigned() as usize
+    }
 }
 
 impl Drop for Fd {
     fn drop(&mut self) {
         // An error of close(2) is ignored: on Linux the descriptor is gone whatever it returns.
         // SAFETY: the number is owned, and this is the end of its owner.
-        unsafe { libc::close(self.number()) };
+        unsafe { call3(libc::SYS_close, self.raw(), 0, 0) };
     }
 }
 
-/// The count that a call returned, or the error number it left.
+/// The count that a call returned, or its error number.
 pub(super) fn check(returned: isize) -> Result<usize, Errno> {
-    usize::try_from(returned).map_err(|_| Errno::last())
+    // The kernel's error numbers are from 1 to 4095, negated.
+    if (-4095..0).contains(&returned) {
+        return Err(Errno(-returned as i32));
+    }
+    Ok(returned.cast_unsigned())
 }
 
 /// Calls again while the call was interrupted by a signal.

@@ -7,6 +7,7 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::call::{call3, call6};
 use super::fd::{Errno, check};
 
 const PAGE_BYTES: usize = 4096;
@@ -31,21 +32,10 @@ impl Mapping {
         let len = round(len);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let arguments = [0, len, access as usize, kind as usize, usize::MAX, 0];
         // SAFETY: a private anonymous mapping at an address of the kernel's choice touches no
         // memory that anybody has.
-        let start = unsafe {
-            let anywhere = ptr::null_mut::<u8>();
-            libc::syscall(
-                libc::SYS_mmap,
-                anywhere,
-                len,
-                access,
-                kind,
-                -1_isize,
-                0_usize,
-            )
-        };
-        Self::own(start, len)
+        Self::own(unsafe { call6(libc::SYS_mmap, arguments) }, len)
     }
 
     /// `mremap(2)`: makes it at least `len` bytes long. The pages move, the bytes are not copied.
@@ -57,25 +47,24 @@ impl Mapping {
         if len <= self.len {
             return Ok(());
         }
+        let may_move = libc::MREMAP_MAYMOVE as usize;
+        let arguments = [
+            self.start.as_ptr().expose_provenance(),
+            self.len,
+            len,
+            may_move,
+            0,
+            0,
+        ];
         // SAFETY: start and length are those of a mapping that this value owns, and its exclusive
         // borrow proves that nobody holds a slice of the old place.
-        let start = unsafe {
-            libc::syscall(
-                libc::SYS_mremap,
-                self.start.as_ptr(),
-                self.len,
-                len,
-                libc::MREMAP_MAYMOVE,
-            )
-        };
-        let grown = Self::own(start, len)?;
+        let grown = Self::own(unsafe { call6(libc::SYS_mremap, arguments) }, len)?;
         core::mem::forget(core::mem::replace(self, grown));
         Ok(())
     }
 
-    fn own(start: libc::c_long, len: usize) -> Result<Self, Errno> {
-        let start = check(start as isize)?;
-        let start = NonNull::new(ptr::with_exposed_provenance_mut(start));
+    fn own(returned: isize, len: usize) -> Result<Self, Errno> {
+        let start = NonNull::new(ptr::with_exposed_provenance_mut(check(returned)?));
         start
             .map(|start| Self { start, len })
             .ok_or(Errno(libc::ENOMEM))
@@ -103,7 +92,14 @@ impl Drop for Mapping {
         // An error is ignored: it would mean a mapping that is not there, which leaves nothing to
         // give back.
         // SAFETY: start and length are those of an owned mapping, at the end of its owner.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+        unsafe {
+            call3(
+                libc::SYS_munmap,
+                self.start.as_ptr().expose_provenance(),
+                self.len,
+                0,
+            )
+        };
     }
 }
 
@@ -118,7 +114,10 @@ pub fn give_back(bytes: &mut [u8]) {
     // An error is ignored: the memory then simply stays.
     // SAFETY: the range is within one exclusively borrowed slice, and bytes have no invalid value
     // that becoming zero could break.
-    unsafe { libc::madvise(whole.as_mut_ptr().cast(), len, libc::MADV_DONTNEED) };
+    unsafe {
+        let place = whole.as_mut_ptr().expose_provenance();
+        call3(libc::SYS_madvise, place, len, libc::MADV_DONTNEED as usize)
+    };
 }
 
 fn round(len: usize) -> usize {

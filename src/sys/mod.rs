@@ -1,9 +1,5 @@
 //! The operating system: the only `unsafe` and the only `libc` of the crate.
 //!
-//! Calls whose wrapper in the C library does more than the call (a fallback for kernels of 2008, a
-//! cancellation point, a second call) go through `syscall(2)`: half the size, and exactly what
-//! `strace` shows.
-//!
 //! One kernel call per function, under the kernel's own name: slices go in, owned descriptors and
 //! counts come out. Nothing here knows HTTP, tries again (but for `EINTR`, in [`fd::restart`]),
 //! logs or decides.
@@ -18,6 +14,7 @@
 #[link(name = "c", kind = "static", modifiers = "-bundle")]
 unsafe extern "C" {}
 
+mod call;
 pub mod clock;
 pub mod env;
 pub mod epoll;
@@ -26,3 +23,4 @@ pub mod memory;
 pub mod process;
 pub mod signal;
 pub mod socket;
+mod start;

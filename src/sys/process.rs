@@ -2,6 +2,7 @@
 
 use libc::c_int;
 
+use super::call::{call3, call6};
 use super::fd::{Errno, restart};
 
 /// A standard stream of the process.
@@ -24,31 +25,45 @@ impl Stream {
     /// # Errors
     /// The reader is gone, the stream is closed, the disk is full …
     pub fn write(self, bytes: &[u8]) -> Result<usize, Errno> {
-        restart(|| {
-            // SAFETY: pointer and length come from one live slice.
-            unsafe { libc::write(self.number(), bytes.as_ptr().cast(), bytes.len()) }
-        })
+        let (stream, place, len) = (
+            self.number(),
+            bytes.as_ptr().expose_provenance(),
+            bytes.len(),
+        );
+        // SAFETY: place and length are those of one live slice.
+        restart(|| unsafe { call3(libc::SYS_write, stream as usize, place, len) })
     }
 
-    /// `poll(2)`: whether a write of up to a page (`PIPE_BUF`) would be taken at once, now or within
-    /// `patience_ms` milliseconds. Not if the reader is gone.
+    /// `ppoll(2)`: whether a write of up to a page (`PIPE_BUF`) would be taken at once, now or
+    /// within `patience_ms` milliseconds. Not if the reader is gone.
     #[must_use]
-    pub fn is_writable(self, patience_ms: c_int) -> bool {
+    pub fn is_writable(self, patience_ms: u32) -> bool {
         let mut stream = libc::pollfd {
             fd: self.number(),
             events: libc::POLLOUT,
             revents: 0,
         };
-        let ready = restart(|| {
-            // SAFETY: one live, exclusively borrowed `pollfd`, and its count.
-            unsafe { libc::poll(&raw mut stream, 1, patience_ms) as isize }
-        });
+        let tv_nsec = libc::c_long::from(patience_ms.min(999)) * 1_000_000;
+        let mut patience = libc::timespec { tv_sec: 0, tv_nsec };
+        let places = [
+            (&raw mut stream).expose_provenance(),
+            1,
+            (&raw mut patience).expose_provenance(),
+            0,
+            0,
+            0,
+        ];
+        // SAFETY: one live, exclusively borrowed `pollfd`, its count, and a live, exclusively
+        // borrowed `timespec`, in which the kernel leaves what remains; there is no signal mask.
+        let ready = restart(|| unsafe { call6(libc::SYS_ppoll, places) });
         ready == Ok(1) && stream.revents == libc::POLLOUT
     }
 }
 
-/// `_exit(2)`: the end, without anything that `atexit(3)` would run.
+/// `exit_group(2)`: the end, without anything that `atexit(3)` would run.
 pub fn exit(code: c_int) -> ! {
-    // SAFETY: takes no pointers and does not return.
-    unsafe { libc::_exit(code) }
+    loop {
+        // SAFETY: takes no pointers and does not return.
+        unsafe { call3(libc::SYS_exit_group, code as usize, 0, 0) };
+    }
 }

@@ -5,11 +5,11 @@
 //! says on which socket ([`wait_on`]), and the handler shuts that socket down, which ends a wait
 //! that has begun as well as one that is about to.
 
-use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
 
 use libc::c_int;
 
+use super::call::{call3, call6};
 use super::epoll::Source;
 use super::fd::{Errno, check};
 
@@ -24,7 +24,7 @@ pub fn terminating() -> bool {
     TERMINATING.load(Ordering::Relaxed)
 }
 
-/// `sigaction(2)`: from now on `SIGTERM` no longer ends the process.
+/// `rt_sigaction(2)`: from now on `SIGTERM` no longer ends the process.
 ///
 /// # Errors
 /// None that a correct program can meet.
@@ -33,7 +33,7 @@ pub fn catch_terminate() -> Result<(), Errno> {
     action(libc::SIGTERM, handler as libc::sighandler_t)
 }
 
-/// `sigaction(2)`: writing to a pipe that nobody reads is an error, not the end of the process.
+/// `rt_sigaction(2)`: writing to a pipe that nobody reads is an error, not the end of the process.
 ///
 /// # Errors
 /// None that a correct program can meet.
@@ -60,17 +60,11 @@ extern "C" fn on_terminate(_signal: c_int) {
     compiler_fence(Ordering::SeqCst);
     let fd = WAITED_ON.load(Ordering::Relaxed);
     if fd >= 0 {
-        let saved = Errno::last();
-        // SAFETY: shutdown(2) takes no pointers and may be called in a signal handler
-        // (signal-safety(7)).
-        unsafe { libc::shutdown(fd, libc::SHUT_RD) };
-        // SAFETY: the C library returns a valid pointer to this thread's own number.
-        unsafe { *libc::__errno_location() = saved.0 };
+        // SAFETY: shutdown(2) takes no pointers.
+        unsafe { call3(libc::SYS_shutdown, fd as usize, libc::SHUT_RD as usize, 0) };
     }
 }
 
-/// `rt_sigaction(2)` itself: the C library's function makes a second call, to unblock signals of its
-/// threads, of which there are none here, before the first wait of every start.
 fn action(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
     let action = KernelAction {
         handler,
@@ -78,18 +72,14 @@ fn action(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
         restorer: RESTORER,
         mask: 0,
     };
+    let (place, mask_bytes) = (
+        (&raw const action).expose_provenance(),
+        size_of_val(&action.mask),
+    );
+    let arguments = [signal as usize, place, 0, mask_bytes, 0, 0];
     // SAFETY: `action` has the kernel's layout and lives through the call, its handler is a
-    // function for ever or SIG_IGN, nobody asks for the old action, and the mask is 8 bytes long.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            signal,
-            &raw const action,
-            ptr::null_mut::<KernelAction>(),
-            size_of::<u64>(),
-        )
-    };
-    check(done as isize).map(drop)
+    // function for ever or SIG_IGN, and nobody asks for the old action.
+    check(unsafe { call6(libc::SYS_rt_sigaction, arguments) }).map(drop)
 }
 
 /// The kernel's own `struct sigaction`. No flags: a wait that the signal interrupts returns.

@@ -1,9 +1,8 @@
 //! TCP sockets (IPv4): FC connects from another address of the instance's own network.
 
-use core::ptr;
-
 use libc::{c_int, c_void};
 
+use super::call::{call3, call6};
 use super::fd::{Errno, Fd, Io, check, restart};
 
 /// A socket that waits for connections.
@@ -31,11 +30,14 @@ impl Listener {
             },
             sin_zero: [0; 8],
         };
-        let length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        let (place, length) = (
+            (&raw const address).expose_provenance(),
+            size_of_val(&address),
+        );
         // SAFETY: `address` lives through the call and `length` is its size.
-        check(unsafe { libc::bind(fd.number(), (&raw const address).cast(), length) } as isize)?;
+        check(unsafe { call3(libc::SYS_bind, fd.raw(), place, length) })?;
         // SAFETY: listen(2) takes no pointers.
-        check(unsafe { libc::listen(fd.number(), backlog) } as isize)?;
+        check(unsafe { call3(libc::SYS_listen, fd.raw(), backlog as usize, 0) })?;
         Ok(Self(fd))
     }
 
@@ -44,13 +46,20 @@ impl Listener {
     /// # Errors
     /// `EAGAIN` when none waits (and the listener does not block), `EINTR` when a signal came.
     pub fn accept(&self) -> Result<Socket, Errno> {
-        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        let flags = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) as usize;
         // SAFETY: both pointers may be null: nobody asks for the peer's address.
-        let fd = unsafe {
-            let none = ptr::null_mut::<c_void>();
-            libc::syscall(libc::SYS_accept4, self.0.number(), none, none, flags)
-        };
-        Fd::own(fd as isize).map(Socket)
+        let fd = unsafe { call6(libc::SYS_accept4, [self.0.raw(), 0, 0, flags, 0, 0]) };
+        Fd::own(fd).map(Socket)
+    }
+
+    /// `shutdown(2)`: from now on connections are refused.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when it was shut down before.
+    pub fn shutdown(&self) -> Result<(), Errno> {
+        // SAFETY: shutdown(2) takes no pointers.
+        let done = unsafe { call3(libc::SYS_shutdown, self.0.raw(), libc::SHUT_RD as usize, 0) };
+        check(done).map(drop)
     }
 
     /// `fcntl(2)`: from now on [`Listener::accept`] returns `EAGAIN` instead of waiting.
@@ -58,50 +67,45 @@ impl Listener {
     /// # Errors
     /// What the kernel says; none is known for an open socket.
     pub fn set_nonblocking(&self) -> Result<(), Errno> {
+        let (command, flags) = (libc::F_SETFL as usize, libc::O_NONBLOCK as usize);
         // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
-        let done = unsafe {
-            libc::syscall(
-                libc::SYS_fcntl,
-                self.0.number(),
-                libc::F_SETFL,
-                libc::O_NONBLOCK,
-            )
-        };
-        check(done as isize).map(drop)
+        check(unsafe { call3(libc::SYS_fcntl, self.0.raw(), command, flags) }).map(drop)
     }
 }
 
 impl Socket {
-    /// `recv(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
+    /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
     pub fn recv(&self, into: &mut [u8]) -> Io {
-        Io::from(restart(|| {
-            // SAFETY: pointer and length come from one live, exclusively borrowed slice.
-            unsafe { libc::recv(self.0.number(), into.as_mut_ptr().cast(), into.len(), 0) }
-        }))
+        self.receive(into.as_mut_ptr(), into.len(), 0)
     }
 
-    /// `recv(2)` with `MSG_TRUNC`: throws away up to `count` received bytes, without copying them.
+    /// `recvfrom(2)` with `MSG_TRUNC`: throws away up to `count` received bytes, without copying
+    /// them (tcp(7)).
     pub fn discard(&self, count: usize) -> Io {
-        Io::from(restart(|| {
-            // SAFETY: on a TCP socket MSG_TRUNC makes the kernel write nothing through the
-            // pointer (tcp(7)), so null is allowed.
-            unsafe { libc::recv(self.0.number(), ptr::null_mut(), count, libc::MSG_TRUNC) }
-        }))
+        self.receive(core::ptr::null_mut(), count, libc::MSG_TRUNC)
     }
 
-    /// `send(2)` without `SIGPIPE`: how much of `bytes` the kernel took.
+    /// Only for a place that may be written to, or that the flags make nobody write to.
+    fn receive(&self, place: *mut u8, len: usize, flags: c_int) -> Io {
+        let arguments = [
+            self.0.raw(),
+            place.expose_provenance(),
+            len,
+            flags as usize,
+            0,
+            0,
+        ];
+        // SAFETY: the two callers give an exclusively borrowed slice, or a flag that lets the
+        // kernel write nothing; nobody asks for the peer's address.
+        Io::from(restart(|| unsafe { call6(libc::SYS_recvfrom, arguments) }))
+    }
+
+    /// `sendto(2)` without `SIGPIPE`: how much of `bytes` the kernel took.
     pub fn send(&self, bytes: &[u8]) -> Io {
-        Io::from(restart(|| {
-            // SAFETY: pointer and length come from one live slice.
-            unsafe {
-                libc::send(
-                    self.0.number(),
-                    bytes.as_ptr().cast(),
-                    bytes.len(),
-                    libc::MSG_NOSIGNAL,
-                )
-            }
-        }))
+        let (place, len) = (bytes.as_ptr().expose_provenance(), bytes.len());
+        let arguments = [self.0.raw(), place, len, libc::MSG_NOSIGNAL as usize, 0, 0];
+        // SAFETY: place and length are those of one live slice.
+        Io::from(restart(|| unsafe { call6(libc::SYS_sendto, arguments) }))
     }
 
     /// `sendmsg(2)` without `SIGPIPE`, the socket's `writev(2)`: how much of `head` followed by
@@ -115,19 +119,14 @@ impl Socket {
         let mut message = EMPTY_MESSAGE;
         message.msg_iov = parts.as_ptr().cast_mut();
         message.msg_iovlen = parts.len() as _;
-        Io::from(restart(|| {
-            // SAFETY: the message names two live slices by pointer and length and nothing else,
-            // and the kernel only reads through a message that it sends.
-            let sent = unsafe {
-                let message = &raw const message;
-                libc::syscall(
-                    libc::SYS_sendmsg,
-                    self.0.number(),
-                    message,
-                    libc::MSG_NOSIGNAL,
-                )
-            };
-            sent as isize
+        let (place, flags) = (
+            (&raw const message).expose_provenance(),
+            libc::MSG_NOSIGNAL as usize,
+        );
+        // SAFETY: the message names two live slices by place and length and nothing else, and the
+        // kernel only reads through a message that it sends.
+        Io::from(restart(|| unsafe {
+            call3(libc::SYS_sendmsg, self.0.raw(), place, flags)
         }))
     }
 
@@ -145,7 +144,8 @@ impl Socket {
     /// `ENOTCONN` when the peer has already reset the connection.
     pub fn shutdown_write(&self) -> Result<(), Errno> {
         // SAFETY: shutdown(2) takes no pointers.
-        check(unsafe { libc::shutdown(self.0.number(), libc::SHUT_WR) } as isize).map(drop)
+        let done = unsafe { call3(libc::SYS_shutdown, self.0.raw(), libc::SHUT_WR as usize, 0) };
+        check(done).map(drop)
     }
 }
 
@@ -161,9 +161,9 @@ fn part(bytes: &[u8]) -> libc::iovec {
 
 /// `socket(2)`: a TCP socket that programs started later do not inherit.
 fn tcp() -> Result<Fd, Errno> {
-    let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let kind = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as usize;
     // SAFETY: socket(2) takes no pointers.
-    Fd::own(unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, kind, 0) } as isize)
+    Fd::own(unsafe { call3(libc::SYS_socket, libc::AF_INET as usize, kind, 0) })
 }
 
 /// The same socket under a number above the standard streams.
@@ -175,7 +175,7 @@ fn above_standard(fd: Fd) -> Result<Fd, Errno> {
     let mut fd = fd;
     while fd.number() <= libc::STDERR_FILENO {
         // SAFETY: dup(2) takes no pointers.
-        let above = Fd::own(unsafe { libc::dup(fd.number()) } as isize)?;
+        let above = Fd::own(unsafe { call3(libc::SYS_dup, fd.raw(), 0, 0) })?;
         core::mem::forget(core::mem::replace(&mut fd, above));
     }
     Ok(fd)
@@ -184,9 +184,12 @@ fn above_standard(fd: Fd) -> Result<Fd, Errno> {
 /// `setsockopt(2)`: switches a boolean option on.
 fn set(fd: &Fd, level: c_int, option: c_int) -> Result<(), Errno> {
     let on: c_int = 1;
-    let length = size_of::<c_int>() as libc::socklen_t;
-    // SAFETY: `on` lives through the call and `length` is its size.
-    let done =
-        unsafe { libc::setsockopt(fd.number(), level, option, (&raw const on).cast(), length) };
-    check(done as isize).map(drop)
+    let (level, option, place) = (
+        level as usize,
+        option as usize,
+        (&raw const on).expose_provenance(),
+    );
+    let arguments = [fd.raw(), level, option, place, size_of_val(&on), 0];
+    // SAFETY: `on` lives through the call, with its size behind it.
+    check(unsafe { call6(libc::SYS_setsockopt, arguments) }).map(drop)
 }

@@ -1,0 +1,713 @@
+//! Programs and clients, so that a test reads as the traffic it is about.
+//!
+//! A [`Server`] owns a process: it is started with nothing in its environment but what the test
+//! says, killed at the end whatever happens, and must then have left standard error empty, unless
+//! the test took it. A [`Client`] is one connection; every read and write has a deadline. Nothing
+//! here sleeps to let something happen: it waits for the thing itself.
+
+use std::env;
+use std::fmt::Debug;
+use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+use rustix::process::{Pid, Signal};
+
+/// Nothing that a test waits for takes that long, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often something is looked at that cannot be waited for.
+const POLL: Duration = Duration::from_millis(1);
+
+/// A request that any test can use to see whether a connection still serves.
+pub const PING: &[u8] = b"POST /invoke HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nping";
+
+/// The program under test.
+pub fn bootstrap() -> PathBuf {
+    from_environment("BOOTSTRAP", "pkg/bootstrap")
+}
+
+/// A handler of `tests/fixture`, built as a program.
+pub fn fixture(name: &str) -> PathBuf {
+    from_environment(
+        "FIXTURES",
+        "target/x86_64-unknown-linux-musl/release/examples",
+    )
+    .join(name)
+}
+
+fn from_environment(variable: &str, default: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    root.join(env::var_os(variable).unwrap_or_else(|| default.into()))
+}
+
+/// Looks until `look` finds something.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        thread::sleep(POLL);
+    }
+}
+
+/// A port that nobody listens on and that no other test of this process was given. Not one of those
+/// that the kernel gives to clients: such a client could connect to itself.
+pub fn free_port() -> u16 {
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 22_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 220).expect("under 220") * 100;
+    for _ in 0..COUNT {
+        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+/// What a process wrote so far, read by a thread as it comes.
+#[derive(Clone, Default)]
+pub struct Output(Arc<(Mutex<Vec<u8>>, Condvar)>);
+
+impl Output {
+    fn collect(&self, mut from: impl Read + Send + 'static) -> JoinHandle<()> {
+        let to = self.clone();
+        thread::spawn(move || {
+            let mut piece = [0; 64 * 1024];
+            while let Ok(count @ 1..) = from.read(&mut piece) {
+                to.lock().extend_from_slice(&piece[..count]);
+                to.0.1.notify_all();
+            }
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0.0.lock().expect("no test panics while it holds this")
+    }
+
+    /// Everything so far, as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.lock()).into_owned()
+    }
+
+    /// Takes everything so far.
+    pub fn take(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *self.lock())).into_owned()
+    }
+
+    /// Waits until what was written satisfies `is_enough`, and returns it.
+    #[track_caller]
+    pub fn wait_until(&self, is_enough: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut bytes = self.lock();
+        loop {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            if is_enough(&text) {
+                return text;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "the output is only {text:?}");
+            bytes = self.0.1.wait_timeout(bytes, left).expect("as above").0;
+        }
+    }
+
+    /// Waits for that many lines, and returns them.
+    #[track_caller]
+    pub fn wait_lines(&self, count: usize) -> Vec<String> {
+        let text = self.wait_until(|text| text.matches('\n').count() >= count);
+        text.lines().map(String::from).collect()
+    }
+}
+
+/// How a program is started.
+pub struct Program {
+    /// A program and arguments that run the program under test, e.g. `sh -c …`.
+    wrapper: Vec<String>,
+    path: PathBuf,
+    variables: Vec<(String, String)>,
+    port: u16,
+    stdout: Option<OwnedFd>,
+}
+
+impl Program {
+    pub fn bootstrap() -> Self {
+        Self::at(bootstrap())
+    }
+
+    pub fn fixture(name: &str) -> Self {
+        Self::at(fixture(name))
+    }
+
+    /// The program at `path`, on a free port.
+    fn at(path: PathBuf) -> Self {
+        assert!(
+            path.is_file(),
+            "{} is not there: run `make`",
+            path.display()
+        );
+        let port = free_port();
+        let variables = vec![(String::from("FC_SERVER_PORT"), port.to_string())];
+        Self {
+            wrapper: Vec::new(),
+            path,
+            variables,
+            port,
+            stdout: None,
+        }
+    }
+
+    /// With a variable in its environment.
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Without the variable that names its port, which the test sets in another way.
+    pub fn without_port(mut self) -> Self {
+        self.variables.retain(|(name, _)| name != "FC_SERVER_PORT");
+        self
+    }
+
+    /// The port it is expected to listen on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Expected on that port instead.
+    pub fn on_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Started by `wrapper`, which is given the program's path as its last argument.
+    pub fn under(mut self, wrapper: &[&str]) -> Self {
+        self.wrapper = wrapper.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Started by a shell that runs `script`, in which `"$0"` is the program.
+    pub fn in_shell(self, script: &str) -> Self {
+        self.under(&["/bin/sh", "-c", script])
+    }
+
+    /// With standard output going elsewhere than to [`Server::stdout`].
+    pub fn stdout(mut self, stdout: impl Into<OwnedFd>) -> Self {
+        self.stdout = Some(stdout.into());
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut words = self.wrapper.iter().map(Into::into).collect::<Vec<_>>();
+        words.push(self.path.clone());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().stdin(Stdio::null());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts it. Returns at once: the first [`Client`] waits until somebody listens, and so is the
+    /// very first connection.
+    pub fn start(self) -> Server {
+        let mut command = self.command();
+        let stdout = self.stdout.map_or_else(Stdio::piped, Stdio::from);
+        let mut child = command
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
+        let (stdout, stderr) = (Output::default(), Output::default());
+        let readers = [
+            child.stdout.take().map(|pipe| stdout.collect(pipe)),
+            child.stderr.take().map(|pipe| stderr.collect(pipe)),
+        ];
+        let readers = readers.into_iter().flatten().collect();
+        Server {
+            child,
+            readers,
+            port: self.port,
+            stdout,
+            stderr,
+            is_over: false,
+        }
+    }
+
+    /// Runs it to its end, which must come by itself: exit status, standard output and error.
+    #[track_caller]
+    pub fn run(self) -> (ExitStatus, String, String) {
+        let mut server = self.start();
+        let status = server.wait();
+        (status, server.stdout.take(), server.stderr.take())
+    }
+}
+
+/// A program that runs.
+pub struct Server {
+    child: Child,
+    readers: Vec<JoinHandle<()>>,
+    pub port: u16,
+    pub stdout: Output,
+    pub stderr: Output,
+    is_over: bool,
+}
+
+impl Server {
+    /// The program with nothing special about it.
+    pub fn start() -> Self {
+        Program::bootstrap().start()
+    }
+
+    /// A new connection, as soon as it can be had.
+    #[track_caller]
+    pub fn connect(&mut self) -> Client {
+        let stream = wait_for("a listener", || {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
+            if stream.is_none() && !self.is_alive() {
+                panic!("the program ended: {:?}", self.stderr.take());
+            }
+            stream
+        });
+        Client::new(stream)
+    }
+
+    /// Sends one request on a connection of its own and returns the answer.
+    #[track_caller]
+    pub fn call(&mut self, request: impl AsRef<[u8]>, status: u16) -> Response {
+        self.connect().send(request).expect(status)
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("kill");
+    }
+
+    /// Waits for the end, and for everything that was written.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let status = wait_for("the program to end", || {
+            self.child.try_wait().expect("wait")
+        });
+        self.read_out();
+        status
+    }
+
+    /// Waits for the end that `SIGTERM` asked for.
+    #[track_caller]
+    pub fn expect_exit(&mut self, code: i32) {
+        let status = self.wait();
+        assert_eq!(
+            status.code(),
+            Some(code),
+            "{status}, stderr {:?}",
+            self.stderr.text()
+        );
+    }
+
+    fn read_out(&mut self) {
+        self.is_over = true;
+        for reader in self.readers.drain(..) {
+            reader.join().expect("a reader");
+        }
+    }
+
+    /// A figure of `/proc/PID/status`, in KiB.
+    pub fn status_kib(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).expect("the process lives");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number
+            .expect("a figure in kB")
+            .trim()
+            .parse()
+            .expect("a number")
+    }
+
+    /// Processor time used so far.
+    pub fn cpu(&self) -> Duration {
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = fs::read_to_string(path).expect("the process lives");
+        let after_name = stat.rsplit(") ").next().expect("a name");
+        let ticks = |index| {
+            after_name
+                .split(' ')
+                .nth(index)
+                .and_then(|n| n.parse::<u64>().ok())
+        };
+        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
+        // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
+        Duration::from_millis(10 * ticks.expect("two numbers"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let _ = self.child.kill(); // It may have ended by itself.
+            let _ = self.child.wait();
+            self.read_out();
+        }
+        if !thread::panicking() {
+            assert_eq!(self.stderr.text(), "", "standard error");
+        }
+    }
+}
+
+/// One connection to a server.
+pub struct Client {
+    stream: TcpStream,
+    /// What came and was not yet looked at.
+    buffer: Vec<u8>,
+}
+
+impl Client {
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).expect("set_nodelay");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("set_read_timeout");
+        stream
+            .set_write_timeout(Some(PATIENCE))
+            .expect("set_write_timeout");
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Sends bytes as they are.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).expect("send");
+        self
+    }
+
+    /// Sends as far as the server takes it; whether it took all.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).is_ok()
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self
+    }
+
+    /// Ends the connection the rude way.
+    pub fn reset(self) {
+        let linger = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+        linger.expect("SO_LINGER");
+    }
+
+    /// The socket itself.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// Reads one response to anything but HEAD; everything about it is checked.
+    #[track_caller]
+    pub fn expect(&mut self, status: u16) -> Response {
+        self.response(status, "GET")
+    }
+
+    /// Reads one response to HEAD: its head only.
+    #[track_caller]
+    pub fn expect_head(&mut self, status: u16) -> Response {
+        self.response(status, "HEAD")
+    }
+
+    #[track_caller]
+    fn response(&mut self, status: u16, method: &str) -> Response {
+        let response = self
+            .read_response(method)
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(response.status, status, "{response:?}");
+        response
+    }
+
+    /// Reads one response, or says what is wrong with it.
+    pub fn read_response(&mut self, method: &str) -> Result<Response, String> {
+        let head_len = loop {
+            if let Some(at) = find(&self.buffer, b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.fill().map_err(|error| format!("no head: {error}"))? == 0 {
+                let got = String::from_utf8_lossy(&self.buffer);
+                return Err(format!("the end after {got:?} instead of a response"));
+            }
+        };
+        let head: Vec<u8> = self.buffer.drain(..head_len).collect();
+        let mut response = Response::parse(&head)?;
+        let len = response.body_len(method)?;
+        while self.buffer.len() < len {
+            if self.fill().map_err(|error| format!("no body: {error}"))? == 0 {
+                return Err(format!("{} of {len} bytes of a body", self.buffer.len()));
+            }
+        }
+        response.body = self.buffer.drain(..len).collect();
+        Ok(response)
+    }
+
+    /// Reads the interim response and nothing else.
+    #[track_caller]
+    pub fn expect_continue(&mut self) -> &mut Self {
+        let want = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while self.buffer.len() < want.len() && self.fill().expect("read") > 0 {}
+        assert_eq!(
+            String::from_utf8_lossy(&self.buffer),
+            String::from_utf8_lossy(want)
+        );
+        self.buffer.clear();
+        self
+    }
+
+    /// The server must end the connection properly, with nothing more said.
+    #[track_caller]
+    pub fn expect_close(&mut self) {
+        let end = self.fill();
+        let rest = String::from_utf8_lossy(&self.buffer);
+        assert!(
+            matches!(end, Ok(0)) && rest.is_empty(),
+            "no end: {end:?}, {rest:?}"
+        );
+    }
+
+    /// The connection must serve another request.
+    #[track_caller]
+    pub fn expect_open(&mut self) {
+        let answer = self.send(PING).expect(200);
+        assert_eq!(answer.body, b"ping");
+    }
+
+    /// Whether the connection is open and nothing has come.
+    pub fn is_silent(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("set_nonblocking");
+        let got = self.fill();
+        self.stream.set_nonblocking(false).expect("set_nonblocking");
+        got.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) && self.buffer.is_empty()
+    }
+
+    /// Nothing may have come so far.
+    #[track_caller]
+    pub fn expect_silence(&mut self) {
+        let is_silent = self.is_silent();
+        assert!(
+            is_silent,
+            "early: {:?}",
+            String::from_utf8_lossy(&self.buffer)
+        );
+    }
+
+    /// Everything up to the end of the connection, however it ends.
+    pub fn read_to_end(mut self) -> Vec<u8> {
+        while let Ok(1..) = self.fill() {}
+        self.buffer
+    }
+
+    /// One read; how many bytes came.
+    pub fn fill(&mut self) -> std::io::Result<usize> {
+        let mut piece = [0; 64 * 1024];
+        let count = self.stream.read(&mut piece)?;
+        self.buffer.extend_from_slice(&piece[..count]);
+        Ok(count)
+    }
+}
+
+/// A connection by whose answers a test knows that the server has seen to everything that came
+/// before: it serves connections in the order in which they become ready.
+pub struct Barrier(Client);
+
+impl Barrier {
+    pub fn new(server: &mut Server) -> Self {
+        let mut client = server.connect();
+        client.expect_open();
+        Self(client)
+    }
+
+    /// Returns when the server has read what was sent before on any connection.
+    #[track_caller]
+    pub fn pass(&mut self) {
+        self.0.expect_open();
+    }
+}
+
+/// A response that was read whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// Takes nothing but what RFC 9112 lets a server send, and of that only what this one should.
+    fn parse(head: &[u8]) -> Result<Self, String> {
+        let text: String = head.iter().copied().map(char::from).collect();
+        let bad = |what: &str| Err(format!("{what}: {text:?}"));
+        let mut lines = text
+            .strip_suffix("\r\n\r\n")
+            .unwrap_or_default()
+            .split("\r\n");
+        let Some((status, reason)) = lines
+            .next()
+            .and_then(|line| line.strip_prefix("HTTP/1.1 "))
+            .and_then(|line| line.split_at_checked(3))
+        else {
+            return bad("status line");
+        };
+        let is_phrase = reason.starts_with(' ') && !reason.contains(char::is_control);
+        let (Ok(status @ 200..=599), true) = (status.parse(), is_phrase) else {
+            return bad("status line");
+        };
+        let mut headers = Vec::new();
+        for line in lines {
+            let Some((name, value)) = line.split_once(": ") else {
+                return bad("field");
+            };
+            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if name.is_empty() || !name.chars().all(is_token) || value.contains(is_control) {
+                return bad("field");
+            }
+            headers.push((name.to_ascii_lowercase(), value.to_string()));
+        }
+        let response = Self {
+            status,
+            headers,
+            body: Vec::new(),
+        };
+        if response.all("date").len() != 1 || !is_date(response.all("date")[0]) {
+            return bad("Date");
+        }
+        if !response.all("transfer-encoding").is_empty() {
+            return bad("Transfer-Encoding");
+        }
+        Ok(response)
+    }
+
+    /// RFC 9112 §6.3: how long the body is.
+    fn body_len(&self, method: &str) -> Result<usize, String> {
+        let lengths = self.all("content-length");
+        if self.status == 204 || self.status == 304 {
+            return if lengths.is_empty() {
+                Ok(0)
+            } else {
+                Err(format!("a length: {self:?}"))
+            };
+        }
+        let [length] = lengths[..] else {
+            return Err(format!("not one length: {self:?}"));
+        };
+        let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+        let length = length.parse().ok().filter(|_| is_number);
+        let length: usize = length.ok_or_else(|| format!("no length: {self:?}"))?;
+        Ok(if method == "HEAD" { 0 } else { length })
+    }
+
+    /// All values of a field.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let values = self.headers.iter().filter(|(other, _)| other == name);
+        values.map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The value of a field that must be there once, or not at all.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let values = self.all(name);
+        assert!(values.len() <= 1, "{name} {} times: {self:?}", values.len());
+        values.first().copied()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn is_control(c: char) -> bool {
+    c.is_ascii_control() && c != '\t'
+}
+
+/// The form that RFC 9110 §5.6.7 prescribes: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn is_date(date: &str) -> bool {
+    let form = "Aaa, 00 Aaa 0000 00:00:00 GMT";
+    let fits = |(form, c): (char, char)| match form {
+        '0' => c.is_ascii_digit(),
+        'A' => c.is_ascii_uppercase(),
+        'a' => c.is_ascii_lowercase(),
+        other => other == c,
+    };
+    date.len() == form.len() && form.chars().zip(date.chars()).all(fits)
+}
+
+/// Where `part` begins in `whole`.
+pub fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
+    whole.windows(part.len()).position(|window| window == part)
+}
+
+/// A request with a body of that length and content.
+pub fn post(target: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let mut request =
+        format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Content-Length: {length}\r\n\r\n")
+            .into_bytes();
+    request.extend_from_slice(body);
+    request
+}
+
+/// The same with the body in chunks of at most `size` bytes.
+pub fn chunked(target: &str, fields: &str, body: &[u8], size: usize) -> Vec<u8> {
+    let mut request =
+        format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Transfer-Encoding: chunked\r\n\r\n")
+            .into_bytes();
+    for chunk in body.chunks(size) {
+        request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        request.extend_from_slice(chunk);
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"0\r\n\r\n");
+    request
+}
+
+/// Bytes that repeat nowhere within a page, so that a shifted copy is seen.
+pub fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Compares long bodies without printing them.
+#[track_caller]
+pub fn assert_same(got: &[u8], want: &[u8]) {
+    assert_eq!(got.len(), want.len(), "length");
+    let first = got.iter().zip(want).position(|(got, want)| got != want);
+    assert_eq!(first, None, "first difference");
+}
