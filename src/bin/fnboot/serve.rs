@@ -28,7 +28,8 @@ pub(crate) struct Options {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Break the program's connection after every Nth answer and within every Nth event (runtime APIs)
+    /// Lambda and SCF, for tests: break the program's connection after every Nth answer and within
+    /// about every Nth event; GET /_fnboot/counters tells what became of the events
     #[arg(long, value_name = "N")]
     flaky: Option<NonZeroU64>,
     #[command(flatten)]

@@ -107,11 +107,7 @@ impl serve::Gateway for Gateway {
     type Body = ReplyBody;
 
     async fn warm_up(&self) -> Result<(), Box<dyn Error>> {
-        self.stage.warm_up().await.map_err(|failure| {
-            let complaint = Lambda::explain(&failure, "start");
-            let text = String::from_utf8_lossy(&complaint.body).into_owned();
-            format!("{failure}: {text}").into()
-        })
+        self.stage.warm_up().await
     }
 
     async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Reply {

@@ -25,6 +25,7 @@ use std::cell::Cell;
 use std::io;
 use std::marker::PhantomData;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
@@ -33,6 +34,9 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// What the platform leaves a program with an extension, from `SIGTERM` until `SIGKILL`.
 const EXTENSION_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long an answer may be on its way, on this machine, after the program that sent it has ended.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_millis(20);
 
 /// A program that reported that it cannot start is expected to end by itself.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -130,7 +134,7 @@ impl<D: Dialect> Instance<D> {
                 // What it reported counts, though it has exited since.
                 biased;
                 ready = self.desk.started() => ready.map_err(Failure::StartReported),
-                status = self.process.exited() => Err(Failure::Exited(status)),
+                status = self.ended() => Err(Failure::Exited(status)),
                 () = sleep(limit) => Err(Failure::StartTimedOut(limit)),
             }
         };
@@ -197,7 +201,7 @@ impl<D: Dialect> Instance<D> {
                 biased;
                 // The desk lets go of a sender only by using it.
                 Ok(result) = settled => result,
-                status = self.process.exited() => Err(Failure::Exited(status)),
+                status = self.ended() => Err(Failure::Exited(status)),
             }
         };
         let Ok(result) = timeout_at(deadline, answer).await else {
@@ -210,6 +214,13 @@ impl<D: Dialect> Instance<D> {
             self.rest(deadline).await;
         }
         result
+    }
+
+    /// The end of the program, once what it said before has been heard: it need not wait for a reply.
+    async fn ended(&self) -> ExitStatus {
+        let status = self.process.exited().await;
+        sleep(LAST_WORDS_TIMEOUT).await;
+        status
     }
 
     async fn time_out(&self, request_id: &str) -> Failure {

@@ -8,6 +8,7 @@ use super::instance::{Call, Instance, Outcome};
 use crate::function::Function;
 use crate::terminal::say;
 use crate::warm::{Launch, Warm};
+use std::error::Error;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -63,8 +64,17 @@ pub(crate) struct Stage<D: Dialect> {
 
 impl<D: Dialect> Stage<D> {
     /// Starts the instance before the first call.
-    pub(crate) async fn warm_up(&self) -> Result<(), Failure> {
-        self.warm.lease().await.map(drop)
+    pub(crate) async fn warm_up(&self) -> Result<(), Box<dyn Error>> {
+        let Err(failure) = self.warm.lease().await else {
+            return Ok(());
+        };
+        Err(match &failure {
+            Failure::StartReported(reported) => {
+                format!("{failure}: {}", String::from_utf8_lossy(&reported.body))
+            }
+            _ => failure.to_string(),
+        }
+        .into())
     }
 
     /// Has one event answered; who comes while the instance is busy waits.

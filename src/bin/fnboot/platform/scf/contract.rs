@@ -54,6 +54,7 @@ pub(crate) fn variables(function: &Function, api: SocketAddr) -> Vec<(&'static s
         ("USER_CODE_ROOT", code_path),
         ("TRIGGER_SRC", "".into()),
         ("_SCF_SERVER_PORT", "28902".into()),
+        ("LANG", "en_US.UTF8".into()),
     ];
     if let Some(handler) = &function.handler {
         variables.push(("_HANDLER", handler.into()));

@@ -60,8 +60,7 @@ impl serve::Gateway for Gateway {
     type Body = Full<Bytes>;
 
     async fn warm_up(&self) -> Result<(), Box<dyn Error>> {
-        let started = self.stage.warm_up().await;
-        started.map_err(|failure| failure.to_string().into())
+        self.stage.warm_up().await
     }
 
     async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Reply {
