@@ -38,23 +38,23 @@ impl Dialect for Lambda {
         contract::variables(function, api, instance_id)
     }
 
-    fn route(method: &Method, path: &str) -> Option<Ask> {
-        let segments: Vec<_> = path.strip_prefix('/')?.split('/').collect();
-        Some(match (method.as_str(), &segments[..]) {
-            ("GET", ["2018-06-01", "runtime", "invocation", "next"]) => Ask::Next,
-            ("POST", ["2018-06-01", "runtime", "invocation", id, "response"]) => {
+    fn route(method: &Method, path: &str) -> Ask {
+        let segments: Vec<_> = path.split('/').collect();
+        match (method.as_str(), &segments[..]) {
+            ("GET", ["", "2018-06-01", "runtime", "invocation", "next"]) => Ask::Next,
+            ("POST", ["", "2018-06-01", "runtime", "invocation", id, "response"]) => {
                 Ask::Answer(Which::Id((*id).to_owned()))
             }
-            ("POST", ["2018-06-01", "runtime", "invocation", id, "error"]) => {
+            ("POST", ["", "2018-06-01", "runtime", "invocation", id, "error"]) => {
                 Ask::Error(Which::Id((*id).to_owned()))
             }
-            ("POST", ["2018-06-01", "runtime", "init", "error"]) => Ask::InitError,
-            ("GET", ["2018-06-01", "runtime", "restore", "next"]) => Ask::RestoreNext,
-            ("POST", ["2018-06-01", "runtime", "restore", "error"]) => Ask::RestoreError,
-            ("POST", ["2020-01-01", "extension", "register"]) => Ask::Register,
-            ("GET", ["2020-01-01", "extension", "event", "next"]) => Ask::ExtensionNext,
-            _ => return None,
-        })
+            ("POST", ["", "2018-06-01", "runtime", "init", "error"]) => Ask::InitError,
+            ("GET", ["", "2018-06-01", "runtime", "restore", "next"]) => Ask::RestoreNext,
+            ("POST", ["", "2018-06-01", "runtime", "restore", "error"]) => Ask::RestoreError,
+            ("POST", ["", "2020-01-01", "extension", "register"]) => Ask::Register,
+            ("GET", ["", "2020-01-01", "extension", "event", "next"]) => Ask::ExtensionNext,
+            _ => Ask::Unknown,
+        }
     }
 
     fn headers(function: &Function, request_id: &str, deadline: SystemTime) -> HeaderMap {
@@ -68,10 +68,11 @@ impl Dialect for Lambda {
         }
     }
 
-    fn refused(refusal: &Refusal) -> Option<(StatusCode, &'static str, String)> {
+    fn refused(ask: &Ask, refusal: &Refusal) -> Option<(StatusCode, &'static str, String)> {
         let invalid_state = |from: &str| {
             let message = format!(
-                "State transition from {from} failed for runtime. Error: State transition is not allowed"
+                "State transition from {from} to {} failed for runtime. Error: State transition is not allowed",
+                state_wanted(ask)
             );
             (StatusCode::FORBIDDEN, "InvalidStateTransition", message)
         };
@@ -84,7 +85,7 @@ impl Dialect for Lambda {
                 "404 page not found".to_owned(),
             ),
             Refusal::WrongPhase(phase) => invalid_state(phase_name(*phase)),
-            Refusal::Answered => invalid_state("InvocationResponse"),
+            Refusal::Answered => invalid_state("RuntimeResponseSentState"),
             Refusal::UnknownId => bad("InvalidRequestID", "Invalid request ID"),
             Refusal::NotEchoed(name) => bad("InvalidInvocationID", &format!("Invalid {name}")),
             Refusal::UnknownMode(_) => bad(
@@ -223,13 +224,24 @@ impl Dialect for Lambda {
     }
 }
 
+fn state_wanted(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Answer(_) => "InvocationResponse",
+        Ask::Error(_) => "InvocationErrorResponse",
+        Ask::InitError => "InitError",
+        Ask::RestoreNext => "RestoreReady",
+        Ask::RestoreError => "RestoreError",
+        Ask::Next | Ask::Ready | Ask::Register | Ask::ExtensionNext | Ask::Unknown => "Ready",
+    }
+}
+
 fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Starting => "Started",
         Phase::Restored => "Restored",
         Phase::Serving => "Ready",
         Phase::Failed => "InitError",
-        Phase::Wedged => "InvocationErrorResponse",
+        Phase::Wedged => "InvocationResponse",
     }
 }
 
@@ -277,7 +289,7 @@ mod tests {
     use crate::figures::Figures;
 
     #[track_caller]
-    fn check(method: &Method, path: &str, want: Option<Ask>) {
+    fn check(method: &Method, path: &str, want: Ask) {
         assert_eq!(Lambda::route(method, path), want, "{method} {path}");
     }
 
@@ -287,22 +299,35 @@ mod tests {
         check(
             &Method::GET,
             "/2018-06-01/runtime/invocation/next",
-            Some(Ask::Next),
+            Ask::Next,
         );
         check(
             &Method::POST,
             "/2018-06-01/runtime/invocation/a-b/response",
-            Some(Ask::Answer(id())),
+            Ask::Answer(id()),
         );
         check(
             &Method::POST,
             "/2018-06-01/runtime/invocation/a-b/error",
-            Some(Ask::Error(id())),
+            Ask::Error(id()),
         );
-        check(&Method::POST, "/2018-06-01/runtime/invocation/next", None);
-        check(&Method::GET, "/2018-06-01/runtime/invocation/next/", None);
-        check(&Method::GET, "/", None);
-        check(&Method::POST, "/runtime/init/ready", None);
+        check(
+            &Method::POST,
+            "/2018-06-01/runtime/invocation/next",
+            Ask::Unknown,
+        );
+        check(
+            &Method::GET,
+            "/2018-06-01/runtime/invocation/next/",
+            Ask::Unknown,
+        );
+        check(
+            &Method::GET,
+            "//2018-06-01/runtime/invocation/next",
+            Ask::Unknown,
+        );
+        check(&Method::GET, "/", Ask::Unknown);
+        check(&Method::POST, "/runtime/init/ready", Ask::Unknown);
     }
 
     #[track_caller]

@@ -67,10 +67,7 @@ impl<D: Dialect> Api<D> {
 
     async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Reply {
         let (head, mut body) = request.into_parts();
-        let Some(ask) = D::route(&head.method, head.uri.path()) else {
-            server::drain(&mut body).await;
-            return self.refuse(&Ask::Ready, &Refusal::NotFound);
-        };
+        let ask = D::route(&head.method, head.uri.path());
         match self.dispatch(connection, &ask, &head, &mut body).await {
             Ok(reply) => reply,
             Err(refusal) => {
@@ -121,6 +118,7 @@ impl<D: Dialect> Api<D> {
             }
             // An extension that wants nothing gets nothing, for as long as it lives.
             Ask::ExtensionNext => return pending().await,
+            Ask::Unknown => return Err(Refusal::NotFound),
         }
         Ok(accepted::<D>(ask))
     }
@@ -217,7 +215,7 @@ impl<D: Dialect> Api<D> {
 
     fn refuse(&self, ask: &Ask, refusal: &Refusal) -> Reply {
         self.desk.counters().add(Count::Refused);
-        let Some((status, error_type, message)) = D::refused(refusal) else {
+        let Some((status, error_type, message)) = D::refused(ask, refusal) else {
             return accepted::<D>(ask);
         };
         let body = json!({ "errorMessage": message, "errorType": error_type });

@@ -35,8 +35,7 @@ pub(crate) trait Dialect: 'static {
         instance_id: &str,
     ) -> Vec<(&'static str, OsString)>;
 
-    /// What a request is; none for a path that the API does not have.
-    fn route(method: &Method, path: &str) -> Option<Ask>;
+    fn route(method: &Method, path: &str) -> Ask;
 
     /// The headers of an event that must be answered by `deadline`.
     fn headers(function: &Function, request_id: &str, deadline: SystemTime) -> HeaderMap;
@@ -45,7 +44,7 @@ pub(crate) trait Dialect: 'static {
     fn accepted(ask: &Ask) -> (StatusCode, &'static str);
 
     /// The API's no: status, type and message. None where the platform takes no notice.
-    fn refused(refusal: &Refusal) -> Option<(StatusCode, &'static str, String)>;
+    fn refused(ask: &Ask, refusal: &Refusal) -> Option<(StatusCode, &'static str, String)>;
 
     /// Registers an extension inside the program. Only for those whose `route` says `Register`.
     fn register(_: &Function, _: &HeaderMap, _: &[u8]) -> Result<Response<Full<Bytes>>, Refusal> {
@@ -91,6 +90,8 @@ pub(crate) enum Ask {
     RestoreError,
     Register,
     ExtensionNext,
+    /// Something that the API does not have.
+    Unknown,
 }
 
 /// Which event an answer is for.

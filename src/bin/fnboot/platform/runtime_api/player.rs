@@ -9,8 +9,10 @@ use crate::function::Function;
 use crate::terminal::say;
 use crate::warm::{Launch, Warm};
 use std::error::Error;
+use std::future::pending;
 use std::marker::PhantomData;
 use std::rc::Rc;
+use tokio::task::spawn_local;
 
 pub(crate) struct Player<D> {
     function: Rc<Function>,
@@ -38,7 +40,7 @@ impl<D: Dialect> Player<D> {
         let concurrency = self.function.concurrency.unwrap_or(1);
         Stage {
             counters: Rc::clone(&self.counters),
-            warm: Warm::new(self, concurrency),
+            warm: Rc::new(Warm::new(self, concurrency)),
         }
     }
 }
@@ -59,7 +61,7 @@ impl<D: Dialect> Launch for Player<D> {
 /// A player with a warm instance: what a gateway of a polled platform has behind it.
 pub(crate) struct Stage<D: Dialect> {
     pub(crate) counters: Rc<Counters>,
-    warm: Warm<Player<D>>,
+    warm: Rc<Warm<Player<D>>>,
 }
 
 impl<D: Dialect> Stage<D> {
@@ -77,17 +79,26 @@ impl<D: Dialect> Stage<D> {
         .into())
     }
 
-    /// Has one event answered; who comes while the instance is busy waits.
+    /// Has one event answered; who comes while the instance is busy waits. A caller that leaves does not
+    /// end the call: the instance stays busy with it.
     pub(crate) async fn call(&self, call: Call) -> Outcome {
-        match self.warm.lease().await {
-            Ok(lease) => lease.instance().call(call).await,
-            Err(failure) => {
-                say(format_args!("fnboot: {} {failure}", call.request_id));
-                Outcome {
-                    result: Err(failure),
-                    log: Vec::new(),
+        let warm = Rc::clone(&self.warm);
+        let outcome = spawn_local(async move {
+            match warm.lease().await {
+                Ok(lease) => lease.instance().call(call).await,
+                Err(failure) => {
+                    say(format_args!("fnboot: {} {failure}", call.request_id));
+                    Outcome {
+                        result: Err(failure),
+                        log: Vec::new(),
+                    }
                 }
             }
+        });
+        match outcome.await {
+            Ok(outcome) => outcome,
+            // A task is lost only when it panics, and then the whole tool ends.
+            Err(_) => pending().await,
         }
     }
 

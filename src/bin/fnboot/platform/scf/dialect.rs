@@ -28,14 +28,14 @@ impl Dialect for Scf {
         contract::variables(function, api)
     }
 
-    fn route(method: &Method, path: &str) -> Option<Ask> {
-        Some(match (method.as_str(), path) {
+    fn route(method: &Method, path: &str) -> Ask {
+        match (method.as_str(), path) {
             ("POST", "/runtime/init/ready") => Ask::Ready,
             ("GET", "/runtime/invocation/next") => Ask::Next,
             ("POST", "/runtime/invocation/response") => Ask::Answer(Which::Current),
             ("POST", "/runtime/invocation/error") => Ask::Error(Which::Current),
-            _ => return None,
-        })
+            _ => Ask::Unknown,
+        }
     }
 
     fn headers(function: &Function, request_id: &str, _: SystemTime) -> HeaderMap {
@@ -47,7 +47,7 @@ impl Dialect for Scf {
     }
 
     /// The statuses are guesses, SCF documents none; that the first answer is locked is documented.
-    fn refused(refusal: &Refusal) -> Option<(StatusCode, &'static str, String)> {
+    fn refused(_: &Ask, refusal: &Refusal) -> Option<(StatusCode, &'static str, String)> {
         Some(match refusal {
             Refusal::Answered => return None,
             Refusal::NotFound => (StatusCode::NOT_FOUND, "NotFound", "no such path".to_owned()),
@@ -134,26 +134,30 @@ mod tests {
     use crate::figures::Figures;
 
     #[track_caller]
-    fn check(method: &Method, path: &str, want: Option<Ask>) {
+    fn check(method: &Method, path: &str, want: Ask) {
         assert_eq!(Scf::route(method, path), want, "{method} {path}");
     }
 
     #[test]
     fn routes() {
-        check(&Method::POST, "/runtime/init/ready", Some(Ask::Ready));
-        check(&Method::GET, "/runtime/invocation/next", Some(Ask::Next));
+        check(&Method::POST, "/runtime/init/ready", Ask::Ready);
+        check(&Method::GET, "/runtime/invocation/next", Ask::Next);
         let answer = Ask::Answer(Which::Current);
-        check(&Method::POST, "/runtime/invocation/response", Some(answer));
+        check(&Method::POST, "/runtime/invocation/response", answer);
         let error = Ask::Error(Which::Current);
-        check(&Method::POST, "/runtime/invocation/error", Some(error));
-        check(&Method::GET, "/runtime/init/ready", None);
-        check(&Method::GET, "/2018-06-01/runtime/invocation/next", None);
+        check(&Method::POST, "/runtime/invocation/error", error);
+        check(&Method::GET, "/runtime/init/ready", Ask::Unknown);
+        check(
+            &Method::GET,
+            "/2018-06-01/runtime/invocation/next",
+            Ask::Unknown,
+        );
     }
 
     #[test]
     fn a_second_answer_is_ignored() {
-        assert!(Scf::refused(&Refusal::Answered).is_none());
-        assert!(Scf::refused(&Refusal::EmptyBody).is_some());
+        assert!(Scf::refused(&Ask::Next, &Refusal::Answered).is_none());
+        assert!(Scf::refused(&Ask::Next, &Refusal::EmptyBody).is_some());
     }
 
     #[test]
