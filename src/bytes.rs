@@ -10,56 +10,62 @@ use core::ops::Range;
 #[derive(Debug)]
 pub struct Writer<'a> {
     bytes: &'a mut [u8],
-    /// Invariant: `len <= bytes.len()`.
+    /// How much was to be written; more than `bytes.len()` if something was cut.
     len: usize,
-    cut: bool,
 }
 
 impl<'a> Writer<'a> {
     /// A writer at the front of `bytes`.
     pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self {
-            bytes,
-            len: 0,
-            cut: false,
-        }
+        Self { bytes, len: 0 }
     }
 
     /// Appends `bytes`, or as many of them as fit.
     #[inline(never)]
     pub fn put(&mut self, bytes: &[u8]) {
         let room = self.bytes.get_mut(self.len..).unwrap_or_default();
-        let count = bytes.len().min(room.len());
         copy(room, bytes);
-        self.len += count;
-        self.cut |= count < bytes.len();
+        self.len += bytes.len();
     }
 
     /// Appends `number` in decimal.
     pub fn put_decimal(&mut self, number: u64) {
-        self.put(itoa::Buffer::new().format(number).as_bytes());
+        // In pairs of digits: for what is wider than a byte, itoa brings a check that could panic.
+        let (high, low) = (number / 100, (number % 100) as u8);
+        if high == 0 {
+            return self.put(itoa::Buffer::new().format(low).as_bytes());
+        }
+        self.put_decimal(high);
+        self.put(&[b'0' + low / 10, b'0' + low % 10]);
     }
 
-    /// Appends `number` in decimal, with zeros in front up to `width` digits.
-    pub fn put_padded(&mut self, number: u64, width: usize) {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(number).as_bytes();
-        for _ in digits.len()..width {
-            self.put(b"0");
+    /// Appends `pattern`, in which every digit stands for the next of `numbers`, with zeros in
+    /// front up to that many places: `2:2` for a time of the day.
+    pub fn put_numbers(&mut self, pattern: &[u8], numbers: &[u32]) {
+        let mut numbers = numbers.iter();
+        for &byte in pattern {
+            if byte.is_ascii_digit() {
+                self.put_places(*numbers.next().unwrap_or(&0), byte - b'0');
+            } else {
+                self.put(&[byte]);
+            }
         }
-        self.put(digits);
+    }
+
+    /// The last `count` decimal places of `number`.
+    fn put_places(&mut self, number: u32, count: u8) {
+        if count > 0 {
+            self.put_places(number / 10, count - 1);
+            self.put(&[b'0' + (number % 10) as u8]);
+        }
     }
 
     /// Appends `text`, which is UTF-8, as the inside of a JSON string (RFC 8259 §7).
     pub fn put_json(&mut self, text: &[u8]) {
         for &byte in text {
             match byte {
-                b'"' => self.put(b"\\\""),
-                b'\\' => self.put(b"\\\\"),
-                0..0x20 => {
-                    self.put(b"\\u00");
-                    self.put(&[b'0' + (byte >> 4), hex(byte & 15)]);
-                }
+                b'"' | b'\\' => self.put(&[b'\\', byte]),
+                0..0x20 => self.put(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte & 15)]),
                 _ => self.put(&[byte]),
             }
         }
@@ -67,25 +73,25 @@ impl<'a> Writer<'a> {
 
     /// Forgets what was written.
     pub fn clear(&mut self) {
-        (self.len, self.cut) = (0, false);
+        self.len = 0;
     }
 
     /// What was written so far.
     #[must_use]
     pub fn written(&self) -> &[u8] {
-        slice(self.bytes, 0..self.len)
+        self.bytes.get(..self.len).unwrap_or(self.bytes)
     }
 
     /// What was written, for as long as the slice under it lives.
     #[must_use]
     pub fn finish(self) -> &'a [u8] {
-        slice(self.bytes, 0..self.len)
+        self.bytes.get(..self.len).unwrap_or(self.bytes)
     }
 
     /// Whether something did not fit.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        self.cut
+        self.len > self.bytes.len()
     }
 }
 
@@ -203,11 +209,11 @@ pub fn copy(to: &mut [u8], from: &[u8]) {
 
 /// Moves the part at `range` to `to`, both within `bytes`.
 pub fn shift(bytes: &mut [u8], range: Range<usize>, to: usize) {
-    let is_inside = range.start <= range.end && range.end <= bytes.len() && to <= range.start;
-    debug_assert!(is_inside, "a position outside of its bytes");
+    let distance = range.start - to;
+    let bytes = slice_mut(bytes, to..range.end);
     // The C library copies bytes onto themselves, too, and backwards at that.
-    if is_inside && to != range.start {
-        bytes.copy_within(range, to);
+    if 0 < distance && distance <= bytes.len() {
+        bytes.copy_within(distance.., 0);
     }
 }
 

@@ -3,14 +3,16 @@
 /// A moment of the Gregorian calendar, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Civil {
-    pub year: u64,
+    pub year: u32,
     /// 1 to 12.
-    pub month: u64,
+    pub month: u32,
     /// 1 to 31.
-    pub day: u64,
-    pub hour: u64,
-    pub minute: u64,
-    pub second: u64,
+    pub day: u32,
+    pub hour: u32,
+    pub minute: u32,
+    pub second: u32,
+    /// 0 to 6, from Sunday.
+    pub weekday: u32,
 }
 
 /// The calendar for `second` seconds since the Unix epoch.
@@ -19,7 +21,9 @@ pub struct Civil {
 /// the year alone gives the month.
 #[must_use]
 pub fn civil(second: u64) -> Civil {
-    let days = second / 86_400 + 719_468;
+    // 32 bits do for ten million years, and divide faster.
+    let (today, second) = ((second / 86_400) as u32, (second % 86_400) as u32);
+    let days = today + 719_468;
     let day_of_era = days % 146_097;
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -31,12 +35,14 @@ pub fn civil(second: u64) -> Civil {
         month_from_march - 9
     };
     Civil {
-        year: days / 146_097 * 400 + year_of_era + u64::from(month <= 2),
+        year: days / 146_097 * 400 + year_of_era + u32::from(month <= 2),
         month,
         day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
-        hour: second / 3_600 % 24,
+        hour: second / 3_600,
         minute: second / 60 % 60,
         second: second % 60,
+        // 1 January 1970 was a Thursday.
+        weekday: (today + 4) % 7,
     }
 }
 
@@ -57,7 +63,7 @@ mod tests {
             );
             let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = match month {
-                2 => 28 + u64::from(is_leap),
+                2 => 28 + u32::from(is_leap),
                 4 | 6 | 9 | 11 => 30,
                 _ => 31,
             };

@@ -501,11 +501,20 @@ impl<'a> Response<'a> {
 #[derive(Clone)]
 pub struct Error {
     kind: &'static str,
-    bytes: [u8; ERROR_BYTES_MAX + TRACE_BYTES_MAX],
-    /// Invariant: `bytes[..message_len]` is UTF-8.
-    message_len: usize,
-    /// Invariant: `bytes[message_len..][..trace_len]` is UTF-8.
-    trace_len: usize,
+    text: Text,
+}
+
+#[derive(Clone)]
+enum Text {
+    /// A message that is there already, made nowhere in particular.
+    Fixed(&'static str),
+    Written {
+        bytes: [u8; ERROR_BYTES_MAX + TRACE_BYTES_MAX],
+        /// Invariant: `bytes[..message_len]` is UTF-8.
+        message_len: usize,
+        /// Invariant: `bytes[message_len..][..trace_len]` is UTF-8.
+        trace_len: usize,
+    },
 }
 
 const TRACE_BYTES_MAX: usize = 128;
@@ -522,16 +531,8 @@ impl Error {
 
     /// An error with a message that needs no formatting, which would be most of a small binary.
     pub(crate) fn fixed(kind: &'static str, message: &'static str) -> Self {
-        let mut bytes = [0; ERROR_BYTES_MAX + TRACE_BYTES_MAX];
-        let mut writer = Writer::new(&mut bytes[..ERROR_BYTES_MAX]);
-        writer.put(message.as_bytes());
-        let message_len = writer.written().len();
-        Self {
-            kind,
-            bytes,
-            message_len,
-            trace_len: 0,
-        }
+        let text = Text::Fixed(message);
+        Self { kind, text }
     }
 
     /// An error that was made at `place`.
@@ -547,12 +548,12 @@ impl Error {
         let room = &mut bytes[message_len..];
         let room_len = room.len().min(TRACE_BYTES_MAX);
         let trace_len = display(place, &mut room[..room_len]);
-        Self {
-            kind,
+        let text = Text::Written {
             bytes,
             message_len,
             trace_len,
-        }
+        };
+        Self { kind, text }
     }
 
     /// The error's type: `errorType` in the answer.
@@ -575,15 +576,24 @@ impl Error {
 
     /// [`message`](Error::message), where nobody needs to be told again that it is UTF-8.
     pub(crate) fn message_bytes(&self) -> &[u8] {
-        bytes::slice(&self.bytes, 0..self.message_len)
+        match &self.text {
+            Text::Fixed(message) => message.as_bytes(),
+            Text::Written {
+                bytes, message_len, ..
+            } => bytes::slice(bytes, 0..*message_len),
+        }
     }
 
     /// The same of [`place`](Error::place).
     pub(crate) fn place_bytes(&self) -> &[u8] {
-        bytes::slice(
-            &self.bytes,
-            self.message_len..self.message_len + self.trace_len,
-        )
+        match &self.text {
+            Text::Fixed(_) => b"",
+            Text::Written {
+                bytes,
+                message_len,
+                trace_len,
+            } => bytes::slice(bytes, *message_len..*message_len + *trace_len),
+        }
     }
 }
 

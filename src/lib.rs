@@ -119,6 +119,7 @@ extern crate std;
 
 mod bytes;
 mod calendar;
+mod echo;
 mod handler;
 pub mod http;
 mod limits;
@@ -132,9 +133,9 @@ pub use handler::{Context, Credentials, Error, Handler, Platform, Request, Respo
 pub use log::Level;
 #[doc(hidden)]
 pub use log::entry as log_entry;
-#[doc(hidden)]
-pub use runtime::panicked;
 pub use runtime::run;
+#[doc(hidden)]
+pub use runtime::{bootstrap, panicked};
 #[doc(hidden)]
 pub use sys::env::Args;
 

@@ -155,20 +155,16 @@ fn render(request_id: &str, level: Level, message: fmt::Arguments<'_>, line: &mu
 pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
     let now_ms = clock::epoch_ms();
     let now = civil(now_ms / 1000);
-    line.put_padded(now.year, 4);
-    for (before, number) in [
-        (b"-", now.month),
-        (b"-", now.day),
-        (b"T", now.hour),
-        (b":", now.minute),
-        (b":", now.second),
-    ] {
-        line.put(before);
-        line.put_padded(number, 2);
-    }
-    line.put(b".");
-    line.put_padded(now_ms % 1000, 3);
-    line.put(b"Z ");
+    let numbers = [
+        now.year,
+        now.month,
+        now.day,
+        now.hour,
+        now.minute,
+        now.second,
+        (now_ms % 1000) as u32,
+    ];
+    line.put_numbers(b"4-2-2T2:2:2.3Z ", &numbers);
     id(request_id, line);
     line.put(b" [");
     line.put(level.name());
@@ -209,7 +205,10 @@ pub fn write(lines: &[u8]) {
     if !PIPE_IS_SAFE.swap(true, Ordering::Relaxed) && signal::ignore_broken_pipe().is_err() {
         return;
     }
-    for piece in lines.chunks(PAGE_BYTES) {
+    let mut rest = lines;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at_checked(PAGE_BYTES).unwrap_or((rest, b""));
+        rest = after;
         let credit = CREDIT_BYTES.load(Ordering::Relaxed);
         if credit < piece.len() && !is_writable() {
             return;

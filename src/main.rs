@@ -1,25 +1,16 @@
 //! `bootstrap`: the file that a platform starts.
-#![cfg_attr(not(feature = "std"), no_std, no_main)]
+#![no_std]
+#![no_main]
 
-/// What the C library, or [`fnboot`]'s own start, calls.
-#[cfg(not(feature = "std"))]
+use core::ffi::{c_char, c_int};
+
+/// What the C library's start, or fnboot's own, calls.
 #[allow(unsafe_code, reason = "the C entry point and its arguments")]
-// SAFETY: this is the program's one `main`.
+// SAFETY: the program has no other `main`.
 #[unsafe(no_mangle)]
-extern "C" fn main(argc: i32, argv: *const *const core::ffi::c_char) -> i32 {
-    // SAFETY: as the entry point is given them.
+extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
+    // SAFETY: the arguments are those of the process.
     fnboot::bootstrap(unsafe { fnboot::Args::new(argc, argv) })
 }
 
-#[cfg(not(feature = "std"))]
-#[panic_handler]
-#[inline(always)]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    fnboot::panicked(info.location())
-}
-
-/// With std, as tests build it for the host, there are no arguments.
-#[cfg(feature = "std")]
-fn main() {
-    fnboot::bootstrap(fnboot::Args::NONE)
-}
+fnboot::panic_handler!();

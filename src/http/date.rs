@@ -1,10 +1,10 @@
 //! `Date` (RFC 9110 §6.6.1): the text is made anew once a second, not once a response.
 
-use crate::bytes::Writer;
+use crate::bytes::{self, Writer};
 use crate::calendar::civil;
 
 const FIELD_BYTES: usize = 37;
-const DAYS: &[u8; 21] = b"ThuFriSatSunMonTueWed";
+const DAYS: &[u8; 21] = b"SunMonTueWedThuFriSat";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
 /// The field for one second.
@@ -43,26 +43,17 @@ impl Date {
 
 fn render(second: u64, line: &mut Writer<'_>) {
     let now = civil(second);
-    // 1 January 1970 was a Thursday.
-    let weekday = name(DAYS, second / 86_400 % 7);
     line.put(b"Date: ");
-    line.put(weekday);
-    line.put(b", ");
-    line.put_padded(now.day, 2);
-    line.put(b" ");
+    line.put(name(DAYS, now.weekday));
+    line.put_numbers(b", 2 ", &[now.day]);
     line.put(name(MONTHS, now.month - 1));
-    line.put(b" ");
-    line.put_padded(now.year, 4);
-    for (before, number) in [(b" ", now.hour), (b":", now.minute), (b":", now.second)] {
-        line.put(before);
-        line.put_padded(number, 2);
-    }
-    line.put(b" GMT\r\n");
+    let numbers = [now.year, now.hour, now.minute, now.second];
+    line.put_numbers(b" 4 2:2:2 GMT\r\n", &numbers);
 }
 
-fn name(names: &[u8], index: u64) -> &[u8] {
-    let start = usize::try_from(index).map_or(0, |index| index * 3);
-    names.get(start..start + 3).unwrap_or(b"???")
+fn name(names: &[u8], index: u32) -> &[u8] {
+    let start = index as usize * 3;
+    bytes::slice(names, start..start + 3)
 }
 
 #[cfg(test)]

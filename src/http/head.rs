@@ -153,7 +153,9 @@ fn names_a_version(bytes: &[u8]) -> bool {
 fn check_lines(head: &[u8], method: &str, fields: &[Header<'_>]) -> Result<(), Reject> {
     let start = |part: &str| bytes::position(head, part.as_bytes()).unwrap_or(0);
     let before = |part: &str| bytes::slice(head, 0..start(part));
-    let is_empty_lines = before(method).chunks(2).all(|line| line == b"\r\n");
+    let empty_lines = before(method);
+    let cr_count = empty_lines.iter().filter(|&&byte| byte == b'\r').count();
+    let is_empty_lines = 2 * cr_count == empty_lines.len();
     let follows_line_end = |field: &Header<'_>| before(field.name).ends_with(b"\r\n");
     if is_empty_lines && head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())

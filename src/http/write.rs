@@ -1,6 +1,6 @@
 //! The head of a response (RFC 9112 §4, §6).
 
-use super::Persist;
+use super::{Persist, Version};
 use crate::bytes::{self, Writer, is_text};
 
 /// The interim reply to `Expect: 100-continue` (RFC 9110 §15.2.1).
@@ -32,12 +32,12 @@ pub fn content_length(head: &mut Writer<'_>, len: usize) {
 
 /// The last fields and the empty line. A client of HTTP/1.0 is told that the connection persists,
 /// as is any that it does not (RFC 9112 §9.3).
-pub fn end(head: &mut Writer<'_>, persist: Persist, is_http10: bool) {
-    match persist {
-        Persist::Close => head.put(b"Connection: close\r\n\r\n"),
-        Persist::Keep if is_http10 => head.put(b"Connection: keep-alive\r\n\r\n"),
-        Persist::Keep => head.put(b"\r\n"),
-    }
+pub fn end(head: &mut Writer<'_>, persist: Persist, version: Version) {
+    head.put(match (persist, version) {
+        (Persist::Close, _) => b"Connection: close\r\n\r\n",
+        (Persist::Keep, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+        (Persist::Keep, Version::Http11) => b"\r\n",
+    });
 }
 
 /// Whether a response of that status has a body at all (RFC 9110 §6.4.1).
@@ -104,7 +104,7 @@ mod tests {
         status(&mut head, 200);
         field(&mut head, b"A", b"b");
         content_length(&mut head, 42);
-        end(&mut head, Persist::Close, false);
+        end(&mut head, Persist::Close, Version::Http11);
         let want = "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 42\r\nConnection: close\r\n\r\n";
         assert_eq!(head.finish(), want.as_bytes());
     }

@@ -15,16 +15,31 @@ use crate::sys::{clock, env, signal};
 /// Room for a failure as JSON: every byte of it may need six.
 const FAILURE_BYTES_MAX: usize = 6 * (ERROR_BYTES_MAX + 512);
 
-/// The place that answers are written to, but for the bodies that handlers own.
-pub type Place = [u8; PLACE_BYTES];
-pub const PLACE_BYTES: usize = RESPONSE_HEAD_BYTES_MAX + FAILURE_BYTES_MAX;
+/// Where the head of an answer is written to whose fields are all ours.
+pub type ShortHead = [u8; 512];
+
+/// Where other answers are written to, but for the bodies that handlers own.
+pub struct Place {
+    head: [u8; RESPONSE_HEAD_BYTES_MAX],
+    failure: [u8; FAILURE_BYTES_MAX],
+}
+
+impl Place {
+    pub const EMPTY: Self = Self {
+        head: [0; RESPONSE_HEAD_BYTES_MAX],
+        failure: [0; FAILURE_BYTES_MAX],
+    };
+}
 
 /// The handler, and what every call of it needs.
 pub struct Caller<H> {
     handler: H,
     markers: Markers,
+    short_head: &'static mut ShortHead,
     place: &'static mut Place,
     date: Date,
+    /// The time of this round of the loop, in milliseconds since the Unix epoch.
+    now_ms: u64,
 }
 
 /// An answer, ready to be sent: head and body in this order.
@@ -34,24 +49,32 @@ pub struct Reply<'a> {
     pub persist: Persist,
 }
 
-/// What a handler answered.
-enum Answer<'a> {
-    Event(&'a [u8]),
-    Http(crate::handler::Response<'a>),
-    Done,
-}
-
 impl<H: Handler> Caller<H> {
-    pub fn new(handler: H, markers: Markers, place: &'static mut Place) -> Self {
+    pub fn new(
+        handler: H,
+        markers: Markers,
+        short_head: &'static mut ShortHead,
+        place: &'static mut Place,
+    ) -> Self {
         Self {
             handler,
             markers,
+            short_head,
             place,
             date: Date::new(),
+            now_ms: 0,
         }
     }
 
+    /// Reads the clock, for all calls until it is read again.
+    pub fn set_time(&mut self) {
+        self.now_ms = clock::epoch_ms();
+    }
+
     /// Calls the handler with a request and renders what it answers.
+    ///
+    /// `Date` says when the round began in which the call was made: it may be older than the
+    /// answer by as long as the handler took.
     #[inline(never)]
     pub fn call<'a>(&'a mut self, message: &Message<'a>) -> Reply<'a> {
         let request = Request {
@@ -63,32 +86,31 @@ impl<H: Handler> Caller<H> {
         let cx = Context {
             platform: Platform::Fc,
             headers: message.head.headers,
-            arrived_ms: clock::epoch_ms(),
+            arrived_ms: self.now_ms,
             now_ms: clock::epoch_ms,
             environment: env::var,
         };
-        mark(self.markers, call, Edge::Start, request_id);
+        let markers = self.markers;
+        mark(markers, call, Edge::Start, request_id);
         let handler = &mut self.handler;
-        let outcome = guard::call(|| match call {
-            Call::Invoke => handler.invoke(request.body(), &cx).map(Answer::Event),
-            Call::Http => handler.http(&request, &cx).map(Answer::Http),
-            Call::Initialize => handler.initialize(&cx).map(|()| Answer::Done),
-            Call::PreFreeze => handler.pre_freeze(&cx).map(|()| Answer::Done),
-            Call::PreStop => handler.pre_stop(&cx).map(|()| Answer::Done),
+        let mut head = Writer::new(match call {
+            Call::Http => &mut self.place.head,
+            _ => &mut self.short_head[..],
         });
-        let (head_place, body_place) = self.place.split_at_mut(RESPONSE_HEAD_BYTES_MAX);
-        let mut head = Writer::new(head_place);
-        let rendered = outcome.and_then(|answer| render(answer, &mut head));
-        let (status, body) = match rendered {
+        let outcome = guard::call(|| answer(handler, call, &request, &cx, &mut head));
+        let (status, body) = match outcome {
             Ok(answer) => {
-                mark(self.markers, call, Edge::End, request_id);
+                mark(markers, call, Edge::End, request_id);
                 answer
             }
             Err(error) => {
                 log_failure(request_id, &error);
-                mark(self.markers, call, Edge::Failed, request_id);
+                mark(markers, call, Edge::Failed, request_id);
                 head.clear();
-                (404, fail(call, &error, &mut head, body_place))
+                fc::failure_head(call, &mut head);
+                let mut body = Writer::new(&mut self.place.failure);
+                fc::failure_body(&error, &mut body);
+                (404, body.finish())
             }
         };
         let persist = if signal::terminating() {
@@ -96,13 +118,14 @@ impl<H: Handler> Caller<H> {
         } else {
             message.persist
         };
-        head.put(self.date.field(clock::epoch_ms() / 1000));
+        let has_body = write::has_body(status);
+        head.put(self.date.field(self.now_ms / 1000));
         // RFC 9110 §8.6: no length where there can be no body.
-        if write::has_body(status) {
+        if has_body {
             write::content_length(&mut head, body.len());
         }
-        write::end(&mut head, persist, message.head.version == Version::Http10);
-        let is_bodiless = message.head.method == "HEAD" || !write::has_body(status);
+        write::end(&mut head, persist, message.head.version);
+        let is_bodiless = !has_body || message.head.method == "HEAD";
         Reply {
             head: head.finish(),
             body: if is_bodiless { b"" } else { body },
@@ -112,13 +135,13 @@ impl<H: Handler> Caller<H> {
 
     /// What a peer is told that broke a rule of the protocol.
     pub fn refuse(&mut self, reject: Reject) -> Reply<'_> {
-        let mut head = Writer::new(&mut self.place[..]);
+        let body = reject.reason().as_bytes();
+        let mut head = Writer::new(self.short_head);
         write::status(&mut head, reject.status());
         head.put(b"Content-Type: text/plain\r\n");
-        head.put(self.date.field(clock::epoch_ms() / 1000));
-        write::content_length(&mut head, reject.reason().len());
-        write::end(&mut head, Persist::Close, false);
-        let body = reject.reason().as_bytes();
+        head.put(self.date.field(self.now_ms / 1000));
+        write::content_length(&mut head, body.len());
+        write::end(&mut head, Persist::Close, Version::Http11);
         Reply {
             head: head.finish(),
             body,
@@ -127,30 +150,37 @@ impl<H: Handler> Caller<H> {
     }
 }
 
-/// Status line and fields of a successful answer; its status and body.
-fn render<'a>(answer: Answer<'a>, head: &mut Writer<'_>) -> Result<(u16, &'a [u8]), Error> {
-    match answer {
-        Answer::Event(body) => {
-            fc::event_head(head);
-            Ok((200, body))
-        }
-        Answer::Http(response) => {
-            fc::http_head(&response, head)?;
-            Ok((response.status, response.body))
-        }
-        Answer::Done => {
-            fc::event_head(head);
-            Ok((200, b""))
-        }
-    }
+/// Calls the method that the call is for. Writes status line and fields of a successful answer;
+/// returns its status and body.
+fn answer<'a, H: Handler>(
+    handler: &'a mut H,
+    call: Call,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    head: &mut Writer<'_>,
+) -> Result<(u16, &'a [u8]), Error> {
+    let body = match call {
+        Call::Http => return answer_http(handler, request, cx, head),
+        Call::Invoke => handler.invoke(request.body(), cx)?,
+        Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
+        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
+        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
+    };
+    fc::event_head(head);
+    Ok((200, body))
 }
 
-/// Status line, fields and body of a failure.
-fn fail<'a>(call: Call, error: &Error, head: &mut Writer<'_>, place: &'a mut [u8]) -> &'a [u8] {
-    fc::failure_head(call, head);
-    let mut body = Writer::new(place);
-    fc::failure_body(error, &mut body);
-    body.finish()
+/// A response takes a kilobyte: nothing that every event should find on its stack.
+#[inline(never)]
+fn answer_http<'a, H: Handler>(
+    handler: &'a mut H,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    head: &mut Writer<'_>,
+) -> Result<(u16, &'a [u8]), Error> {
+    let response = handler.http(request, cx)?;
+    fc::http_head(&response, head)?;
+    Ok((response.status, response.body))
 }
 
 fn mark(markers: Markers, call: Call, edge: Edge, request_id: &[u8]) {

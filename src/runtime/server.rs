@@ -18,8 +18,24 @@ use crate::sys::memory::Reserved;
 use crate::sys::signal;
 use crate::sys::socket::Socket;
 
-static SCRATCH: Reserved<[u8; SCRATCH_BYTES]> = Reserved::new([0; SCRATCH_BYTES]);
-static PLACE: Reserved<caller::Place> = Reserved::new([0; caller::PLACE_BYTES]);
+/// All memory of the server. What a short event touches lies at the front, side by side: each page
+/// that is touched costs as much as a dozen system calls.
+#[repr(C)]
+struct Memory {
+    short_head: caller::ShortHead,
+    scratch: [u8; SCRATCH_BYTES],
+    events: [Event; EVENT_COUNT_MAX],
+    answer: caller::Place,
+    table: slots::Table,
+}
+
+static MEMORY: Reserved<Memory> = Reserved::new(Memory {
+    short_head: [0; size_of::<caller::ShortHead>()],
+    scratch: [0; SCRATCH_BYTES],
+    events: [Event::EMPTY; EVENT_COUNT_MAX],
+    answer: caller::Place::EMPTY,
+    table: slots::EMPTY_TABLE,
+});
 
 struct Server<H> {
     reactor: Reactor,
@@ -39,20 +55,20 @@ struct Server<H> {
 /// # Errors
 /// The port cannot be listened on, or the kernel refuses what it never should.
 pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
-    let (Some(scratch), Some(place), Some(table)) =
-        (SCRATCH.take(), PLACE.take(), slots::TABLE.take())
-    else {
-        return Err(Fatal::Twice);
-    };
-    let caller = Caller::new(handler, config.markers, place);
-    let mut shared = Shared::new(caller, scratch, config.body_bytes_max);
+    let memory = MEMORY.take().ok_or(Fatal::Twice)?;
+    let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
+    let caller = Caller::new(handler, config.markers, short_head, place);
+    let mut shared = Shared::new(caller, &mut memory.scratch, config.body_bytes_max);
     let waiting = Waiting::listen(config.port).map_err(|errno| Fatal::Port {
         port: config.port,
         errno,
     })?;
     signal::catch_terminate().map_err(kernel("cannot catch SIGTERM"))?;
     // The first connection is answered before anything is set up for those to come.
-    let first = waiting.first().map(|socket| served(socket, &mut shared));
+    let first = waiting.first().map(|socket| {
+        shared.caller.set_time();
+        served(socket, &mut shared)
+    });
     if signal::terminating() && first.is_none() {
         return Ok(());
     }
@@ -60,7 +76,7 @@ pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
         reactor: waiting
             .into_reactor()
             .map_err(kernel("cannot wait for connections"))?,
-        slots: Slots::new(table),
+        slots: Slots::new(&mut memory.table),
         shared,
         expire_ms: None,
         resume_ms: None,
@@ -69,9 +85,12 @@ pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
     if let Some((connection, want)) = first {
         server.keep(connection, want);
     }
-    let mut events = [Event::EMPTY; EVENT_COUNT_MAX];
     // The one loop without a bound.
-    while server.tick(&mut events).map_err(kernel("cannot wait"))? == Tick::Next {}
+    while server
+        .tick(&mut memory.events)
+        .map_err(kernel("cannot wait"))?
+        == Tick::Next
+    {}
     Ok(())
 }
 
@@ -96,6 +115,7 @@ impl<H: Handler> Server<H> {
     /// One round: wait, accept, serve, expire, end.
     fn tick(&mut self, events: &mut [Event]) -> Result<Tick, Errno> {
         let ready = self.reactor.wait(events, self.timeout_ms())?;
+        self.shared.caller.set_time();
         if ready.is_empty() {
             self.shared.cool_down();
         }

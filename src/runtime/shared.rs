@@ -43,7 +43,8 @@ impl<H> Shared<H> {
     pub fn cool_down(&mut self) {
         self.pool.clear();
         if self.scratch_is_warm {
-            memory::give_back(&mut self.scratch[SCRATCH_KEPT_BYTES..]);
+            let rest = self.scratch.get_mut(SCRATCH_KEPT_BYTES..);
+            memory::give_back(rest.unwrap_or_default());
             self.scratch_is_warm = false;
         }
     }

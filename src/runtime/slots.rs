@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use super::connection::Connection;
 use crate::limits::CONN_COUNT_MAX;
-use crate::sys::memory::{List, Reserved};
+use crate::sys::memory::List;
 
 /// One place of the table.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub struct Slot {
     next_free: u32,
 }
 
-/// The table's place in the program's own memory.
-pub static TABLE: Reserved<[MaybeUninit<Slot>; CONN_COUNT_MAX]> =
-    Reserved::new([const { MaybeUninit::uninit() }; CONN_COUNT_MAX]);
+/// The table's place.
+pub type Table = [MaybeUninit<Slot>; CONN_COUNT_MAX];
+pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; CONN_COUNT_MAX];
 
 /// The connections that are open.
 pub struct Slots {

@@ -109,7 +109,7 @@ impl Drop for Mapping {
 /// Only for memory of [`Reserved`] or [`Mapping`]: elsewhere, too, it would be zeros.
 pub fn give_back(bytes: &mut [u8]) {
     let skip = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
-    let whole = &mut bytes[skip..];
+    let whole = bytes.get_mut(skip..).unwrap_or_default();
     let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
     // An error is ignored: the memory then simply stays.
     // SAFETY: the range is within one exclusively borrowed slice, and bytes have no invalid value
@@ -128,7 +128,9 @@ fn round(len: usize) -> usize {
 ///
 /// As a `static` that is all zeros it costs nothing in the file, and no page until it is touched.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Reserved<T> {
+    /// In front, on the page that is used first.
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }

@@ -15,8 +15,9 @@ use super::fd::{Errno, check};
 
 static TERMINATING: AtomicBool = AtomicBool::new(false);
 
-/// The descriptor that a wait depends on, or -1 when nobody waits.
-static WAITED_ON: AtomicI32 = AtomicI32::new(-1);
+/// The descriptor that a wait depends on, or zero when nobody waits: no listener has that number,
+/// and a static that is not zero would be a page of its own.
+static WAITED_ON: AtomicI32 = AtomicI32::new(0);
 
 /// Whether `SIGTERM` has come.
 #[must_use]
@@ -51,7 +52,7 @@ pub fn wait_on<T>(listener: &impl Source, wait: impl FnOnce(bool) -> T) -> T {
     compiler_fence(Ordering::SeqCst);
     let result = wait(terminating());
     compiler_fence(Ordering::SeqCst);
-    WAITED_ON.store(-1, Ordering::Relaxed);
+    WAITED_ON.store(0, Ordering::Relaxed);
     result
 }
 
@@ -59,7 +60,7 @@ extern "C" fn on_terminate(_signal: c_int) {
     TERMINATING.store(true, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
     let fd = WAITED_ON.load(Ordering::Relaxed);
-    if fd >= 0 {
+    if fd > 0 {
         // SAFETY: shutdown(2) takes no pointers.
         unsafe { call3(libc::SYS_shutdown, fd as usize, libc::SHUT_RD as usize, 0) };
     }

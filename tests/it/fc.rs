@@ -513,7 +513,8 @@ fn a_privileged_port_is_named() {
         // Without a map of users nobody is root in there.
         vec!["unshare", "--user", "--net", "--", copy_path]
     };
-    let result = program.under(&words).run();
+    // Without the argument that would follow: the program's usual place.
+    let result = program.in_shell(&format!("exec {}", words.join(" "))).run();
     std::fs::remove_file(&copy).expect("remove");
     assert_explains(result, &["80", "permission denied"]);
 }
