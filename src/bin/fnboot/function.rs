@@ -23,12 +23,24 @@ pub(crate) struct Options {
     /// Seconds a call may take before the instance is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Seconds the program may take until it listens
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = value_parser!(u64).range(1..=3_600))]
-    start_timeout: u64,
-    /// Call the initializer once, before the first call
+    /// Seconds the program may take until it is ready [default: the platform's]
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=3_600))]
+    start_timeout: Option<u64>,
+    /// Calls that an instance takes at the same time; more wait. On Lambda: Managed Instances
+    /// [default: 20 on FC, else 1]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
+    concurrency: Option<u32>,
+    /// FC: call the initializer once, before the first call
     #[arg(long)]
     init: bool,
+    /// Lambda and SCF: the handler's name, told to the program as _HANDLER
+    #[arg(long, value_name = "NAME")]
+    handler: Option<String>,
+    #[arg(
+        long,
+        help = "Lambda: start as with SnapStart, a snapshot taken and restored after the start"
+    )]
+    snap_start: bool,
     /// The program and its arguments, usually pkg/bootstrap
     #[arg(
         required = true,
@@ -46,14 +58,24 @@ pub(crate) enum Initializer {
     Present,
 }
 
+/// Whether an instance is a restored snapshot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Snapshot {
+    None,
+    Restored,
+}
+
 /// A deployed function. Invariant: `command` is not empty.
 pub(crate) struct Function {
     pub(crate) platform: Platform,
     pub(crate) name: String,
     pub(crate) memory_mb: u32,
     pub(crate) timeout: Duration,
-    pub(crate) start_timeout: Duration,
+    pub(crate) start_timeout: Option<Duration>,
+    pub(crate) concurrency: Option<u32>,
     pub(crate) initializer: Initializer,
+    pub(crate) handler: Option<String>,
+    pub(crate) snapshot: Snapshot,
     command: Vec<OsString>,
 }
 
@@ -64,11 +86,18 @@ impl From<Options> for Function {
             name: options.function,
             memory_mb: options.memory,
             timeout: Duration::from_secs(options.timeout),
-            start_timeout: Duration::from_secs(options.start_timeout),
+            start_timeout: options.start_timeout.map(Duration::from_secs),
+            concurrency: options.concurrency,
             initializer: if options.init {
                 Initializer::Present
             } else {
                 Initializer::Absent
+            },
+            handler: options.handler,
+            snapshot: if options.snap_start {
+                Snapshot::Restored
+            } else {
+                Snapshot::None
             },
             command: options.program,
         }
@@ -76,6 +105,28 @@ impl From<Options> for Function {
 }
 
 impl Function {
+    /// Refuses settings that the platform does not have: none is dropped in silence.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        let is_given_elsewhere =
+            |is_given, platforms: &[Platform]| is_given && !platforms.contains(&self.platform);
+        if is_given_elsewhere(self.initializer == Initializer::Present, &[Platform::Fc]) {
+            return Err("--init is FC's: the runtime APIs have no initializer");
+        }
+        if is_given_elsewhere(self.snapshot == Snapshot::Restored, &[Platform::Lambda]) {
+            return Err("--snap-start is Lambda's");
+        }
+        if is_given_elsewhere(self.handler.is_some(), &[Platform::Lambda, Platform::Scf]) {
+            return Err("--handler means nothing to FC's custom runtimes");
+        }
+        if is_given_elsewhere(
+            self.concurrency.is_some(),
+            &[Platform::Fc, Platform::Lambda],
+        ) {
+            return Err("--concurrency: SCF's runtime API takes one event at a time");
+        }
+        Ok(())
+    }
+
     /// The program's file: a path, or a word to look up in `PATH`. A bare word that names a file here
     /// is that file: a platform starts `bootstrap` from the package, not from `PATH`.
     pub(crate) fn program(&self) -> PathBuf {
@@ -144,4 +195,21 @@ fn mark(path: &Path) -> Option<Mark> {
         found.mtime(),
         found.mtime_nsec(),
     ))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// The function that a command line describes.
+    pub(crate) fn function(options: &[&str]) -> Function {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            function: Options,
+        }
+        let words = ["fnboot"].iter().chain(options).chain(&["./bootstrap"]);
+        Cli::parse_from(words).function.into()
+    }
 }

@@ -4,14 +4,16 @@
 //! to standard error.
 
 use crate::function::{self, Function};
-use crate::platform::Platform;
-use crate::platform::fc;
+use crate::platform::lambda::Lambda;
+use crate::platform::runtime_api::{Flaky, Player};
+use crate::platform::scf::Scf;
+use crate::platform::{Platform, fc};
 use crate::signals::{self, Signals};
 use crate::terminal::say;
 use clap::Args;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
-use hyper::{HeaderMap, Method, Uri};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use std::error::Error;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -38,9 +40,19 @@ pub(crate) struct Options {
     /// Call an HTTP function: 'GET /path', or '/path'
     #[arg(long, value_name = "REQUEST", value_parser = parse_target)]
     http: Option<Target>,
-    /// Add a header to the request, or replace one, the platform's included
+    /// Add a header to the request, or replace one, the platform's included; with a runtime API,
+    /// to the HTTP request, or without one to the event
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// Lambda: the mobile SDK's client context, as JSON
+    #[arg(long, value_name = "JSON")]
+    client_context: Option<HeaderValue>,
+    /// Lambda: the caller's Cognito identity, as JSON
+    #[arg(long, value_name = "JSON")]
+    cognito_identity: Option<HeaderValue>,
+    /// Lambda: the caller's tenant
+    #[arg(long, value_name = "ID")]
+    tenant: Option<HeaderValue>,
     #[command(flatten)]
     function: function::Options,
 }
@@ -53,6 +65,8 @@ pub(crate) struct Input {
     pub(crate) body: Bytes,
     pub(crate) http: Option<Target>,
     pub(crate) headers: HeaderMap,
+    /// Lambda's headers that tell who calls.
+    pub(crate) caller: HeaderMap,
 }
 
 /// How a call ended.
@@ -65,14 +79,25 @@ pub(crate) enum Verdict {
 pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     let input = Input {
         body: read_event(&options)?,
+        caller: caller(&options),
         http: options.http,
         headers: options.headers.into_iter().collect(),
     };
     let function: Rc<Function> = Rc::new(options.function.into());
+    function.check()?;
+    if !input.caller.is_empty() && function.platform != Platform::Lambda {
+        return Err("--client-context, --cognito-identity and --tenant are Lambda's".into());
+    }
     let mut signals = Signals::listen()?;
     let call = async {
         match function.platform {
             Platform::Fc => fc::invoke::run(&function, input).await,
+            Platform::Lambda => {
+                Player::<Lambda>::new(function, Flaky::Off)
+                    .invoke(input)
+                    .await
+            }
+            Platform::Scf => Player::<Scf>::new(function, Flaky::Off).invoke(input).await,
         }
     };
     tokio::select! {
@@ -104,14 +129,25 @@ pub(crate) fn print_result(body: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Opens the frame that the platform's own tools draw around the log.
-pub(crate) fn begin_log() {
-    say(format_args!("========= FC invoke Logs begin ========="));
+/// Shows the head of an answer to an HTTP request.
+pub(crate) fn show_head(status: StatusCode, headers: &HeaderMap) {
+    say(format_args!("HTTP/1.1 {status}"));
+    for (name, value) in headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        say(format_args!("{name}: {value}"));
+    }
 }
 
-/// Closes it.
-pub(crate) fn end_log() {
-    say(format_args!("========= FC invoke Logs end ========="));
+fn caller(options: &Options) -> HeaderMap {
+    let fields = [
+        ("lambda-runtime-client-context", &options.client_context),
+        ("lambda-runtime-cognito-identity", &options.cognito_identity),
+        ("lambda-runtime-aws-tenant-id", &options.tenant),
+    ];
+    let given = fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), value.clone()?)));
+    given.collect()
 }
 
 fn read_event(options: &Options) -> Result<Bytes, Box<dyn Error>> {

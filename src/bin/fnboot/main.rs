@@ -3,10 +3,12 @@
 //! ```text
 //! main       the command line, exit status
 //! invoke     one call, as the platform's own command-line tool shows it
-//! serve      a local endpoint that plays the gateway and keeps an instance warm
+//! serve      a local endpoint that plays the gateway
+//! warm       the instance behind that endpoint: kept, and replaced when it must be
 //! package    the archive that is uploaded, the same bytes for the same input
 //! function   what is deployed: a program and its settings
 //! process    the program as a process group: start, stop, memory, output
+//! server     HTTP connections, whoever is at their other end
 //! platform   one folder per platform: how it starts a function and how it hands events over
 //! ```
 //! Nothing here reaches `bootstrap`; std and the usual crates are welcome. One thread does it all, so
@@ -14,6 +16,7 @@
 
 mod figures;
 mod function;
+mod id;
 mod invoke;
 mod log;
 mod memory;
@@ -21,8 +24,10 @@ mod package;
 mod platform;
 mod process;
 mod serve;
+mod server;
 mod signals;
 mod terminal;
+mod warm;
 
 use clap::{Parser, Subcommand};
 use std::error::Error;
@@ -44,7 +49,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Start PROGRAM as the platform would, call it once, show log, result and figures.
-    Invoke(invoke::Options),
+    Invoke(Box<invoke::Options>),
     /// Play the platform's gateway on a local port, with a warm instance of PROGRAM behind it.
     Serve(serve::Options),
     /// Pack BINARY as the archive that is uploaded: small, and the same bytes every time.
@@ -61,7 +66,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
     match command {
-        Command::Invoke(options) => block_on(invoke::run(options)),
+        Command::Invoke(options) => block_on(invoke::run(*options)),
         Command::Serve(options) => block_on(serve::run(options)),
         Command::Package(options) => package::run(&options),
     }

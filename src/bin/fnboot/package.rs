@@ -4,6 +4,7 @@
 //! Unix permissions are kept, because a platform starts nothing that is not executable. Packing is
 //! slow and small: the archive is what a cold start has to fetch.
 
+use crate::platform::Platform;
 use crate::terminal::say;
 use clap::Args;
 use std::collections::BTreeMap;
@@ -32,9 +33,15 @@ pub(crate) struct Options {
     /// The archive to write
     #[arg(short, long, value_name = "FILE", default_value = "pkg/bootstrap.zip")]
     output: PathBuf,
-    /// The binary's name in the archive
-    #[arg(long, default_value = "bootstrap")]
-    name: String,
+    /// The platform that will start it
+    #[arg(long, value_enum, default_value_t = Platform::Fc)]
+    platform: Platform,
+    /// SCF: for a web function, which SCF starts by another name
+    #[arg(long, conflicts_with = "name")]
+    web: bool,
+    /// The binary's name in the archive [default: the one that the platform starts]
+    #[arg(long)]
+    name: Option<String>,
     /// The program that the platform starts
     binary: PathBuf,
     /// More files or directories, as PATH or as NAME-IN-ARCHIVE=PATH
@@ -51,9 +58,10 @@ struct Entry {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
+    let name = name(options)?;
     let mut entries = Entries::new();
-    add_file(&mut entries, &options.name, &options.binary)?;
-    if let Some(program) = entries.get_mut(&options.name) {
+    add_file(&mut entries, name, &options.binary)?;
+    if let Some(program) = entries.get_mut(name) {
         program.mode = MODE_PROGRAM;
     }
     for extra in &options.extra {
@@ -75,6 +83,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
         options.output.display()
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that the platform starts. SCF tells a web function from others by it; `bootstrap` takes the
+/// same hint. One name per archive: a second copy is fetched at every cold start.
+fn name(options: &Options) -> Result<&str, &'static str> {
+    match (&options.name, options.platform) {
+        (Some(name), _) => Ok(name),
+        (None, Platform::Scf) if options.web => Ok("scf_bootstrap"),
+        (None, _) if options.web => Err("--web is SCF's: on FC and Lambda the name is the same"),
+        (None, _) => Ok("bootstrap"),
+    }
 }
 
 fn pack(entries: &Entries) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -215,6 +234,29 @@ mod tests {
         // Local header 30, central header 46, end 22, the name twice, and the byte deflated.
         let overhead_bytes = 30 + 46 + 22 + 2 * "bootstrap".len();
         assert!(pack(&entries).unwrap().len() - overhead_bytes <= 16);
+    }
+
+    #[track_caller]
+    fn check_name(words: &[&str], want: Result<&str, ()>) {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Cli {
+            #[command(flatten)]
+            options: Options,
+        }
+        let words = ["fnboot"].iter().chain(words).chain(&["binary"]);
+        let options = Cli::parse_from(words).options;
+        assert_eq!(name(&options).map_err(drop), want);
+    }
+
+    #[test]
+    fn platforms_start_by_name() {
+        check_name(&[], Ok("bootstrap"));
+        check_name(&["--platform", "lambda"], Ok("bootstrap"));
+        check_name(&["--platform", "scf"], Ok("bootstrap"));
+        check_name(&["--platform", "scf", "--web"], Ok("scf_bootstrap"));
+        check_name(&["--platform", "lambda", "--web"], Err(()));
+        check_name(&["--name", "x"], Ok("x"));
     }
 
     #[test]

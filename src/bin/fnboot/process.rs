@@ -9,20 +9,39 @@ use crate::memory;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::cell::Cell;
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
-/// From `SIGTERM` until `SIGKILL`.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// A dead process's memory cannot be read, nor that of a child that has come and gone.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a file that somebody is still writing may stay busy: a build that replaces it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a platform ends a program that it needs no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// `SIGKILL`, without a word.
+    Abrupt,
+    /// `SIGTERM`, and after this time `SIGKILL`.
+    Polite(Duration),
+}
+
+/// A program that cannot be started.
+#[derive(Debug)]
+pub(crate) struct SpawnError {
+    pub(crate) program: PathBuf,
+    pub(crate) error: io::Error,
+}
 
 /// A started program.
 pub(crate) struct Process {
@@ -35,9 +54,22 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the function's program with `variables` added to this tool's environment and
-    /// `absent` taken from it.
+    /// Starts the function's program in this tool's environment without those `absent`, and with
+    /// `variables`.
     pub(crate) async fn start(
+        function: &Function,
+        variables: Vec<(&str, OsString)>,
+        absent: &[&str],
+    ) -> Result<Self, SpawnError> {
+        Self::spawn(function, variables, absent)
+            .await
+            .map_err(|error| SpawnError {
+                program: function.program(),
+                error,
+            })
+    }
+
+    async fn spawn(
         function: &Function,
         variables: Vec<(&str, OsString)>,
         absent: &[&str],
@@ -46,7 +78,6 @@ impl Process {
         let mut command = Command::new(function.program());
         command
             .args(function.args())
-            .envs(variables)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(writer.try_clone()?)
@@ -54,6 +85,7 @@ impl Process {
         for name in absent {
             command.env_remove(name);
         }
+        command.envs(variables);
         let child = spawn_when_written(&mut command).await?;
         // The command holds the writing ends; without them the pipe ends with the program.
         drop(command);
@@ -118,14 +150,29 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
-    /// Ends the group: `SIGTERM`, and `SIGKILL` for one that does not listen.
-    pub(crate) async fn stop(&self) {
-        self.signal(Signal::TERM);
-        if timeout(STOP_TIMEOUT, self.exited()).await.is_err() {
-            self.kill();
-            self.exited().await;
+    /// Ends the group, and waits until it is gone.
+    pub(crate) async fn stop(&self, farewell: Farewell) {
+        if let Farewell::Polite(limit) = farewell {
+            self.signal(Signal::TERM);
+            // One that does not listen is killed below.
+            let _ = timeout(limit, self.exited()).await;
         }
+        self.kill();
+        self.exited().await;
         self.log.drain();
+    }
+
+    /// Runs `step` and looks meanwhile how much memory the program uses.
+    pub(crate) async fn watched<T>(&self, step: impl Future<Output = T>) -> T {
+        let mut step = pin!(step);
+        let mut memory = interval_at(Instant::now() + MEMORY_INTERVAL, MEMORY_INTERVAL);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut step => return done,
+                _ = memory.tick() => { self.memory_peak_bytes(); }
+            }
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -139,6 +186,23 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { program, error } = self;
+        write!(f, "cannot start {}: {error}", program.display())?;
+        match error.kind() {
+            io::ErrorKind::NotFound if program.is_file() => write!(
+                f,
+                " (the file is there; its #! interpreter or dynamic loader is not)"
+            ),
+            io::ErrorKind::PermissionDenied if program.is_file() => {
+                write!(f, " (mode 755 is needed)")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

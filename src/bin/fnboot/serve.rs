@@ -1,31 +1,24 @@
 //! `fnboot serve`: a local endpoint that plays the platform's gateway.
 
 use crate::function::{self, Function};
-use crate::platform::Platform;
-use crate::platform::fc::gateway::Gateway;
+use crate::platform::runtime_api::{Flaky, Player};
+use crate::platform::{Platform, fc, lambda, scf};
+use crate::server;
 use crate::signals::Signals;
 use crate::terminal::say;
-use clap::{Args, value_parser};
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use clap::Args;
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::{Request, Response};
 use std::error::Error;
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::spawn_local;
-use tokio::time::sleep;
 
-/// Rest after a failed accept: out of descriptors, most likely, and calls that end give some back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// More than any platform's limit of bytes leaves room for, so that it is the gateway that refuses.
-const HEADERS_MAX: usize = 4096;
+/// Where a polled platform's gateway tells what happened to the events.
+pub(crate) const COUNTERS_PATH: &str = "/_fnboot/counters";
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -35,70 +28,82 @@ pub(crate) struct Options {
     /// Address to listen on
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: IpAddr,
-    /// Calls that the instance takes at the same time; more wait
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u32).range(1..=200))]
-    concurrency: u32,
+    /// Lambda and SCF, for tests: break the program's connection after every Nth answer and within
+    /// about every Nth event; GET /_fnboot/counters tells what became of the events
+    #[arg(long, value_name = "N")]
+    flaky: Option<NonZeroU64>,
     #[command(flatten)]
     function: function::Options,
 }
 
+/// What callers of a platform talk to. It has a warm instance behind it.
+pub(crate) trait Gateway: 'static {
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
+
+    /// Starts the instance before the first call.
+    async fn warm_up(&self) -> Result<(), Box<dyn Error>>;
+
+    /// Answers one request, whatever it is.
+    async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Self::Body>;
+
+    async fn stop(&self);
+}
+
 pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    let function: Function = options.function.into();
-    let mut signals = Signals::listen()?;
-    let listener = TcpListener::bind((options.host, options.port))
-        .await
-        .map_err(|error| {
-            format!(
-                "cannot listen on {}:{}: {error}",
-                options.host, options.port
+    let function = Rc::new(Function::from(options.function));
+    function.check()?;
+    let address = (options.host, options.port);
+    let flaky = Flaky::new(options.flaky);
+    match function.platform {
+        Platform::Fc if options.flaky.is_some() => {
+            Err("--flaky needs a platform with a runtime API: lambda or scf".into())
+        }
+        Platform::Fc => host(address, fc::gateway::Gateway::new(function)).await,
+        Platform::Lambda => {
+            host(
+                address,
+                lambda::gateway::Gateway::new(Player::new(function, flaky)),
             )
-        })?;
+            .await
+        }
+        Platform::Scf => {
+            host(
+                address,
+                scf::gateway::Gateway::new(Player::new(function, flaky)),
+            )
+            .await
+        }
+    }
+}
+
+/// Serves until a signal comes.
+async fn host(
+    (host, port): (IpAddr, u16),
+    gateway: impl Gateway,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::listen()?;
+    let listener = TcpListener::bind((host, port))
+        .await
+        .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     let address = listener.local_addr()?;
-    let gateway = match function.platform {
-        Platform::Fc => Rc::new(Gateway::new(function, options.concurrency)),
-    };
+    let gateway = Rc::new(gateway);
     tokio::select! {
         // A program that does not start at all is better known now than at the first call.
         ready = gateway.warm_up() => ready?,
         _ = signals.next() => return Ok(ExitCode::SUCCESS),
     }
     say(format_args!("Listening on http://{address}"));
+    let accept = server::accept(&listener, |stream| {
+        let gateway = Rc::clone(&gateway);
+        spawn_local(async move {
+            // A client that broke off is its own business.
+            let _ = server::talk(stream, |request| Rc::clone(&gateway).answer(request)).await;
+        });
+    });
     tokio::select! {
-        () = accept(&listener, &gateway) => {}
+        () = accept => {}
         _ = signals.next() => {}
     }
     gateway.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Takes connections for ever; this loop has no bound.
-async fn accept(listener: &TcpListener, gateway: &Rc<Gateway>) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                spawn_local(talk(stream, Rc::clone(gateway)));
-            }
-            Err(error) => {
-                say(format_args!("fnboot: accept: {error}"));
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Serves one connection until its client is done with it.
-async fn talk(stream: TcpStream, gateway: Rc<Gateway>) {
-    // Only latency would suffer.
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(|request: Request<Incoming>| {
-        let gateway = Rc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.answer(request).await) }
-    });
-    // A client that breaks off, or does not speak HTTP, has been answered by hyper as far as it can be.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .title_case_headers(true)
-        .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
 }

@@ -1,10 +1,13 @@
 //! The platforms that the tool plays; one folder each, and nothing outside it knows the dialect.
 //!
 //! A folder holds how an instance is started and stopped, how an event reaches the program and how the
-//! answer is judged. A platform that pushes (FC) is a client of the program; one that the program
-//! polls (a runtime API) would be a server beside it, behind the same `Instance`.
+//! answer is judged. FC pushes: the tool is a client of the program. Lambda and SCF are polled: the tool
+//! is the program's server, the one in `runtime_api`, and their folders hold what differs.
 
 pub(crate) mod fc;
+pub(crate) mod lambda;
+pub(crate) mod runtime_api;
+pub(crate) mod scf;
 
 use clap::ValueEnum;
 
@@ -13,4 +16,8 @@ use clap::ValueEnum;
 pub(crate) enum Platform {
     /// Alibaba Cloud Function Compute: the program is an HTTP server
     Fc,
+    /// Tencent Cloud Serverless Cloud Function: the program polls
+    Scf,
+    /// AWS Lambda: the program polls
+    Lambda,
 }

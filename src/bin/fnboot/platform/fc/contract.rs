@@ -198,23 +198,12 @@ pub(crate) fn is_dropped_from_response(name: &HeaderName) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn function() -> Function {
-        use clap::Parser;
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            function: crate::function::Options,
-        }
-        Cli::parse_from(["fnboot", "--memory", "128", "--timeout", "3", "./bootstrap"])
-            .function
-            .into()
-    }
+    use crate::function::tests::function;
 
     #[test]
     fn headers_carry_the_call_and_the_function() {
         let call = Call::new(Control::HttpInvoke);
-        let headers = headers(&function(), &call);
+        let headers = headers(&function(&["--memory", "128", "--timeout", "3"]), &call);
         assert_eq!(headers["x-fc-request-id"], *call.request_id);
         assert_eq!(headers["x-fc-control-path"], "/http-invoke");
         assert_eq!(headers["x-fc-function-memory"], "128");

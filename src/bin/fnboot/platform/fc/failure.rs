@@ -2,6 +2,7 @@
 
 use super::client::Broken;
 use crate::figures::Figures;
+use crate::process::SpawnError;
 use hyper::HeaderMap;
 use std::error::Error;
 use std::fmt;
@@ -27,7 +28,7 @@ pub(crate) fn reported(headers: &HeaderMap) -> Option<&'static str> {
 /// Why there is no instance.
 #[derive(Debug)]
 pub(crate) enum Start {
-    Spawn(PathBuf, io::Error),
+    Spawn(SpawnError),
     Exited(PathBuf, ExitStatus),
     NotListening { port: u16, limit: Duration },
     Initialize(Initialize),
@@ -53,7 +54,7 @@ impl Start {
     /// FC's error code.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Spawn(_, error) => match error.kind() {
+            Self::Spawn(failure) => match failure.error.kind() {
                 io::ErrorKind::NotFound => "CAFileNotFound",
                 io::ErrorKind::PermissionDenied => "CAFilePermission",
                 _ => "CAExited",
@@ -68,10 +69,7 @@ impl Start {
 impl fmt::Display for Start {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Spawn(program, error) => {
-                write!(f, "cannot start {}: {error}", program.display())?;
-                spawn_hint(f, program, error)
-            }
+            Self::Spawn(failure) => write!(f, "{failure}"),
             Self::Exited(program, status) => {
                 write!(
                     f,
@@ -87,25 +85,6 @@ impl fmt::Display for Start {
             ),
             Self::Initialize(failure) => write!(f, "Initialize failed: {failure}"),
         }
-    }
-}
-
-fn spawn_hint(
-    f: &mut fmt::Formatter<'_>,
-    program: &std::path::Path,
-    error: &io::Error,
-) -> fmt::Result {
-    match error.kind() {
-        io::ErrorKind::NotFound if program.is_file() => {
-            write!(
-                f,
-                " (the file is there; its #! interpreter or dynamic loader is not)"
-            )
-        }
-        io::ErrorKind::PermissionDenied if program.is_file() => {
-            write!(f, " (mode 755 is needed)")
-        }
-        _ => Ok(()),
     }
 }
 

@@ -8,14 +8,16 @@
 
 use super::contract::{self, Call, Control};
 use super::failure;
-use super::instance::{Answer, Instance, Meter};
-use super::reply::{self, Refusal, Reply};
+use super::instance::{Answer, Instance, Launcher, Meter};
+use super::reply::{self, Refusal, Reply, ReplyBody};
 use super::route::{self, Route, Tail, Wait};
-use super::warm::{Lease, Warm};
 use crate::figures::Figures;
 use crate::function::Function;
 use crate::log::TAIL_BYTES;
+use crate::serve;
+use crate::server;
 use crate::terminal::say;
+use crate::warm::{Lease, Warm};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::Either;
@@ -25,19 +27,23 @@ use hyper::header::{CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, Response, StatusCode, Uri};
+use std::error::Error;
 use std::rc::Rc;
 use tokio::task::spawn_local;
 
 /// How much of a request's path and query is shown.
 const SHOWN_CHARS: usize = 200;
 
+/// Calls that an instance takes at the same time where the function's settings say nothing.
+const CONCURRENCY: u32 = 20;
+
 pub(crate) struct Gateway {
-    warm: Warm,
+    warm: Warm<Launcher>,
 }
 
 /// A call under way. Dropped before its end, it was its client who left.
 struct Running {
-    lease: Lease,
+    lease: Lease<Instance>,
     call: Call,
     meter: Meter,
     state: State,
@@ -50,23 +56,14 @@ enum State {
 }
 
 impl Gateway {
-    pub(crate) fn new(function: Function, concurrency: u32) -> Self {
+    pub(crate) fn new(function: Rc<Function>) -> Self {
+        let concurrency = function.concurrency.unwrap_or(CONCURRENCY);
         Self {
-            warm: Warm::new(function, concurrency),
+            warm: Warm::new(Launcher(function), concurrency),
         }
     }
 
-    /// Starts the instance before the first call.
-    pub(crate) async fn warm_up(&self) -> Result<(), failure::Start> {
-        self.warm.lease().await.map(drop)
-    }
-
-    pub(crate) async fn stop(&self) {
-        self.warm.stop().await;
-    }
-
-    /// Answers one request, whatever it is.
-    pub(crate) async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Reply {
+    async fn reply(self: Rc<Self>, request: Request<Incoming>) -> Reply {
         let (head, body) = request.into_parts();
         // A proxy's client names the host in the target too; the function sees path and query.
         let target = head.uri.path_and_query().map_or("*", PathAndQuery::as_str);
@@ -92,9 +89,9 @@ impl Gateway {
     }
 
     /// An HTTP trigger's request.
-    async fn http(&self, call: Call, head: Parts, body: Incoming) -> Result<Reply, Refusal> {
+    async fn http(&self, call: Call, head: Parts, mut body: Incoming) -> Result<Reply, Refusal> {
         reply::check_head(&head.uri, &head.headers)?;
-        let body = reply::read_body(body, &head.headers, reply::BODY_BYTES_MAX).await?;
+        let body = server::read_body(&mut body, &head.headers, reply::BODY_BYTES_MAX).await?;
         let mut running = self.start(call).await?;
         let uri = head
             .uri
@@ -117,7 +114,7 @@ impl Gateway {
         self: &Rc<Self>,
         call: Call,
         head: Parts,
-        body: Incoming,
+        mut body: Incoming,
     ) -> Result<Reply, Refusal> {
         reply::check_head(&head.uri, &head.headers)?;
         let wait = route::wait(&head.headers);
@@ -125,7 +122,7 @@ impl Gateway {
             Wait::Sync => reply::BODY_BYTES_MAX,
             Wait::Async => reply::ASYNC_BODY_BYTES_MAX,
         };
-        let event = reply::read_body(body, &head.headers, bytes_max).await?;
+        let event = server::read_body(&mut body, &head.headers, bytes_max).await?;
         if wait == Wait::Sync {
             return self.event(call, event, route::tail(&head.headers)).await;
         }
@@ -173,6 +170,22 @@ impl Gateway {
             meter,
             state: State::Open,
         })
+    }
+}
+
+impl serve::Gateway for Gateway {
+    type Body = ReplyBody;
+
+    async fn warm_up(&self) -> Result<(), Box<dyn Error>> {
+        Ok(self.warm.lease().await.map(drop)?)
+    }
+
+    async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Reply {
+        self.reply(request).await
+    }
+
+    async fn stop(&self) {
+        self.warm.stop().await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Identifiers as FC 3.0 makes them.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use crate::id::random;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A fresh request id: `1-67a59f35-150c1267-f381ba1c085c`; the second field is the time in seconds.
@@ -19,18 +18,12 @@ fn unique() -> String {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let random = random();
     format!(
         "{:08x}-{:08x}-{:012x}",
         seconds & 0xffff_ffff,
-        random >> 32,
-        self::random() >> 16
+        random() >> 32,
+        random() >> 16
     )
-}
-
-/// Unique rather than secret: std keys its hashers from the kernel's random numbers, each differently.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -12,7 +12,8 @@ use super::contract::{self, Call, Control};
 use super::{failure, id};
 use crate::figures::Figures;
 use crate::function::{Function, Initializer};
-use crate::process::Process;
+use crate::process::{Farewell, Process, SpawnError};
+use crate::warm;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Frame, Incoming};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -23,14 +24,17 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, interval_at, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// A program that starts fast is met fast; a slow one is not kept busy by being asked.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 const PROBE_INTERVAL_SLOW: Duration = Duration::from_millis(20);
 
-/// A dead process's memory cannot be read, nor that of a child that has come and gone.
-const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a program may take until it listens where nothing else is said.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// From `SIGTERM` until `SIGKILL`.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A broken connection is often the first sign of an exit.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
@@ -40,7 +44,7 @@ pub(crate) struct Instance {
     pub(crate) id: String,
     pub(crate) function: Rc<Function>,
     /// From `exec` to the first successful probe.
-    pub(crate) start_duration: Duration,
+    start_duration: Duration,
     port: u16,
     process: Process,
     client: Client,
@@ -57,6 +61,40 @@ impl Answer {
     /// The error type that FC gives the call; none if the function did not say that it failed.
     pub(crate) fn error_type(&self) -> Option<&'static str> {
         failure::reported(&self.headers)
+    }
+}
+
+/// Starts instances of its function.
+pub(crate) struct Launcher(pub(crate) Rc<Function>);
+
+impl warm::Launch for Launcher {
+    type Instance = Instance;
+    type Failure = failure::Start;
+
+    fn function(&self) -> &Function {
+        &self.0
+    }
+
+    async fn launch(&self) -> Result<Instance, failure::Start> {
+        Instance::start(&self.0).await
+    }
+}
+
+impl warm::Instance for Instance {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn start_duration(&self) -> Duration {
+        self.start_duration
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn stop(&self) {
+        self.process.stop(Farewell::Polite(STOP_TIMEOUT)).await;
     }
 }
 
@@ -82,13 +120,17 @@ impl Instance {
     /// Starts the program and waits until it is ready for calls.
     pub(crate) async fn start(function: &Rc<Function>) -> Result<Self, failure::Start> {
         let id = id::instance();
-        let spawn_failed = |error| failure::Start::Spawn(function.program(), error);
-        let port = free_port().map_err(spawn_failed)?;
+        let port = free_port().map_err(|error| {
+            failure::Start::Spawn(SpawnError {
+                program: function.program(),
+                error,
+            })
+        })?;
         let variables = contract::variables(function, port, &id);
         let started = Instant::now();
         let process = Process::start(function, variables, contract::FOREIGN_VARIABLES)
             .await
-            .map_err(spawn_failed)?;
+            .map_err(failure::Start::Spawn)?;
         let mut instance = Self {
             id,
             function: Rc::clone(function),
@@ -106,10 +148,6 @@ impl Instance {
                 .map_err(failure::Start::Initialize)?;
         }
         Ok(instance)
-    }
-
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
     }
 
     pub(crate) fn host(&self) -> String {
@@ -240,7 +278,7 @@ impl Instance {
 
     /// Waits until the port takes a connection. The connection says nothing: FC's probe is bare TCP.
     async fn probe(&self) -> Result<(), failure::Start> {
-        let limit = self.function.start_timeout;
+        let limit = self.function.start_timeout.unwrap_or(START_TIMEOUT);
         let exited = pin!(self.process.exited());
         tokio::select! {
             () = listening(self.port) => Ok(()),
@@ -280,25 +318,16 @@ impl Instance {
         meter: &Meter,
         step: impl Future<Output = Result<T, Broken>>,
     ) -> Result<T, failure::Call> {
-        let mut step = pin!(step);
-        let mut memory = interval_at(Instant::now() + MEMORY_INTERVAL, MEMORY_INTERVAL);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut step => {
-                    meter.end();
-                    return match result {
-                        Ok(done) => Ok(done),
-                        Err(error) => Err(self.why(error).await),
-                    };
-                }
-                () = sleep_until(meter.deadline) => {
-                    meter.end();
-                    self.process.memory_peak_bytes();
-                    self.process.kill();
-                    return Err(failure::Call::TimedOut(self.function.timeout));
-                }
-                _ = memory.tick() => { self.process.memory_peak_bytes(); }
+        let step = timeout_at(meter.deadline, step);
+        let result = self.process.watched(step).await;
+        meter.end();
+        match result {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => Err(self.why(error).await),
+            Err(_) => {
+                self.process.memory_peak_bytes();
+                self.process.kill();
+                Err(failure::Call::TimedOut(self.function.timeout))
             }
         }
     }

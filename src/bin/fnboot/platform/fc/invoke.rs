@@ -5,8 +5,9 @@ use super::failure;
 use super::instance::{Answer, Instance};
 use crate::figures::Figures;
 use crate::function::Function;
-use crate::invoke::{Input, Verdict, begin_log, end_log, print_result};
+use crate::invoke::{Input, Verdict, print_result, show_head};
 use crate::terminal::say;
+use crate::warm::Instance as _;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
@@ -40,8 +41,18 @@ pub(crate) async fn run(function: &Rc<Function>, input: Input) -> Result<Verdict
         Err(failure) => show_failure(&failure, &figures),
     };
     say(format_args!("{figures}"));
-    instance.process().stop().await;
+    instance.stop().await;
     Ok(verdict)
+}
+
+/// Opens the frame that the platform's own tools draw around the log.
+fn begin_log() {
+    say(format_args!("========= FC invoke Logs begin ========="));
+}
+
+/// Closes it.
+fn end_log() {
+    say(format_args!("========= FC invoke Logs end ========="));
 }
 
 /// A failed initializer is the function's failure; everything else means that there is no function.
@@ -70,13 +81,7 @@ fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
         say(format_args!("Error Type: {error_type}"));
     }
     if is_http || answer.status.is_server_error() {
-        say(format_args!("HTTP/1.1 {}", answer.status));
-        for (name, value) in &answer.headers {
-            say(format_args!(
-                "{name}: {}",
-                String::from_utf8_lossy(value.as_bytes())
-            ));
-        }
+        show_head(answer.status, &answer.headers);
     }
     say(format_args!("Invoke Result:"));
     print_result(&answer.body)?;

@@ -9,4 +9,3 @@ mod instance;
 pub(crate) mod invoke;
 mod reply;
 mod route;
-mod warm;

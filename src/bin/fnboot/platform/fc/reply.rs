@@ -2,9 +2,10 @@
 
 use super::contract::Control;
 use super::failure;
+use crate::server::BodyError;
 use http_body_util::channel::Channel;
-use http_body_util::{BodyExt, Either, Full};
-use hyper::body::{Body, Bytes, Incoming};
+use http_body_util::{Either, Full};
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Response, StatusCode, Uri};
 use serde_json::json;
@@ -18,9 +19,6 @@ const HEADER_BYTES_MAX: usize = 8 * 1024;
 
 /// Path and query.
 const TARGET_BYTES_MAX: usize = 4 * 1024;
-
-/// How much of a refused body is read, so that its sender sees the answer and not a reset.
-const REFUSED_BYTES_MAX: usize = 8 * BODY_BYTES_MAX;
 
 /// A whole body, or one that is still being written.
 pub(crate) type ReplyBody = Either<Full<Bytes>, Channel<Bytes, failure::Call>>;
@@ -40,6 +38,15 @@ pub(crate) enum Refusal {
         failure: failure::Start,
         control: Control,
     },
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { bytes_max } => Self::EntityTooLarge { bytes_max },
+            BodyError::Cut => Self::BodyCut,
+        }
+    }
 }
 
 impl Refusal {
@@ -168,42 +175,6 @@ fn header_bytes(headers: &HeaderMap) -> usize {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum()
-}
-
-/// Reads a body of at most `bytes_max`.
-pub(crate) async fn read_body(
-    mut body: Incoming,
-    headers: &HeaderMap,
-    bytes_max: usize,
-) -> Result<Bytes, Refusal> {
-    let too_large = Refusal::EntityTooLarge { bytes_max };
-    let is_announced = body.size_hint().lower() > bytes_max as u64;
-    if is_announced && headers.contains_key("expect") {
-        // The sender waits for leave to send, and does not get it.
-        return Err(too_large);
-    }
-    let mut taken = Vec::new();
-    let mut read_bytes = 0;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err(Refusal::BodyCut);
-        };
-        let Some(piece) = frame.data_ref() else {
-            continue;
-        };
-        read_bytes += piece.len();
-        if read_bytes > REFUSED_BYTES_MAX {
-            break;
-        }
-        if read_bytes <= bytes_max && !is_announced {
-            taken.extend_from_slice(piece);
-        }
-    }
-    if read_bytes > bytes_max {
-        Err(too_large)
-    } else {
-        Ok(taken.into())
-    }
 }
 
 #[cfg(test)]

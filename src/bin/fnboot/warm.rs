@@ -1,59 +1,88 @@
 //! The instance that is kept between calls, and replaced when it died or its files changed.
 
-use super::failure;
-use super::instance::Instance;
 use crate::function::{FileMarks, Function};
+use crate::process::Process;
 use crate::terminal::say;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_local;
 
-/// Keeps at most one instance for new calls.
-pub(crate) struct Warm {
-    function: Rc<Function>,
-    concurrency: u32,
-    /// Locked while an instance starts: who comes meanwhile waits for it.
-    current: Mutex<Option<Rc<Slot>>>,
+/// Starts instances of one function.
+pub(crate) trait Launch: 'static {
+    type Instance: Instance;
+    type Failure;
+
+    fn function(&self) -> &Function;
+
+    async fn launch(&self) -> Result<Self::Instance, Self::Failure>;
 }
 
-struct Slot {
-    instance: Instance,
+/// A program that a platform has started and may call.
+pub(crate) trait Instance: 'static {
+    fn id(&self) -> &str;
+
+    /// From `exec` until it could be called.
+    fn start_duration(&self) -> Duration;
+
+    fn process(&self) -> &Process;
+
+    /// Whether it may be given work.
+    fn is_usable(&self) -> bool {
+        self.process().is_alive()
+    }
+
+    /// Ends the program as the platform does.
+    async fn stop(&self);
+}
+
+/// Keeps at most one instance for new calls.
+pub(crate) struct Warm<L: Launch> {
+    launch: L,
+    concurrency: u32,
+    /// Locked while an instance starts: who comes meanwhile waits for it.
+    current: Mutex<Option<Rc<Slot<L::Instance>>>>,
+}
+
+struct Slot<I> {
+    instance: I,
     files: FileMarks,
     permits: Arc<Semaphore>,
     retired: Cell<bool>,
 }
 
 /// The right to make one call.
-pub(crate) struct Lease {
-    slot: Rc<Slot>,
+pub(crate) struct Lease<I> {
+    slot: Rc<Slot<I>>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lease {
-    pub(crate) fn instance(&self) -> &Instance {
+impl<I> Lease<I> {
+    pub(crate) fn instance(&self) -> &I {
         &self.slot.instance
     }
 }
 
-impl Slot {
+impl<I: Instance> Slot<I> {
     fn is_usable(&self) -> bool {
-        !self.retired.get() && self.instance.process().is_alive()
+        !self.retired.get() && self.instance.is_usable()
     }
 }
 
-impl Warm {
-    pub(crate) fn new(function: Function, concurrency: u32) -> Self {
+impl<L: Launch> Warm<L> {
+    /// One instance at a time, which takes `concurrency` calls at a time.
+    pub(crate) fn new(launch: L, concurrency: u32) -> Self {
         Self {
-            function: Rc::new(function),
+            launch,
             concurrency,
             current: Mutex::default(),
         }
     }
 
     /// Waits for a place on an instance with the current files; starts one if there is none.
-    pub(crate) async fn lease(&self) -> Result<Lease, failure::Start> {
+    pub(crate) async fn lease(&self) -> Result<Lease<L::Instance>, L::Failure> {
         loop {
             let slot = self.slot().await?;
             // The semaphore is never closed, so this is only a wait.
@@ -73,13 +102,13 @@ impl Warm {
     /// Stops the instance.
     pub(crate) async fn stop(&self) {
         if let Some(slot) = self.current.lock().await.take() {
-            slot.instance.process().stop().await;
+            slot.instance.stop().await;
         }
     }
 
-    async fn slot(&self) -> Result<Rc<Slot>, failure::Start> {
+    async fn slot(&self) -> Result<Rc<Slot<L::Instance>>, L::Failure> {
         let mut current = self.current.lock().await;
-        let files = self.function.file_marks();
+        let files = self.launch.function().file_marks();
         if let Some(slot) = current.as_ref() {
             if slot.is_usable() && !slot.files.is_superseded_by(&files) {
                 return Ok(Rc::clone(slot));
@@ -88,34 +117,35 @@ impl Warm {
             *current = None;
         }
         let slot = Rc::new(Slot {
-            instance: Instance::start(&self.function).await?,
+            instance: self.launch.launch().await?,
             files,
             permits: Arc::new(Semaphore::new(self.concurrency as usize)),
             retired: Cell::new(false),
         });
         say(format_args!(
             "Instance {} started in {:.1} ms",
-            slot.instance.id,
-            slot.instance.start_duration.as_secs_f64() * 1e3
+            slot.instance.id(),
+            slot.instance.start_duration().as_secs_f64() * 1e3
         ));
         *current = Some(Rc::clone(&slot));
         Ok(slot)
     }
 
     /// Takes no more calls, ends those it has, stops.
-    fn retire(&self, slot: Rc<Slot>) {
+    fn retire(&self, slot: Rc<Slot<L::Instance>>) {
         let why = match slot.instance.process().exit_status() {
             Some(status) => format!("ended: {status}"),
             None if !slot.instance.process().is_alive() => "was killed".to_owned(),
+            None if !slot.instance.is_usable() => "is beyond use".to_owned(),
             None => "is replaced: the program's file changed".to_owned(),
         };
-        say(format_args!("Instance {} {why}", slot.instance.id));
+        say(format_args!("Instance {} {why}", slot.instance.id()));
         slot.retired.set(true);
         let all = self.concurrency;
         spawn_local(async move {
             // All permits together: nobody else has one.
             let _idle = slot.permits.acquire_many(all).await;
-            slot.instance.process().stop().await;
+            slot.instance.stop().await;
         });
     }
 }
