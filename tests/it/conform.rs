@@ -3,7 +3,7 @@
 //! Every row that is refused is followed by a request that is fine in itself. It must never be taken
 //! for one: what comes after a refusal is in nobody's grammar.
 
-use crate::harness::{Barrier, Client, PING, Server};
+use crate::harness::{Barrier, Case, Client, PING, Server};
 
 /// What a client gets for a row.
 #[derive(Clone, Copy, Debug)]
@@ -650,7 +650,7 @@ fn expect_all(client: &mut Client, answers: &[(u16, &str)]) {
 fn check_rows(rows: Vec<Row>, send: impl Fn(&mut Client, &[u8])) {
     let mut server = Server::start();
     for (name, bytes, want) in rows {
-        println!("{name}");
+        let _case = Case(name);
         let mut client = server.connect();
         send(&mut client, &bytes);
         check(&mut client, want);
@@ -783,7 +783,7 @@ fn the_largest_fits() {
 fn half_closed_clients_are_answered() {
     let mut server = Server::start();
     for (name, bytes, want) in taken() {
-        println!("{name}");
+        let _case = Case(name);
         let mut client = server.connect();
         client.send(&bytes).finish();
         let (Open(answers) | Close(answers)) = want else {

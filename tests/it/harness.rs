@@ -660,6 +660,17 @@ fn is_date(date: &str) -> bool {
     date.len() == form.len() && form.chars().zip(date.chars()).all(fits)
 }
 
+/// Names the row of a table that a test is at, if it fails there.
+pub struct Case<T: Debug>(pub T);
+
+impl<T: Debug> Drop for Case<T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("at {:?}", self.0);
+        }
+    }
+}
+
 /// Where `part` begins in `whole`.
 pub fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
     whole.windows(part.len()).position(|window| window == part)

@@ -6,3 +6,4 @@
 mod conform;
 mod fc;
 mod harness;
+mod wire;
