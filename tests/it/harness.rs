@@ -9,7 +9,7 @@ use std::env;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
 /// Nothing that a test waits for takes that long, even on a busy machine.
@@ -532,6 +532,16 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
     }
+}
+
+/// A connection whose receive buffer is as small as the kernel allows, to a server that listens.
+pub fn narrow(server: &Server) -> Client {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    let socket = socket.expect("socket");
+    sockopt::set_socket_recv_buffer_size(&socket, 2048).expect("SO_RCVBUF");
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);
+    rustix::net::connect(&socket, &address).expect("connect");
+    Client::new(TcpStream::from(socket))
 }
 
 /// A connection by whose answers a test knows that the server has seen to everything that came

@@ -6,4 +6,5 @@
 mod conform;
 mod fc;
 mod harness;
+mod library;
 mod wire;

@@ -1,15 +1,14 @@
 //! Hostile and unlucky clients: whatever one of them does, it harms itself alone.
 
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::Signal;
 
 use crate::conform;
 use crate::harness::{
-    Barrier, Case, Client, PING, Program, Server, assert_same, chunked, noise, post, wait_for,
+    Barrier, Case, Client, PING, Program, Server, assert_same, chunked, narrow, noise, post,
+    wait_for,
 };
 
 /// Requests in one byte per segment, each of them surely read by itself.
@@ -269,16 +268,6 @@ fn slow_readers_get_everything() {
         assert_eq!(reader.expect(200).text(), "x");
         reader.expect_open();
     }
-}
-
-/// A connection whose receive buffer is as small as the kernel allows.
-fn narrow(server: &Server) -> Client {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
-    let socket = socket.expect("socket");
-    sockopt::set_socket_recv_buffer_size(&socket, 2048).expect("SO_RCVBUF");
-    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);
-    rustix::net::connect(&socket, &address).expect("connect");
-    Client::new(TcpStream::from(socket))
 }
 
 /// A client that is refused and goes on sending must be able to read why: a connection closed with
