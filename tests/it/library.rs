@@ -278,11 +278,11 @@ fn marks_stand_at_the_beginning_of_lines() {
     let mut server = Program::fixture("fixture").stdout(writer).start();
     let mut client = server.connect();
     let mut log = Vec::new();
-    for _ in 0..3 {
+    for len in [20_000, 25_000, 30_000, 13_000, 9_000] {
         // Until the pipe is full, then as much as its reader wants.
         for _ in 0..8 {
             client
-                .send(event(format!("log {}", "y".repeat(20_000))))
+                .send(event(format!("log {}", "y".repeat(len))))
                 .expect(200);
         }
         let end = std::io::Read::read_to_end(&mut reader, &mut log);
