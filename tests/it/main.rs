@@ -7,4 +7,6 @@ mod conform;
 mod fc;
 mod harness;
 mod library;
+mod props;
+mod structure;
 mod wire;
