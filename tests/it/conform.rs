@@ -3,7 +3,7 @@
 //! Every row that is refused is followed by a request that is fine in itself. It must never be taken
 //! for one: what comes after a refusal is in nobody's grammar.
 
-use crate::harness::{Barrier, Client, PING, Server};
+use crate::harness::{Barrier, Case, Client, PING, Server};
 
 /// What a client gets for a row.
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +139,7 @@ pub fn taken() -> Vec<Row> {
         fields(
             "body with a get inside",
             "Content-Length: 18\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-            { Open(&[(200, "GET / HTTP/1.1\r\n\r\n")]) },
+            Open(&[(200, "GET / HTTP/1.1\r\n\r\n")]),
         )
         .without_end(),
         chunks("chunked", "5\r\nhello\r\n0\r\n\r\n", ECHO),
@@ -152,7 +152,7 @@ pub fn taken() -> Vec<Row> {
         chunks(
             "sizes in any case",
             "00A\r\n0123456789\r\na\r\n0123456789\r\n000\r\n\r\n",
-            { Open(&[(200, "01234567890123456789")]) },
+            Open(&[(200, "01234567890123456789")]),
         ),
         chunks(
             "extensions",
@@ -190,7 +190,7 @@ pub fn taken() -> Vec<Row> {
         fields(
             "close wins",
             "Connection: keep-alive\r\nConnection: close\r\n",
-            { Close(&[(200, "")]) },
+            Close(&[(200, "")]),
         ),
         fields("keep-alive", "Connection: keep-alive\r\n", OK),
         fields(
@@ -212,7 +212,7 @@ pub fn taken() -> Vec<Row> {
         row(
             "1.0 keep-alive, close",
             "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
-            { Close(&[(200, HELLO)]) },
+            Close(&[(200, HELLO)]),
         ),
         row(
             "1.0 with a body",
@@ -240,7 +240,7 @@ pub fn taken() -> Vec<Row> {
         row(
             "pipelined with CRLF between",
             [PING, b"\r\n", PING].concat(),
-            { Open(&[(200, "ping"), (200, "ping")]) },
+            Open(&[(200, "ping"), (200, "ping")]),
         ),
         row(
             "pipelined behind chunks",
@@ -395,7 +395,7 @@ fn refused_fields() -> Vec<Row> {
     rows.push(row(
         "obs-fold of the first field",
         "GET / HTTP/1.1\r\n Host: h\r\n\r\n",
-        { Refuse(400) },
+        Refuse(400),
     ));
     for (name, host) in [
         ("no host", ""),
@@ -416,12 +416,12 @@ fn refused_fields() -> Vec<Row> {
     rows.push(row(
         "absolute form does not replace a host",
         "GET http://h/ HTTP/1.1\r\n\r\n",
-        { Refuse(400) },
+        Refuse(400),
     ));
     rows.push(row(
         "two hosts in 1.0",
         "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
-        { Refuse(400) },
+        Refuse(400),
     ));
     rows.push(fields(
         "an unknown expectation",
@@ -464,14 +464,14 @@ fn refused_framing() -> Vec<Row> {
     rows.push(fields(
         "differing lengths",
         "Content-Length: 5\r\nContent-Length: 6\r\n",
-        { Refuse(400) },
+        Refuse(400),
     ));
     rows.push(fields("length and coding", both, Refuse(400)));
     rows.push(fields("coding and length", turned, Refuse(400)));
     rows.push(fields(
         "length zero and coding",
         "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n",
-        { Refuse(400) },
+        Refuse(400),
     ));
     for (name, value, status) in [
         ("gzip", "gzip", 501),
@@ -581,7 +581,7 @@ fn refused_sizes() -> Vec<Row> {
         ),
         fields(
             "a long body is not waited for",
-            { "Expect: 100-continue\r\nContent-Length: 33554433\r\n" },
+            "Expect: 100-continue\r\nContent-Length: 33554433\r\n",
             Refuse(413),
         ),
         chunks("a long chunk", "2000001\r\n", Refuse(413)),
@@ -650,7 +650,7 @@ fn expect_all(client: &mut Client, answers: &[(u16, &str)]) {
 fn check_rows(rows: Vec<Row>, send: impl Fn(&mut Client, &[u8])) {
     let mut server = Server::start();
     for (name, bytes, want) in rows {
-        println!("{name}");
+        let _case = Case(name);
         let mut client = server.connect();
         send(&mut client, &bytes);
         check(&mut client, want);
@@ -783,7 +783,7 @@ fn the_largest_fits() {
 fn half_closed_clients_are_answered() {
     let mut server = Server::start();
     for (name, bytes, want) in taken() {
-        println!("{name}");
+        let _case = Case(name);
         let mut client = server.connect();
         client.send(&bytes).finish();
         let (Open(answers) | Close(answers)) = want else {

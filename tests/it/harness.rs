@@ -9,7 +9,7 @@ use std::env;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
+use rustix::net::{AddressFamily, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
 /// Nothing that a test waits for takes that long, even on a busy machine.
@@ -534,6 +534,16 @@ impl Client {
     }
 }
 
+/// A connection whose receive buffer is as small as the kernel allows, to a server that listens.
+pub fn narrow(server: &Server) -> Client {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    let socket = socket.expect("socket");
+    sockopt::set_socket_recv_buffer_size(&socket, 2048).expect("SO_RCVBUF");
+    let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);
+    rustix::net::connect(&socket, &address).expect("connect");
+    Client::new(TcpStream::from(socket))
+}
+
 /// A connection by whose answers a test knows that the server has seen to everything that came
 /// before: it serves connections in the order in which they become ready.
 pub struct Barrier(Client);
@@ -660,6 +670,17 @@ fn is_date(date: &str) -> bool {
     date.len() == form.len() && form.chars().zip(date.chars()).all(fits)
 }
 
+/// Names the row of a table that a test is at, if it fails there.
+pub struct Case<T: Debug>(pub T);
+
+impl<T: Debug> Drop for Case<T> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            println!("at {:?}", self.0);
+        }
+    }
+}
+
 /// Where `part` begins in `whole`.
 pub fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
     whole.windows(part.len()).position(|window| window == part)
@@ -707,6 +728,9 @@ pub fn noise(len: usize) -> Vec<u8> {
 /// Compares long bodies without printing them.
 #[track_caller]
 pub fn assert_same(got: &[u8], want: &[u8]) {
+    if got == want {
+        return;
+    }
     assert_eq!(got.len(), want.len(), "length");
     let first = got.iter().zip(want).position(|(got, want)| got != want);
     assert_eq!(first, None, "first difference");

@@ -7,3 +7,7 @@ mod conform;
 mod fc;
 mod gates;
 mod harness;
+mod library;
+mod props;
+mod structure;
+mod wire;
