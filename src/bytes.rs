@@ -82,6 +82,13 @@ impl<'a> Writer<'a> {
         self.bytes.get(..self.len).unwrap_or(self.bytes)
     }
 
+    /// The same, to change it.
+    #[must_use]
+    pub fn written_mut(&mut self) -> &mut [u8] {
+        let len = self.len.min(self.bytes.len());
+        slice_mut(self.bytes, 0..len)
+    }
+
     /// What was written, for as long as the slice under it lives.
     #[must_use]
     pub fn finish(self) -> &'a [u8] {
@@ -146,7 +153,7 @@ pub fn hex_digit(digit: u8) -> Option<u8> {
 /// Whether a byte can be in a token, such as a method or a field name (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".iter().any(|&other| other == byte)
+    byte.is_ascii_alphanumeric() || has(b"!#$%&'*+-.^_`|~", byte)
 }
 
 /// Whether a byte can be in a field value: no control but HTAB, in particular no CR, LF or NUL
@@ -154,6 +161,15 @@ pub fn is_token(byte: u8) -> bool {
 #[must_use]
 pub fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
+}
+
+/// Whether `byte` is among `bytes`.
+///
+/// Not the core library's, which looks at a word at a time and is worth it for long texts only.
+#[inline(never)]
+#[must_use]
+pub fn has(bytes: &[u8], byte: u8) -> bool {
+    bytes.iter().any(|&other| other == byte)
 }
 
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).

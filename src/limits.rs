@@ -63,7 +63,7 @@ pub const WARM_BYTES_MAX: usize = 40 * 1024 * 1024;
 pub const WARM_COUNT_MAX: usize = 32;
 
 /// How long after the last event warm memory is given back.
-pub const WARM_IDLE_MS: u32 = 100;
+pub const WARM_IDLE_MS: u64 = 100;
 
 /// How long a client that was told the connection ends may still send.
 pub const LINGER_MS_MAX: u64 = 10_000;

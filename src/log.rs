@@ -237,17 +237,16 @@ fn is_writable() -> bool {
     is_writable
 }
 
-/// The longest part of a line about the program itself: a variable may hold anything.
-const COMPLAINT_PART_BYTES_MAX: usize = 200;
-
 /// One line about the program itself, to standard error: why it does not start, where it broke.
-pub fn complain(parts: &[&[u8]]) {
+pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
     let mut place = [0; SHORT_LINE_BYTES];
     let mut line = Writer::new(&mut place);
     line.put(b"fnboot: ");
-    for part in parts {
-        for &byte in part.iter().take(COMPLAINT_PART_BYTES_MAX) {
-            line.put(&[if byte.is_ascii_control() { b'?' } else { byte }]);
+    write(&mut line);
+    // Values of variables are somebody's bytes, too.
+    for byte in line.written_mut() {
+        if byte.is_ascii_control() {
+            *byte = b'?';
         }
     }
     line.put(b"\n");

@@ -31,15 +31,11 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
     let is_http10 = head.version == Version::Http10;
     let mut seen = Seen::default();
     for (name, value) in head.headers.iter() {
-        // Nearly every field is none of these, and its length alone tells.
-        let Some((_, kind)) = KINDS
-            .iter()
-            .find(|(known, _)| is_word(name.as_bytes(), known))
-        else {
+        let Some(kind) = kind(name) else {
             continue;
         };
         for item in value.split(|&byte| byte == b',') {
-            seen.item(*kind, bytes::trim(item))?;
+            seen.item(kind, bytes::trim(item))?;
         }
     }
     // RFC 9112 §3.2: exactly one Host; HTTP/1.0 may leave it out.
@@ -75,13 +71,18 @@ enum Kind {
     TransferEncoding,
 }
 
-const KINDS: [(&str, Kind); 5] = [
-    ("host", Kind::Host),
-    ("expect", Kind::Expect),
-    ("connection", Kind::Connection),
-    ("content-length", Kind::ContentLength),
-    ("transfer-encoding", Kind::TransferEncoding),
-];
+/// Nearly every field is none of these, and its length alone tells.
+fn kind(name: &str) -> Option<Kind> {
+    let (known, kind) = match name.len() {
+        4 => ("host", Kind::Host),
+        6 => ("expect", Kind::Expect),
+        10 => ("connection", Kind::Connection),
+        14 => ("content-length", Kind::ContentLength),
+        17 => ("transfer-encoding", Kind::TransferEncoding),
+        _ => return None,
+    };
+    is_word(name.as_bytes(), known).then_some(kind)
+}
 
 #[derive(Default)]
 struct Seen {
@@ -130,7 +131,7 @@ impl Seen {
 
 /// What can stand in `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2).
 fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".iter().any(|&other| other == byte)
+    byte.is_ascii_alphanumeric() || bytes::has(b"-._~%!$&'()*+;=:[]", byte)
 }
 
 #[cfg(test)]

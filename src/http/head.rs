@@ -69,7 +69,6 @@ pub fn may_end(bytes: &[u8], from: usize) -> bool {
 ///
 /// # Errors
 /// Whatever RFC 9112 calls invalid; a head or a part of it that is longer than its limit.
-#[inline(never)]
 pub fn parse<'h, 'b: 'h>(
     bytes: &'b [u8],
     fields: &'h mut Fields<'b>,
@@ -105,7 +104,7 @@ pub fn parse<'h, 'b: 'h>(
 
 /// A head that is still incomplete, unless its request line alone is already too long.
 fn partial<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
-    if bytes.len() > TARGET_BYTES_MAX + LINE_BYTES_BESIDE_TARGET && !bytes.contains(&b'\n') {
+    if bytes.len() > TARGET_BYTES_MAX + LINE_BYTES_BESIDE_TARGET && !bytes::has(bytes, b'\n') {
         return Err(Reject::TargetTooLong);
     }
     Ok(Parsed::More)
@@ -179,7 +178,7 @@ fn check_target(method: &str, target: &str) -> Result<(), Reject> {
         _ => after_scheme(bytes)
             .is_some_and(|rest| !matches!(rest.first(), None | Some(b'/' | b'?'))),
     };
-    if is_form && !bytes.contains(&b'#') {
+    if is_form && !bytes::has(bytes, b'#') {
         Ok(())
     } else {
         Err(Reject::Target)

@@ -70,17 +70,13 @@ impl Reactor {
     ///
     /// # Errors
     /// None that a correct program can meet.
-    pub fn wait<'a>(
-        &self,
-        events: &'a mut [Event],
-        timeout_ms: Option<u32>,
-    ) -> Result<&'a [Event], Errno> {
+    pub fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: u64) -> Result<&'a [Event], Errno> {
         if !self.is_accepting {
             return self.epoll.wait(events, timeout_ms);
         }
         signal::wait_on(&self.listener, |is_terminating| {
             self.epoll
-                .wait(events, if is_terminating { Some(0) } else { timeout_ms })
+                .wait(events, if is_terminating { 0 } else { timeout_ms })
         })
     }
 

@@ -33,12 +33,12 @@ impl Config {
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
-    pub fn from_environment() -> Result<Self, Fatal> {
+    pub fn from_environment() -> Result<Self, Fatal<'static>> {
         Self::from(env::var)
     }
 
     /// A variable that is set but empty counts as not set: images set them so.
-    fn from(var: impl Fn(&CStr) -> Option<&'static [u8]>) -> Result<Self, Fatal> {
+    fn from(var: impl Fn(&CStr) -> Option<&'static [u8]>) -> Result<Self, Fatal<'static>> {
         let set = |name| var(name).filter(|value| !value.is_empty());
         let port = match (set(c"FC_SERVER_PORT"), set(c"FC_CUSTOM_LISTEN_PORT")) {
             (Some(value), _) => port(c"FC_SERVER_PORT", value)?,
@@ -62,19 +62,19 @@ impl Config {
     }
 }
 
-fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Fatal> {
+fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Fatal<'static>> {
     let port = bytes::decimal(value).and_then(|port| u16::try_from(port).ok());
     port.filter(|&port| port > 0)
         .ok_or(bad(name, value, "a port from 1 to 65535"))
 }
 
-fn body_bytes(name: &'static CStr, value: &'static [u8]) -> Result<usize, Fatal> {
+fn body_bytes(name: &'static CStr, value: &'static [u8]) -> Result<usize, Fatal<'static>> {
     let len = bytes::decimal(value).and_then(|len| usize::try_from(len).ok());
     len.filter(|&len| len <= BODY_BYTES_MAX)
         .ok_or(bad(name, value, "bytes, up to 1073741824"))
 }
 
-fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Fatal {
+fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Fatal<'static> {
     Fatal::Variable { name, value, want }
 }
 
@@ -82,7 +82,7 @@ fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Fatal {
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Fatal> {
+    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Fatal<'static>> {
         Config::from(|name| {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| value.as_bytes())

@@ -21,7 +21,7 @@ use crate::http::exchange::{Exchange, Need, Step};
 use crate::http::{Persist, Reject, head, write};
 use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX};
 use crate::net::pool::Pool;
-use crate::sys::clock;
+use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
 use crate::sys::memory::Mapping;
@@ -57,7 +57,7 @@ pub struct Connection {
     output: Span,
     /// While `Open`: how far the buffer may be filled.
     room: u32,
-    /// While `Lingering`: when to give up, on the monotonic clock.
+    /// When to give up, on the monotonic clock: `NEVER`, but while `Lingering`.
     deadline_ms: u64,
 }
 
@@ -142,7 +142,7 @@ impl Connection {
             input: Span::EMPTY,
             output: Span::EMPTY,
             room: 0,
-            deadline_ms: 0,
+            deadline_ms: NEVER,
         }
     }
 
@@ -160,9 +160,9 @@ impl Connection {
         self.phase == Phase::Open && self.buffer.is_none()
     }
 
-    /// When to give the connection up; `None` while it may take its time.
-    pub fn deadline_ms(&self) -> Option<u64> {
-        (self.phase == Phase::Lingering).then_some(self.deadline_ms)
+    /// When to give the connection up; `NEVER` while it may take its time.
+    pub fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
     }
 
     /// Gives back what the connection holds.
@@ -235,7 +235,7 @@ impl Connection {
                     self.persist = reply.persist;
                     let owned = is_owned.then_some(&place[..]);
                     let waiting = bytes::slice(place, self.input.range());
-                    let sent = send(&self.socket, &mut shared.pool, &reply, owned, waiting);
+                    let sent = send(&self.socket, shared.pool, &reply, owned, waiting);
                     if let Some(want) = self.sent(shared, sent) {
                         return want;
                     }
@@ -304,7 +304,7 @@ impl Connection {
         self.input = Span::EMPTY;
         self.persist = Persist::Close;
         let reply = shared.caller.refuse(reject);
-        let sent = send(&self.socket, &mut shared.pool, &reply, None, &[]);
+        let sent = send(&self.socket, shared.pool, &reply, None, &[]);
         self.sent(shared, sent).unwrap_or(Want::Close)
     }
 

@@ -22,7 +22,7 @@ use config::Config;
 
 /// Why the program could not start, or could not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fatal {
+pub enum Fatal<'a> {
     /// A variable of the environment has a value that it cannot have.
     Variable {
         name: &'static CStr,
@@ -35,6 +35,8 @@ pub enum Fatal {
     Kernel { doing: &'static str, errno: Errno },
     /// `run` was called while it runs.
     Twice,
+    /// The handler panicked, and there is no unwinding.
+    Panic(Option<&'a Location<'a>>),
 }
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
@@ -76,7 +78,11 @@ pub fn bootstrap(args: Args) -> ! {
         Some(b"--version") => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
         Some(b"--help") => print(USAGE),
         Some(word) => {
-            log::complain(&[b"unknown argument '", word, b"'; see --help"]);
+            log::complain(|line| {
+                line.put(b"unknown argument '");
+                line.put(word.get(..VALUE_BYTES_MAX).unwrap_or(word));
+                line.put(b"'; see --help");
+            });
             process::exit(2)
         }
     }
@@ -102,43 +108,48 @@ fn print(text: &str) -> ! {
     process::exit(0)
 }
 
+/// So much of a bad value is shown: what it should have been must still fit the line.
+const VALUE_BYTES_MAX: usize = 200;
+
 /// One clear line for whoever has to find out why.
-fn explain(fatal: Fatal) {
-    let mut place = [0; 32];
-    match fatal {
+#[cold]
+#[inline(never)]
+fn explain(fatal: Fatal<'_>) {
+    log::complain(|line| match fatal {
         Fatal::Variable { name, value, want } => {
-            log::complain(&[
-                name.to_bytes(),
-                b": '",
-                value,
-                b"' is not ",
-                want.as_bytes(),
-            ]);
+            line.put(name.to_bytes());
+            line.put(b": '");
+            line.put(value.get(..VALUE_BYTES_MAX).unwrap_or(value));
+            line.put(b"' is not ");
+            line.put(want.as_bytes());
         }
         Fatal::Port { port, errno } => {
-            let mut digits = [0; 5];
-            let mut number = Writer::new(&mut digits);
-            number.put_decimal(u64::from(port));
-            let why = describe(errno, &mut place);
-            log::complain(&[b"cannot listen on port ", number.written(), b": ", why]);
+            line.put(b"cannot listen on port ");
+            line.put_decimal(u64::from(port));
+            put_errno(errno, line);
         }
-        Fatal::Twice => log::complain(&[b"already running"]),
         Fatal::Kernel { doing, errno } => {
-            log::complain(&[doing.as_bytes(), b": ", describe(errno, &mut place)]);
+            line.put(doing.as_bytes());
+            put_errno(errno, line);
         }
-    }
+        Fatal::Twice => line.put(b"already running"),
+        Fatal::Panic(place) => {
+            line.put(b"panic at ");
+            line.put(place.map_or("?", Location::file).as_bytes());
+            line.put(b":");
+            line.put_decimal(place.map_or(0, |place| u64::from(place.line())));
+        }
+    });
 }
 
 /// An error number in words, for the two that users meet.
-fn describe(errno: Errno, place: &mut [u8]) -> &[u8] {
+fn put_errno(errno: Errno, line: &mut Writer<'_>) {
     match errno {
-        Errno::ADDRINUSE => b"address already in use",
-        Errno::ACCES => b"permission denied",
+        Errno::ADDRINUSE => line.put(b": address already in use"),
+        Errno::ACCES => line.put(b": permission denied"),
         Errno(number) => {
-            let mut text = Writer::new(place);
-            text.put(b"error ");
-            text.put_decimal(u64::from(number.unsigned_abs()));
-            text.finish()
+            line.put(b": error ");
+            line.put_decimal(u64::from(number.unsigned_abs()));
         }
     }
 }
@@ -149,10 +160,6 @@ fn describe(errno: Errno, place: &mut [u8]) -> &[u8] {
 /// all that any panic could show, which is a third of the whole program.
 #[doc(hidden)]
 pub fn panicked(place: Option<&Location<'_>>) -> ! {
-    let mut digits = [0; 10];
-    let mut line = Writer::new(&mut digits);
-    let file = place.map_or("?", |place| place.file());
-    line.put_decimal(place.map_or(0, |place| u64::from(place.line())));
-    log::complain(&[b"panic at ", file.as_bytes(), b":", line.written()]);
+    explain(Fatal::Panic(place));
     process::exit(101)
 }

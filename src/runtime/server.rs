@@ -10,8 +10,9 @@ use crate::handler::Handler;
 use crate::limits::{
     ACCEPT_COUNT_MAX, DRAIN_MS_MAX, EVENT_COUNT_MAX, PAUSE_MS_MAX, SCRATCH_BYTES, WARM_IDLE_MS,
 };
+use crate::net::pool::Pool;
 use crate::net::reactor::{self, Reactor, Waiting};
-use crate::sys::clock;
+use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::{Event, Interest};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
@@ -24,6 +25,7 @@ use crate::sys::socket::Socket;
 struct Memory {
     short_head: caller::ShortHead,
     scratch: [u8; SCRATCH_BYTES],
+    pool: Pool,
     events: [Event; EVENT_COUNT_MAX],
     answer: caller::Place,
     table: slots::Table,
@@ -32,6 +34,7 @@ struct Memory {
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     short_head: [0; size_of::<caller::ShortHead>()],
     scratch: [0; SCRATCH_BYTES],
+    pool: Pool::new(),
     events: [Event::EMPTY; EVENT_COUNT_MAX],
     answer: caller::Place::EMPTY,
     table: slots::EMPTY_TABLE,
@@ -41,24 +44,25 @@ struct Server<H> {
     reactor: Reactor,
     slots: Slots,
     shared: Shared<H>,
-    /// When lingering connections have to be looked through; `None` while there are none. This
-    /// moment and those below are milliseconds of the monotonic clock.
-    expire_ms: Option<u64>,
+    /// When lingering connections have to be looked through. This moment and those below are
+    /// milliseconds of the monotonic clock, or `NEVER`.
+    expire_ms: u64,
     /// When accepting is tried again, while it pauses.
-    resume_ms: Option<u64>,
+    resume_ms: u64,
     /// When to wait no longer for what is in flight, once `SIGTERM` has come.
-    drain_ms: Option<u64>,
+    drain_ms: u64,
 }
 
 /// Serves until `SIGTERM`, and then until what is in flight is answered.
 ///
 /// # Errors
 /// The port cannot be listened on, or the kernel refuses what it never should.
-pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
+pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal<'static>> {
     let memory = MEMORY.take().ok_or(Fatal::Twice)?;
     let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
     let caller = Caller::new(handler, config.markers, short_head, place);
-    let mut shared = Shared::new(caller, &mut memory.scratch, config.body_bytes_max);
+    let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
+    let mut shared = Shared::new(caller, scratch, pool, config.body_bytes_max);
     let waiting = Waiting::listen(config.port).map_err(|errno| Fatal::Port {
         port: config.port,
         errno,
@@ -78,9 +82,9 @@ pub fn serve<H: Handler>(handler: H, config: &Config) -> Result<(), Fatal> {
             .map_err(kernel("cannot wait for connections"))?,
         slots: Slots::new(&mut memory.table),
         shared,
-        expire_ms: None,
-        resume_ms: None,
-        drain_ms: None,
+        expire_ms: NEVER,
+        resume_ms: NEVER,
+        drain_ms: NEVER,
     };
     if let Some((connection, want)) = first {
         server.keep(connection, want);
@@ -107,7 +111,7 @@ fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Wa
     (connection, want)
 }
 
-fn kernel(doing: &'static str) -> impl Fn(Errno) -> Fatal {
+fn kernel(doing: &'static str) -> impl Fn(Errno) -> Fatal<'static> {
     move |errno| Fatal::Kernel { doing, errno }
 }
 
@@ -135,16 +139,19 @@ impl<H: Handler> Server<H> {
     }
 
     /// Milliseconds until something has to be done that no event will tell.
-    fn timeout_ms(&self) -> Option<u32> {
-        let moments = [self.expire_ms, self.resume_ms, self.drain_ms];
-        let warm_ms = self.shared.is_warm().then_some(WARM_IDLE_MS);
-        let Some(first) = moments.into_iter().flatten().min() else {
-            return warm_ms;
+    fn timeout_ms(&self) -> u64 {
+        let warm_ms = if self.shared.is_warm() {
+            WARM_IDLE_MS
+        } else {
+            NEVER
         };
+        let first_ms = self.expire_ms.min(self.resume_ms).min(self.drain_ms);
+        if first_ms == NEVER {
+            return warm_ms;
+        }
         // Rounded up by one, or the kernel's clock could wake us a moment too early, and again.
-        let left_ms = first.saturating_sub(clock::monotonic_ms()) + 1;
-        let left_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
-        Some(warm_ms.map_or(left_ms, |warm_ms| warm_ms.min(left_ms)))
+        let left_ms = first_ms.saturating_sub(clock::monotonic_ms()) + 1;
+        left_ms.min(warm_ms)
     }
 
     /// Takes connections out of the kernel's queue.
@@ -171,24 +178,23 @@ impl<H: Handler> Server<H> {
     /// or for a moment. To go on trying would be a busy loop.
     fn pause(&mut self) {
         self.reactor.set_accepting(false);
-        self.resume_ms = Some(clock::monotonic_ms() + PAUSE_MS_MAX);
+        self.resume_ms = clock::monotonic_ms() + PAUSE_MS_MAX;
     }
 
     fn resume(&mut self) {
-        if self
-            .resume_ms
-            .is_some_and(|resume_ms| resume_ms <= clock::monotonic_ms())
-        {
+        if self.resume_ms != NEVER && self.resume_ms <= clock::monotonic_ms() {
             self.accept_again();
         }
     }
 
     fn accept_again(&mut self) {
-        if self.drain_ms.is_none() {
+        self.resume_ms = NEVER;
+        if self.drain_ms == NEVER {
             self.reactor.set_accepting(true);
+            if !self.reactor.is_accepting() {
+                self.pause();
+            }
         }
-        let is_paused = self.drain_ms.is_none() && !self.reactor.is_accepting();
-        self.resume_ms = is_paused.then(|| clock::monotonic_ms() + PAUSE_MS_MAX);
     }
 
     /// Does what can be done for a connection. One that was closed in this round is gone.
@@ -238,44 +244,38 @@ impl<H: Handler> Server<H> {
                 return self.close(token);
             }
         }
-        if let Some(deadline_ms) = connection.deadline_ms() {
-            self.expire_ms = Some(self.expire_ms.map_or(deadline_ms, |ms| ms.min(deadline_ms)));
-        }
+        self.expire_ms = self.expire_ms.min(connection.deadline_ms());
     }
 
     fn close(&mut self, token: u64) {
         if let Some(connection) = self.slots.remove(token) {
             connection.release(&mut self.shared);
         }
-        if self.resume_ms.is_some() {
+        if self.resume_ms != NEVER {
             self.accept_again();
         }
     }
 
     /// Closes the connections whose peers have had time enough to see the end.
     fn expire(&mut self) {
-        let Some(expire_ms) = self.expire_ms else {
-            return;
-        };
-        let now_ms = clock::monotonic_ms();
-        if now_ms < expire_ms {
+        if self.expire_ms == NEVER {
             return;
         }
-        let mut next_ms = None;
+        let now_ms = clock::monotonic_ms();
+        if now_ms < self.expire_ms {
+            return;
+        }
+        let mut next_ms = NEVER;
         for index in 0..self.slots.used() {
             let Some(token) = self.slots.token_at(index) else {
                 continue;
             };
-            let deadline_ms = self
-                .slots
-                .get(token)
-                .and_then(|connection| connection.deadline_ms());
-            match deadline_ms {
-                Some(deadline_ms) if deadline_ms <= now_ms => self.close(token),
-                Some(deadline_ms) => {
-                    next_ms = Some(next_ms.map_or(deadline_ms, |ms: u64| ms.min(deadline_ms)));
-                }
-                None => {}
+            let connection = self.slots.get(token);
+            let deadline_ms = connection.map_or(NEVER, |connection| connection.deadline_ms());
+            if deadline_ms <= now_ms {
+                self.close(token);
+            } else {
+                next_ms = next_ms.min(deadline_ms);
             }
         }
         self.expire_ms = next_ms;
@@ -285,7 +285,7 @@ impl<H: Handler> Server<H> {
     /// Whoever is in the middle of a request is answered, and told that it was the last.
     fn drain(&mut self) -> Tick {
         let now_ms = clock::monotonic_ms();
-        let drain_ms = *self.drain_ms.get_or_insert(now_ms + DRAIN_MS_MAX);
+        self.drain_ms = self.drain_ms.min(now_ms + DRAIN_MS_MAX);
         if self.reactor.is_accepting() {
             self.accept();
             self.reactor.refuse();
@@ -302,7 +302,7 @@ impl<H: Handler> Server<H> {
                 self.close(token);
             }
         }
-        if self.slots.open() == 0 || drain_ms <= now_ms {
+        if self.slots.open() == 0 || self.drain_ms <= now_ms {
             Tick::Last
         } else {
             Tick::Next

@@ -7,7 +7,7 @@ use crate::sys::memory;
 /// Handler, memory and limits.
 pub struct Shared<H> {
     pub caller: Caller<H>,
-    pub pool: Pool,
+    pub pool: &'static mut Pool,
     /// Requests that come in one piece are served from here.
     pub scratch: &'static mut [u8],
     pub body_bytes_max: usize,
@@ -19,10 +19,15 @@ pub struct Shared<H> {
 const SCRATCH_KEPT_BYTES: usize = 8 * 1024;
 
 impl<H> Shared<H> {
-    pub fn new(caller: Caller<H>, scratch: &'static mut [u8], body_bytes_max: usize) -> Self {
+    pub fn new(
+        caller: Caller<H>,
+        scratch: &'static mut [u8],
+        pool: &'static mut Pool,
+        body_bytes_max: usize,
+    ) -> Self {
         Self {
             caller,
-            pool: Pool::new(),
+            pool,
             scratch,
             body_bytes_max,
             scratch_is_warm: false,

@@ -5,6 +5,9 @@
 
 use super::call::call3;
 
+/// A moment, or a time to wait, that does not end.
+pub const NEVER: u64 = u64::MAX;
+
 /// Milliseconds since the Unix epoch.
 #[must_use]
 pub fn epoch_ms() -> u64 {

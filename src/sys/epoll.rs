@@ -92,16 +92,12 @@ impl Epoll {
     }
 
     /// `epoll_pwait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
-    /// when a signal came. Without a timeout it waits for ever.
+    /// when a signal came. It waits for ever if that is more than a month.
     ///
     /// # Errors
     /// None that a correct program can meet.
-    pub fn wait<'a>(
-        &self,
-        events: &'a mut [Event],
-        timeout_ms: Option<u32>,
-    ) -> Result<&'a [Event], Errno> {
-        let timeout = timeout_ms.map_or(-1, |ms| i32::try_from(ms).unwrap_or(i32::MAX));
+    pub fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: u64) -> Result<&'a [Event], Errno> {
+        let timeout = i32::try_from(timeout_ms).unwrap_or(-1);
         let (place, room) = (events.as_mut_ptr().expose_provenance(), events.len());
         let arguments = [self.0.raw(), place, room, timeout as usize, 0, 0];
         // SAFETY: `Event` is transparent in memory for `epoll_event`, and the kernel writes at most
