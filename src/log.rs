@@ -206,10 +206,10 @@ impl fmt::Write for Json<'_, '_> {
 /// Why a call failed: an entry made without formatting, which would be most of a small program.
 #[cold]
 #[inline(never)]
-pub fn failure(request_id: &str, kind: &str, message: &[u8], place_of_error: &[u8]) {
+pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[u8]) {
     let mut place = [0; 2048];
     let mut line = Writer::new(&mut place);
-    prefix(request_id.as_bytes(), Level::Error, &mut line);
+    prefix(request_id, Level::Error, &mut line);
     let is_json = IS_JSON.load(Ordering::Relaxed);
     let mut put = |text: &[u8]| {
         if is_json {

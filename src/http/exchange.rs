@@ -100,10 +100,10 @@ impl Exchange {
         }
     }
 
-    /// Whether no byte of a request has been looked at.
+    /// Whether the head is not complete.
     #[must_use]
-    pub fn is_new(&self) -> bool {
-        *self == Self::new()
+    pub fn is_in_head(&self) -> bool {
+        matches!(self.state, State::Head { .. })
     }
 
     /// The answer is on its way: the next byte begins a new request.

@@ -77,11 +77,18 @@ pub fn parse<'h, 'b: 'h>(
     fields: &'h mut Fields<'b>,
 ) -> Result<Parsed<Head<'h>>, Reject> {
     let mut request = httparse::Request::new(&mut []);
+    // What lies behind the limit must not matter: it may be there, or not yet.
+    let bytes = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
     let len = match request.parse_with_uninit_headers(bytes, fields) {
-        Ok(Status::Complete(len)) if len > HEAD_BYTES_MAX => return Err(too_large(bytes)),
         Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => return Err(too_large(bytes)),
-        Ok(Status::Partial) => return partial(bytes),
+        Ok(Status::Partial) if is_line_over(bytes, METHOD_BYTES) => {
+            return Err(Reject::TargetTooLong);
+        }
+        Ok(Status::Partial) if bytes.len() == HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Partial) => return Ok(Parsed::More),
+        // Half a version is none: it is judged once its line is complete.
+        Err(Error::Version) if !bytes::has(bytes, b'\n') => return Ok(Parsed::More),
+        Err(_) if is_line_over(bytes, 0) => return Err(Reject::TargetTooLong),
         Err(error) => return Err(reject(error, bytes)),
     };
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
@@ -138,28 +145,15 @@ fn version(minor: u8) -> Version {
     }
 }
 
-/// A head that is still incomplete, unless its request line alone is already too long.
-fn partial<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
-    if bytes.len() > TARGET_BYTES_MAX + LINE_BYTES_BESIDE_TARGET && !bytes::has(bytes, b'\n') {
-        return Err(Reject::TargetTooLong);
-    }
-    Ok(Parsed::More)
+/// Whether the request line is longer than the longest target, a version, and a method of that
+/// length.
+fn is_line_over(bytes: &[u8], method_bytes: usize) -> bool {
+    let line = bytes.get(..TARGET_BYTES_MAX + method_bytes + " HTTP/1.1\r".len());
+    line.is_some_and(|line| !bytes::has(line, b'\n'))
 }
 
-/// Room for a method, two spaces and a version around the longest target.
-const LINE_BYTES_BESIDE_TARGET: usize = 64;
-
-fn too_large(bytes: &[u8]) -> Reject {
-    let line = bytes
-        .iter()
-        .position(|&byte| byte == b'\n')
-        .unwrap_or(bytes.len());
-    if line > TARGET_BYTES_MAX {
-        Reject::TargetTooLong
-    } else {
-        Reject::HeadTooLarge
-    }
-}
+/// Longer methods are taken only with shorter targets.
+const METHOD_BYTES: usize = 1024;
 
 fn reject(error: Error, bytes: &[u8]) -> Reject {
     match error {

@@ -182,9 +182,9 @@ impl<H: Handler> Caller<H> {
             result => result,
         };
         match &result {
-            Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.request_id()),
+            Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),
             Ok(_) => {}
-            Err(error) => fail(&self.page.config, stream.call, error, cx.request_id()),
+            Err(error) => fail(&self.page.config, stream.call, error, cx.id()),
         }
         result
     }
@@ -202,7 +202,7 @@ impl<H: Handler> Caller<H> {
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
-        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).request_id();
+        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).id();
         mark(&self.page.config, stream.call, Edge::End, request_id);
     }
 
@@ -221,7 +221,7 @@ impl<H: Handler> Caller<H> {
         let request = Request::default();
         let handler = &mut self.handler;
         let done = guard::call(|| perform(handler, call, &request, &cx, |_| Ok(())).map(drop));
-        done.inspect_err(|error| fail(&self.page.config, call, error, ""))
+        done.inspect_err(|error| fail(&self.page.config, call, error, b""))
     }
 
     /// Ends an answer whose handler failed over its pieces, where the platform has words for that.
@@ -282,17 +282,17 @@ pub(super) fn context<'a>(
 }
 
 /// Logs one end of a call, for a platform that does not do so itself.
-pub(super) fn mark(config: &Config, call: Call, edge: Edge, request_id: &str) {
+pub(super) fn mark(config: &Config, call: Call, edge: Edge, request_id: &[u8]) {
     if config.platform() == Platform::Fc && config.markers == Switch::On {
         let mut place = [0; 256];
         let mut line = Writer::new(&mut place);
-        fc::marker(call, edge, request_id.as_bytes(), &mut line);
+        fc::marker(call, edge, request_id, &mut line);
         log::write(line.written());
     }
 }
 
 /// Logs what went wrong, before the line that ends the call.
-pub(super) fn fail(config: &Config, call: Call, error: &Error, request_id: &str) {
+pub(super) fn fail(config: &Config, call: Call, error: &Error, request_id: &[u8]) {
     log::failure(
         request_id,
         error.kind(),

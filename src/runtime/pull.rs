@@ -53,7 +53,7 @@ impl<H: Handler> Caller<H> {
                 let mut why = Writer::new(&mut place);
                 why.put(b"the platform refused the answer with status ");
                 why.put_decimal(u64::from(status));
-                log::failure("", "Refused", why.written(), b"");
+                log::failure(b"", "Refused", why.written(), b"");
             }
             (Verdict::Taken, _) => {}
         }
@@ -95,7 +95,7 @@ impl<H: Handler> Caller<H> {
         let body = match outcome {
             Ok(outcome) => outcome.body,
             Err(error) => {
-                fail(&config, call, &error, cx.request_id());
+                fail(&config, call, &error, cx.id());
                 return page.result(&message.head, address, Err(error), ask);
             }
         };
