@@ -272,7 +272,7 @@ impl Connection {
             }
             match self
                 .exchange
-                .advance(Kind::Request, input, &mut fields, body_bytes_max)
+                .advance(kind, input, &mut fields, body_bytes_max)
             {
                 Ok(Step::Dispatch(message)) => {
                     self.exchange.finish();

@@ -143,7 +143,11 @@ impl Page {
         if next == Ask::Register {
             head.put(lambda::REGISTER_FIELDS);
         }
-        runtime_api::end(&mut head, body.len());
+        if body.is_empty() {
+            head.put(b"\r\n");
+        } else {
+            runtime_api::end(&mut head, body.len());
+        }
         Reply {
             head: head.finish(),
             body,
