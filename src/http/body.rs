@@ -1,8 +1,8 @@
-//! How the body of a request is framed (RFC 9112 §6), and what else a head says about its
+//! How the body of a message is framed (RFC 9112 §6), and what else a head says about its
 //! connection: decided once, in one function, from all its fields.
 
 use super::head::Head;
-use super::{Persist, Reject, Version};
+use super::{Persist, Reject, Version, write};
 use crate::bytes::{self, is_word};
 
 /// How long the body is.
@@ -38,8 +38,9 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
             seen.item(kind, bytes::trim(item))?;
         }
     }
+    let is_response = head.status > 0;
     // RFC 9112 §3.2: exactly one Host; HTTP/1.0 may leave it out.
-    if seen.host_count > 1 || (seen.host_count == 0 && !is_http10) {
+    if seen.host_count > 1 || (seen.host_count == 0 && !is_http10 && !is_response) {
         return Err(Reject::Host);
     }
     let length = match (seen.length, seen.is_chunked) {
@@ -47,6 +48,10 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
         // RFC 9112 §6.1: a client of 1.0 cannot mean it.
         (None, true) if is_http10 => return Err(Reject::TransferEncoding),
         (None, true) => Length::Chunked,
+        // RFC 9112 §6.3: it ends with the connection, so that nobody can tell whether it is whole.
+        (None, false) if is_response && write::has_body(head.status) => {
+            return Err(Reject::Unframed);
+        }
         (length, false) => Length::Sized(length.unwrap_or(0)),
     };
     let keeps = !seen.asks_close && (seen.asks_keep || !is_http10);

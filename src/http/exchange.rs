@@ -1,4 +1,5 @@
-//! One request of a connection, from its first byte to the answer's turn.
+//! One message of a connection, from its first byte to the answer's turn. On a server's side it is a
+//! request, on a client's a response, and the road is the same.
 //!
 //! ```text
 //!           head complete, length known          body complete
@@ -18,7 +19,7 @@ use core::num::NonZeroU32;
 use super::body::{self, Length};
 use super::chunk::{self, Decoder};
 use super::head::{self, Fields, Head};
-use super::{Parsed, Persist, Reject};
+use super::{Kind, Parsed, Persist, Reject};
 use crate::bytes;
 use crate::limits::HEAD_BYTES_MAX;
 
@@ -121,6 +122,7 @@ impl Exchange {
     #[inline(never)]
     pub fn advance<'h, 'b: 'h>(
         &mut self,
+        kind: Kind,
         bytes: &'b [u8],
         fields: &'h mut Fields<'b>,
         body_bytes_max: usize,
@@ -139,7 +141,11 @@ impl Exchange {
             State::Chunked(Chunked { end: None, .. }) => return Ok(Step::Decode),
             _ => {}
         }
-        let Parsed::Done(head) = head::parse(bytes, fields)? else {
+        let parsed = match kind {
+            Kind::Request => head::parse(bytes, fields),
+            Kind::Response => head::parse_response(bytes, fields),
+        };
+        let Parsed::Done(head) = parsed? else {
             self.state = State::Head {
                 tried: narrow(bytes.len()),
             };
@@ -286,7 +292,7 @@ mod tests {
         seen: &mut Vec<String>,
     ) -> Result<bool, Reject> {
         let mut fields = head::fields();
-        let len = match exchange.advance(buffer, &mut fields, BODY_BYTES_MAX)? {
+        let len = match exchange.advance(Kind::Request, buffer, &mut fields, BODY_BYTES_MAX)? {
             Step::Dispatch(message) => {
                 let (method, body) = (message.head.method, String::from_utf8_lossy(message.body));
                 seen.push(format!("{method} {} {body}", message.head.target));

@@ -1,4 +1,4 @@
-//! The head of a request (RFC 9112 §2 to §5): httparse splits it, and what httparse is lenient
+//! The head of a message (RFC 9112 §2 to §5): httparse splits it, and what httparse is lenient
 //! about is checked here, so that no two readers of the same bytes can see different requests.
 
 use core::mem::MaybeUninit;
@@ -19,12 +19,15 @@ pub const fn fields<'b>() -> Fields<'b> {
     [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX]
 }
 
-/// The head of one request. Everything in it is borrowed from the bytes it was parsed from.
+/// The head of one message. Everything in it is borrowed from the bytes it was parsed from.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
+    /// Empty in a response.
     pub method: &'a str,
-    /// As it stands in the request line (RFC 9112 §3.2).
+    /// As it stands in the request line (RFC 9112 §3.2); empty in a response.
     pub target: &'a str,
+    /// Zero in a request.
+    pub status: u16,
     pub version: Version,
     pub headers: Headers<'a>,
     /// Bytes up to and including the empty line.
@@ -65,7 +68,7 @@ pub fn may_end(bytes: &[u8], from: usize) -> bool {
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
-/// Parses the head at the front of `bytes`.
+/// Parses the head of the request at the front of `bytes`.
 ///
 /// # Errors
 /// Whatever RFC 9112 calls invalid; a head or a part of it that is longer than its limit.
@@ -88,18 +91,51 @@ pub fn parse<'h, 'b: 'h>(
     let fields: &'h [Header<'b>] = request.headers;
     check_lines(bytes::slice(bytes, 0..len), method, fields)?;
     check_target(method, target)?;
-    let version = if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    };
     Ok(Parsed::Done(Head {
         method,
         target,
-        version,
+        status: 0,
+        version: version(minor),
         headers: Headers(fields),
         len,
     }))
+}
+
+/// Parses the head of the response at the front of `bytes`.
+///
+/// A response comes from a platform's own API: httparse's leniency about the ends of its lines
+/// harms nobody.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_response<'h, 'b: 'h>(
+    bytes: &'b [u8],
+    fields: &'h mut Fields<'b>,
+) -> Result<Parsed<Head<'h>>, Reject> {
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let len = match config.parse_response_with_uninit_headers(&mut response, bytes, fields) {
+        Ok(Status::Complete(len)) => len,
+        Ok(Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
+        Ok(Status::Partial) => return Ok(Parsed::More),
+        Err(error) => return Err(reject(error, bytes)),
+    };
+    Ok(Parsed::Done(Head {
+        method: "",
+        target: "",
+        status: response.code.unwrap_or(0),
+        version: version(response.version.unwrap_or(0)),
+        headers: Headers(response.headers),
+        len,
+    }))
+}
+
+fn version(minor: u8) -> Version {
+    if minor == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    }
 }
 
 /// A head that is still incomplete, unless its request line alone is already too long.

@@ -28,6 +28,15 @@ pub enum Persist {
     Close,
 }
 
+/// Which side of a connection is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A server's side: what comes are requests.
+    Request,
+    /// A client's side: what comes are responses.
+    Response,
+}
+
 /// The version of a request; a response always says 1.1 (RFC 9110 §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -53,6 +62,7 @@ pub enum Reject {
     TransferEncoding,
     UnknownCoding,
     LengthAndCoding,
+    Unframed,
     Expectation,
     BodyTooLarge,
     ChunkSize,
@@ -98,6 +108,7 @@ impl Reject {
             Self::TransferEncoding => "bad Transfer-Encoding",
             Self::UnknownCoding => "transfer coding not supported",
             Self::LengthAndCoding => "both Content-Length and Transfer-Encoding",
+            Self::Unframed => "a body without a length",
             Self::Expectation => "expectation not supported",
             Self::BodyTooLarge => "request body too large",
             Self::ChunkSize => "bad chunk size",

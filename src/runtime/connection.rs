@@ -18,7 +18,7 @@ use super::shared::Shared;
 use crate::bytes::{self, Writer};
 use crate::handler::Handler;
 use crate::http::exchange::{Exchange, Need, Step};
-use crate::http::{Persist, Reject, head, write};
+use crate::http::{Kind, Persist, Reject, head, write};
 use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX};
 use crate::net::pool::Pool;
 use crate::sys::clock::{self, NEVER};
@@ -227,7 +227,10 @@ impl Connection {
                 self.input = self.input.skip(2);
                 continue;
             }
-            match self.exchange.advance(input, &mut fields, body_bytes_max) {
+            match self
+                .exchange
+                .advance(Kind::Request, input, &mut fields, body_bytes_max)
+            {
                 Ok(Step::Dispatch(message)) => {
                     self.exchange.finish();
                     self.input = self.input.skip(message.len);

@@ -8,7 +8,7 @@ use fnboot::http::body::{self, Length};
 use fnboot::http::chunk::{Decoder, Progress};
 use fnboot::http::exchange::{Exchange, Step};
 use fnboot::http::head;
-use fnboot::http::{Parsed, Persist, Reject, Version};
+use fnboot::http::{Kind, Parsed, Persist, Reject, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -53,7 +53,7 @@ fn step(
 ) -> Result<Option<(String, Persist)>, Reject> {
     loop {
         let mut fields = head::fields();
-        let need = match exchange.advance(buffer, &mut fields, BODY_BYTES_MAX)? {
+        let need = match exchange.advance(Kind::Request, buffer, &mut fields, BODY_BYTES_MAX)? {
             Step::Dispatch(message) => {
                 assert!(message.len <= buffer.len() && message.body.len() <= BODY_BYTES_MAX);
                 let request = format!(
