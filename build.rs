@@ -18,15 +18,18 @@ SECTIONS {
   /DISCARD/ : { *crt*.o(*) *(.eh_frame .comment .init .fini .init_array* .fini_array*) \
       *(.hash .gnu.hash .dynsym .dynstr) }
   . = SIZEOF_HEADERS;
-  .relr.dyn : { *(.relr.dyn) } :code
-  .rodata : { *(.rodata .rodata.*) } :code
-  .text : { *(.text .text.*) } :code
+  .relr.dyn : { list_start = .; *(.relr.dyn) list_end = .; } :code
+  .text : {
+    fnboot_layout = .;
+    LONG(list_start) LONG(list_end) LONG(relro_start) LONG(relro_end)
+    *(.rodata .rodata.*) *(.text .text.*)
+  } :code
   . = ALIGN(4096) + (. % 4096 > 3072 ? 0 : . % 4096);
-  .data.rel.ro : { *(.data.rel.ro .data.rel.ro.*) } :data :relro
+  relro_start = .;
   .dynamic : { *(.dynamic) } :data :relro :dynamic
-  .got : { *(.got) } :data :relro
-  .got.plt : { *(.got.plt) } :data :relro
+  .data.rel.ro : { *(.data.rel.ro .data.rel.ro.*) *(.got .got.plt) } :data :relro
   . = ALIGN(4096);
+  relro_end = .;
   .data : { *(.data .data.*) } :data
   .bss : { *(.bss.__environ) *(.bss .bss.*) } :data
 }

@@ -166,6 +166,7 @@ pub fn is_text(byte: u8) -> bool {
 /// Whether `byte` is among `bytes`.
 ///
 /// Not the core library's, which looks at a word at a time and is worth it for long texts only.
+#[allow(clippy::manual_contains, reason = "the words of the core library's")]
 #[inline(never)]
 #[must_use]
 pub fn has(bytes: &[u8], byte: u8) -> bool {

@@ -19,9 +19,13 @@ pub struct Civil {
 ///
 /// Years are counted from 1 March, so that the leap day is the last of its year: then the day of
 /// the year alone gives the month.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "days, for ten million years to come"
+)]
 #[must_use]
 pub fn civil(second: u64) -> Civil {
-    // 32 bits do for ten million years, and divide faster.
+    // 32 bits are enough, and divide faster.
     let (today, second) = ((second / 86_400) as u32, (second % 86_400) as u32);
     let days = today + 719_468;
     let day_of_era = days % 146_097;

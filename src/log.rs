@@ -130,6 +130,7 @@ pub fn entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
 const SHORT_LINE_BYTES: usize = 1024;
 
 /// The rare long line gets a large place of its own, so that the others touch little of the stack.
+#[allow(clippy::large_stack_arrays, reason = "there is no allocator")]
 #[cold]
 #[inline(never)]
 fn long_entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {

@@ -89,6 +89,10 @@ fn kind(name: &str) -> Option<Kind> {
     is_word(name.as_bytes(), known).then_some(kind)
 }
 
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each was seen or not, whatever the others"
+)]
 #[derive(Default)]
 struct Seen {
     host_count: u32,

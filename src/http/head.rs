@@ -189,8 +189,8 @@ fn check_lines(head: &[u8], method: &str, fields: &[Header<'_>]) -> Result<(), R
     let start = |part: &str| bytes::position(head, part.as_bytes()).unwrap_or(0);
     let before = |part: &str| bytes::slice(head, 0..start(part));
     let empty_lines = before(method);
-    let cr_count = empty_lines.iter().filter(|&&byte| byte == b'\r').count();
-    let is_empty_lines = 2 * cr_count == empty_lines.len();
+    let crs = empty_lines.iter().map(|&byte| usize::from(byte == b'\r'));
+    let is_empty_lines = 2 * crs.sum::<usize>() == empty_lines.len();
     let follows_line_end = |field: &Header<'_>| before(field.name).ends_with(b"\r\n");
     if is_empty_lines && head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())

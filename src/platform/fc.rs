@@ -145,12 +145,12 @@ pub fn failure_body(error: &Error, body: &mut Writer<'_>) {
     body.put_json(error.message_bytes());
     body.put(b"\",\"errorType\":\"");
     body.put_json(error.kind().as_bytes());
-    if !error.place_bytes().is_empty() {
+    if error.place_bytes().is_empty() {
+        body.put(b"\"}");
+    } else {
         body.put(b"\",\"stackTrace\":[\"");
         body.put_json(error.place_bytes());
         body.put(b"\"]}");
-    } else {
-        body.put(b"\"}");
     }
 }
 

@@ -18,6 +18,7 @@ pub struct Slot {
 
 /// The table's place.
 pub type Table = [MaybeUninit<Slot>; CONN_COUNT_MAX];
+#[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
 pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; CONN_COUNT_MAX];
 
 /// The connections that are open.
@@ -109,6 +110,10 @@ fn token(slot: &Slot, index: usize) -> u64 {
     u64::from(slot.generation) << 32 | index as u64
 }
 
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is the index"
+)]
 fn index(token: u64) -> usize {
-    (token & u64::from(u32::MAX)) as usize
+    token as u32 as usize
 }

@@ -5,6 +5,12 @@
 //! them the program needs nothing of the C library to be set up before `main` (see
 //! [`start`](super::start)).
 
+#![allow(
+    clippy::inline_always,
+    clippy::many_single_char_names,
+    reason = "one instruction, whose arguments have no other names"
+)]
+
 use core::arch::asm;
 
 use libc::c_long;

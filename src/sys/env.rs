@@ -56,12 +56,16 @@ impl Args {
     /// # Safety
     /// `argv` points to `argc` strings that end with a NUL and stay for ever, as the C entry point
     /// of a program is given them.
+    #[allow(
+        clippy::similar_names,
+        reason = "the names that every C program has for them"
+    )]
     #[must_use]
     pub unsafe fn new(argc: c_int, argv: *const *const c_char) -> Self {
-        let count = usize::try_from(argc).unwrap_or(0);
         if argv.is_null() {
-            return Self(&[]);
+            return Self::NONE;
         }
+        let count = usize::try_from(argc).unwrap_or(0);
         // SAFETY: the caller's promise.
         Self(unsafe { core::slice::from_raw_parts(argv, count) })
     }

@@ -148,6 +148,10 @@ impl<T> Reserved<T> {
     }
 
     /// The place, for the first who asks; nobody gets it again.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the swap makes the reference the only one"
+    )]
     #[must_use]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::Relaxed) {

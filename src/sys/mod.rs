@@ -7,6 +7,12 @@
     unsafe_code,
     reason = "the fence: everything outside this folder is safe code"
 )]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the kernel takes and returns words: which part of one counts is in its manual"
+)]
 
 // The C library of the static target. With std it would be linked anyway; without, nobody else asks
 // for it, and a user's own program must not have to.

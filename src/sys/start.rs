@@ -17,7 +17,7 @@ unsafe extern "C" {
 }
 
 /// The entry point: passes on what a function could not find, the initial stack and (from the
-/// linker) the first byte of the program in memory.
+/// linker) the first byte of the program in memory and its layout.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -26,6 +26,7 @@ unsafe extern "C" fn fnboot_start() -> ! {
         "xor ebp, ebp",
         "mov rdi, rsp",
         "lea rsi, [rip + __ehdr_start]",
+        "lea rdx, [rip + fnboot_layout]",
         "and rsp, -16",
         "call {begin}",
         begin = sym begin,
@@ -43,56 +44,33 @@ unsafe extern "C" fn fnboot_start() -> ! {
         "mov x0, sp",
         "adrp x1, __ehdr_start",
         "add x1, x1, :lo12:__ehdr_start",
+        "adrp x2, fnboot_layout",
+        "add x2, x2, :lo12:fnboot_layout",
         "b {begin}",
         begin = sym begin,
     )
 }
 
-/// `Elf64_Ehdr`, as far as it is of interest.
+/// What the linker's script says of the program (`build.rs`), as distances from its first byte.
 #[repr(C)]
-struct Header {
-    ident: [u8; 32],
-    segments_offset: usize,
-    sections_offset: usize,
-    flags: u32,
-    header_bytes: u16,
-    segment_bytes: u16,
-    segment_count: u16,
+struct Layout {
+    /// From where to where the list of relocations lies.
+    list: [u32; 2],
+    /// From where to where nothing is written any more after them.
+    relro: [u32; 2],
 }
 
-/// `Elf64_Phdr`.
-#[repr(C)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: usize,
-    address: usize,
-    physical: usize,
-    file_bytes: usize,
-    memory_bytes: usize,
-    align: usize,
-}
-
-/// `Elf64_Dyn`.
-#[repr(C)]
-struct Dynamic {
-    tag: usize,
-    value: usize,
-}
-
-const PT_DYNAMIC: u32 = 2;
-const PT_GNU_RELRO: u32 = 0x6474_e552;
-const DT_RELR: usize = 36;
-const DT_RELRSZ: usize = 35;
 const PAGE_BYTES: usize = 4096;
 
 /// The initial stack holds the count of arguments, the arguments, a null, the environment, a null.
 ///
 /// # Safety
-/// `stack` is the stack as the kernel left it, `header` the program's.
-unsafe extern "C" fn begin(stack: *const usize, header: *const Header) -> ! {
+/// `stack` is the stack as the kernel left it, `base` and `layout` are the program's.
+unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layout) -> ! {
     // SAFETY: the caller's promise, and nothing has been relocated yet.
-    unsafe { relocate(header) };
+    unsafe { relocate(base, layout) };
+    let [start, end] = layout.relro.map(|distance| base.addr() + distance as usize);
+    protect(start, end);
     // SAFETY: the caller's promise: the first word is there.
     let count = unsafe { *stack };
     // SAFETY: and so are `count` arguments behind it.
@@ -106,90 +84,46 @@ unsafe extern "C" fn begin(stack: *const usize, header: *const Header) -> ! {
     process::exit(status)
 }
 
-/// Adds the address at which the program lies to every word that holds one, then makes the pages
-/// that only had to be written for that read-only.
+/// Adds the address at which the program lies to every word that holds one.
 ///
 /// All words are in one list of the form RELR (the linker's `pack-relative-relocs`); nothing else
 /// needs relocation in a program that is linked statically. Until this is done no address in a table
 /// may be used.
 ///
 /// # Safety
-/// `header` is that of the running program, and this is the first thing that it does.
-#[inline(always)]
-unsafe fn relocate(header: *const Header) {
-    let base = header.cast::<u8>();
-    // SAFETY: the header is mapped, with its segments behind it, for as long as the program runs.
-    let (segments, count) = unsafe {
-        (
-            base.add((*header).segments_offset).cast::<Segment>(),
-            (*header).segment_count,
-        )
-    };
-    for index in 0..usize::from(count) {
-        // SAFETY: `index` is below the count of segments.
-        let segment = unsafe { &*segments.add(index) };
-        // SAFETY: the address of a segment, counted from where the program lies.
-        let start = unsafe { base.add(segment.address) };
-        match segment.kind {
-            // SAFETY: the linker put the list where it says, before any word was relocated.
-            PT_DYNAMIC => unsafe { apply(base, start.cast()) },
-            PT_GNU_RELRO => protect(start.addr(), segment.memory_bytes),
-            _ => {}
-        }
-    }
-}
-
-/// Applies the list that the dynamic section names.
-///
-/// # Safety
-/// `dynamic` is the section of the program at `base`, which is not yet relocated.
-#[inline(always)]
-unsafe fn apply(base: *const u8, mut dynamic: *const Dynamic) {
-    let (mut list, mut bytes) = (0, 0);
-    loop {
-        // SAFETY: the section ends with a zero tag, behind which nothing is read.
-        let Dynamic { tag, value } = unsafe { dynamic.read() };
-        match tag {
-            0 => break,
-            DT_RELR => list = value,
-            DT_RELRSZ => bytes = value,
-            _ => {}
-        }
-        // SAFETY: this was not the last entry.
-        dynamic = unsafe { dynamic.add(1) };
-    }
-    let mut word = base.cast_mut().cast::<usize>();
-    for index in 0..bytes / size_of::<usize>() {
-        // SAFETY: the list is as long as the section says.
-        let entry = unsafe { base.add(list).cast::<usize>().add(index).read() };
-        if entry & 1 == 0 {
-            // SAFETY: an even entry is the place of a word to relocate.
-            word = unsafe { base.cast_mut().add(entry).cast() };
-            // SAFETY: as the linker says; the pages are still writable.
-            unsafe { *word = (*word).wrapping_add(base.addr()) };
-            // SAFETY: stays within the segment, or one behind it.
-            word = unsafe { word.add(1) };
-            continue;
-        }
-        // An odd entry tells of each of the next 63 words whether it is one.
-        let mut bits = entry >> 1;
-        let mut next = word;
-        while bits != 0 {
+/// `base` and `layout` are those of the running program, and this is the first thing that it does.
+unsafe fn relocate(base: *mut usize, layout: &Layout) {
+    let [from, to] = layout.list.map(|distance| distance as usize / WORD_BYTES);
+    let mut next = 0;
+    for index in from..to {
+        // SAFETY: the list is part of the program.
+        let entry = unsafe { base.add(index) };
+        // SAFETY: as the linker says, and nobody writes to it.
+        let entry = unsafe { *entry };
+        // An even entry is the place of a word. An odd one tells of each of the 63 words behind
+        // those that the entries before it were about whether it is one.
+        let (first, mut bits, count) = match entry & 1 {
+            0 => (entry / WORD_BYTES, 1, 1),
+            _ => (next, entry >> 1, 63),
+        };
+        next = first + count;
+        for place in first..next {
             if bits & 1 == 1 {
+                // SAFETY: the word is part of the program.
+                let word = unsafe { base.add(place) };
                 // SAFETY: as the linker says; the pages are still writable.
-                unsafe { *next = (*next).wrapping_add(base.addr()) };
+                unsafe { *word += base.addr() };
             }
             bits >>= 1;
-            next = next.wrapping_add(1);
         }
-        word = word.wrapping_add(63);
     }
 }
 
-/// `mprotect(2)`: from now on nobody writes to these pages.
-fn protect(start: usize, bytes: usize) {
+const WORD_BYTES: usize = size_of::<usize>();
+
+/// `mprotect(2)`: from now on nobody writes to the whole pages that end here.
+fn protect(start: usize, end: usize) {
     let first = start / PAGE_BYTES * PAGE_BYTES;
-    let end = (start + bytes) / PAGE_BYTES * PAGE_BYTES;
     // An error is ignored: the pages then stay as they are, and the program works.
     // SAFETY: the linker put nothing into these pages that is written after relocation.
     unsafe {
