@@ -127,21 +127,6 @@ fn an_http_function() {
 }
 
 #[test]
-fn a_call_that_takes_too_long() {
-    let event = [
-        "invoke",
-        "--timeout",
-        "1",
-        "--event",
-        "wait-until-left-ms 0",
-    ];
-    // It waits for as long as it may, and then answers, or is killed.
-    let output = run(&event, fixture("fixture"));
-    let shown = String::from_utf8_lossy(&output.stderr);
-    assert!(shown.contains("Duration: 1"), "{shown}");
-}
-
-#[test]
 fn archives_repeat_and_keep_the_mode() {
     let archive = |name: &str| {
         let file = std::env::temp_dir().join(format!("{name}-{}.zip", std::process::id()));
