@@ -71,6 +71,12 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// How many more bytes fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.len().saturating_sub(self.len)
+    }
+
     /// Forgets what was written.
     pub fn clear(&mut self) {
         self.len = 0;

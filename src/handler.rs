@@ -325,7 +325,7 @@ impl<'a> Context<'a> {
     /// [`function_timeout`](Context::function_timeout).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        Some(Duration::from_millis(self.arrived_ms) + self.function_timeout()?)
+        Duration::from_millis(self.arrived_ms).checked_add(self.function_timeout()?)
     }
 
     /// How long the call may still take; zero when the deadline has passed.

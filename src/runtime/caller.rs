@@ -82,7 +82,6 @@ impl<H: Handler> Caller<H> {
             body: message.body,
         };
         let call = fc::route(&request);
-        let request_id = request.header("x-fc-request-id").unwrap_or(b"");
         let cx = Context {
             platform: Platform::Fc,
             headers: message.head.headers,
@@ -90,6 +89,8 @@ impl<H: Handler> Caller<H> {
             now_ms: clock::epoch_ms,
             environment: env::var,
         };
+        // As the handler's own lines name it.
+        let request_id = cx.request_id().as_bytes();
         let markers = self.markers;
         mark(markers, call, Edge::Start, request_id);
         let handler = &mut self.handler;
@@ -196,7 +197,7 @@ fn mark(markers: Markers, call: Call, edge: Edge, request_id: &[u8]) {
 #[inline(never)]
 fn log_failure(request_id: &[u8], error: &Error) {
     let mut place = [0; 2048];
-    let mut line = Writer::new(&mut place);
+    let mut line = Writer::new(&mut place[..2047]);
     log::prefix(request_id, Level::Error, &mut line);
     line.put(error.kind().as_bytes());
     line.put(b": ");
@@ -206,6 +207,8 @@ fn log_failure(request_id: &[u8], error: &Error) {
         line.put(error.place_bytes());
         line.put(b")");
     }
-    line.put(b"\n");
-    log::write(line.written());
+    // A name may be so long that all of it does not fit.
+    let len = line.written().len();
+    place[len] = b'\n';
+    log::write(&place[..=len]);
 }

@@ -150,6 +150,11 @@ struct Seen {
 
 /// RFC 9112 §2 to §5, word by word. `None` while the empty line at the end has not come.
 fn read_head(bytes: &[u8]) -> Option<Result<Seen, &'static str>> {
+    // A method and a version have 64 bytes beside the target.
+    let line = bytes.get(..=TARGET_BYTES_MAX + 64);
+    if line.is_some_and(|line| !line.contains(&b'\n')) {
+        return Some(Err("too long a line"));
+    }
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
@@ -310,10 +315,11 @@ fn framing(head: &Seen) -> Option<Flat> {
         .iter()
         .filter(|(name, _)| name.eq_ignore_ascii_case(b"host"))
         .collect();
+    // A comma could stand in a name (RFC 3986 §3.2.2), but rather is what joined two fields.
     let is_host = |value: &[u8]| {
         value
             .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte))
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte))
     };
     if hosts.len() > 1
         || hosts.is_empty() && head.is_1_1

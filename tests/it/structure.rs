@@ -111,15 +111,14 @@ fn table() -> Table {
     for row in rows {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let name = cells[0].trim_matches(|c| !is_name(c)).to_owned();
-        let may = if cells[2] == "all above" {
-            table.iter().map(|(name, _)| name.clone()).collect()
-        } else {
-            let words = cells[2].split(|c| !is_name(c));
-            words
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect()
-        };
+        let words = cells[2].split(|c| !is_name(c));
+        let mut may: Names = words
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if cells[2].starts_with("all above") {
+            may.extend(table.iter().map(|(name, _)| name.clone()));
+        }
         table.push((name, may));
     }
     assert!(table.len() > 8, "the table in lib.rs: {table:?}");
