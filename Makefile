@@ -5,6 +5,8 @@ ARCH    ?= x86_64
 PORT    ?= 8000
 MEMORY  ?= 512
 TIMEOUT ?= 60
+PLATFORM ?= fc
+FUZZ_SECONDS ?= 60
 
 TARGET  := $(ARCH)-unknown-linux-musl
 ifeq ($(ARCH),x86_64)
@@ -23,9 +25,21 @@ UPPER   := $(shell echo $(ARCH) | tr a-z A-Z)
 CROSS   := CARGO_TARGET_$(UPPER)_UNKNOWN_LINUX_MUSL_LINKER=rust-lld \
            CARGO_TARGET_$(UPPER)_UNKNOWN_LINUX_MUSL_RUSTFLAGS="$(FLAGS)"
 STATIC  := $(CROSS) cargo build --quiet --release --target $(TARGET)
+# A program with std unwinds, so that a panic fails its call alone; that needs the tables.
+UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=unwind \
+           cargo build --quiet --release --target $(TARGET) --features std
+EXAMPLES := event http json
 
-.PHONY: musl help target tool invoke serve package example examples fixture \
-        test gates slow bench wrk coldstart deploy clean
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# $(call need,COMMAND,PACKAGES): a program of the system.
+need = @command -v $(1) >/dev/null || { echo "installing $(2)"; $(SUDO) apt-get update -qq && \
+       $(SUDO) apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+# $(call nightly,COMPONENT)
+nightly = @cargo +nightly $(1) --version >/dev/null 2>&1 || { echo "installing nightly Rust with $(2)"; \
+          rustup toolchain install nightly --profile minimal --component $(2); }
+
+.PHONY: musl help target linker tool invoke serve package example examples fixture \
+        test lint unit integration gates slow miri fuzz peers bench wrk coldstart deploy clean
 
 musl: target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bootstrap)
 	@$(STATIC) --bin bootstrap
@@ -40,26 +54,89 @@ target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
 		{ echo "installing the Rust target $(TARGET)"; rustup target add $(TARGET); }
 
-tool: ## the local tool at target/debug/fnboot
+linker:
+	$(call need,cc,gcc libc6-dev)
+
+tool: linker ## the local tool at target/debug/fnboot
 	@cargo build --quiet --features local --bin fnboot
 
-invoke: musl tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PROGRAM=
-	@$(TOOL) invoke --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
+invoke: musl tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PLATFORM= PROGRAM=
+	@$(TOOL) invoke --platform $(PLATFORM) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
 		$(if $(HTTP),--http "$$HTTP") \
 		$(if $(EVENT_FILE),--event-file "$$EVENT_FILE",$(if $(EVENT),--event "$$EVENT")) $(PROGRAM)
 export EVENT EVENT_FILE HTTP
 
 serve: musl tool ## a local endpoint on PORT=8000 that plays the platform's gateway
-	@$(TOOL) serve --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) $(PROGRAM)
+	@$(TOOL) serve --platform $(PLATFORM) --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) $(PROGRAM)
 
 package: musl tool ## pkg/bootstrap.zip, ready to deploy
-	@$(TOOL) package --output $(PKG)/bootstrap.zip $(PKG)/bootstrap
+	@$(TOOL) package --platform $(PLATFORM) --output $(PKG)/bootstrap.zip $(PKG)/bootstrap
 
 example: target ## a function of examples/ as a static bootstrap: NAME=event
-	@$(STATIC) --example $(NAME) $(if $(filter json,$(NAME)),--features std)
+	@$(if $(filter json,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
 	@mkdir -p $(PKG)/$(NAME)
 	@install -m 755 $(BUILT)/examples/$(NAME) $(PKG)/$(NAME)/bootstrap
 	@echo "$(PKG)/$(NAME)/bootstrap: $$(wc -c < $(PKG)/$(NAME)/bootstrap) bytes"
+
+examples: ## all functions of examples/
+	@for name in $(EXAMPLES); do $(MAKE) --no-print-directory example NAME=$$name || exit 1; done
+
+fixture: target ## the functions that the integration tests call
+	@$(STATIC) --example fixture
+	@$(UNWIND) --example fixture_std
+
+test: lint unit integration ## everything CI runs
+
+lint: linker
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	cargo fmt --check
+	cargo clippy --quiet --all-targets --features local -- -D warnings
+	cargo clippy --quiet --lib --bins --examples -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+
+unit: linker
+	cargo test --quiet --features local --lib --bins --benches
+	cargo test --quiet --doc
+
+integration: musl package examples fixture
+	$(call need,strace,strace)
+	$(call need,valgrind,valgrind)
+	cargo test --quiet --test it
+
+gates: package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
+	$(call need,strace,strace)
+	$(call need,valgrind,valgrind)
+	cargo test --quiet --test it gates -- --nocapture --test-threads 1
+
+slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), aarch64, other people's clients and servers
+	@$(MAKE) --no-print-directory musl ARCH=aarch64
+
+miri:
+	$(call nightly,miri,miri,rust-src)
+	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib http bytes calendar
+
+fuzz: linker
+	$(call nightly,fmt,rust-src)
+	$(call need,c++,g++)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
+	for target in head exchange chunk; do cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
+		-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+
+bench: linker ## the protocol in memory
+	cargo bench --quiet --bench http
+
+wrk: musl linker ## against other servers under load (MEASURE_…: benches/wrk.rs)
+	$(call need,wrk,wrk)
+	$(call need,nginx,nginx-light libnginx-mod-http-echo)
+	$(call need,go,golang-go)
+	cargo bench --quiet --bench wrk
+
+coldstart: musl linker ## against other servers, from start to the first answer (MEASURE_…: benches/coldstart.rs)
+	$(call need,strace,strace)
+	$(call need,nginx,nginx-light)
+	$(call need,go,golang-go)
+	cargo bench --quiet --bench coldstart
 
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml
 	s deploy -y

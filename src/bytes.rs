@@ -105,12 +105,6 @@ impl<'a> Writer<'a> {
         self.len += count;
     }
 
-    /// How many more bytes fit.
-    #[must_use]
-    pub fn room(&self) -> usize {
-        self.bytes.len().saturating_sub(self.len)
-    }
-
     /// Appends `bytes` in base64 (RFC 4648 §4).
     pub(crate) fn put_base64(&mut self, bytes: &[u8]) {
         const DIGITS: &[u8; 64] =
@@ -124,6 +118,12 @@ impl<'a> Writer<'a> {
             };
             self.put(&[digit(0), digit(1), digit(2), digit(3)]);
         }
+    }
+
+    /// How many more bytes fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.bytes.len().saturating_sub(self.len)
     }
 
     /// Forgets what was written.

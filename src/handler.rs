@@ -251,20 +251,15 @@ impl<'a> Context<'a> {
     /// The call's id; empty where the platform sent none.
     #[must_use]
     pub fn request_id(&self) -> &'a str {
-        str::from_utf8(self.id()).unwrap_or("")
-    }
-
-    /// The same, whatever bytes it has.
-    pub(crate) fn id(&self) -> &'a [u8] {
         let id = match self.platform {
-            Platform::Fc => self.headers.get("x-fc-request-id"),
-            Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
+            Platform::Fc => self.field("x-fc-request-id"),
+            Platform::Lambda => self.field("lambda-runtime-aws-request-id"),
             Platform::Scf => {
-                let of_event = self.headers.get("request_id");
-                of_event.or_else(|| self.headers.get("x-scf-request-id"))
+                let of_event = self.field("request_id");
+                of_event.or_else(|| self.field("x-scf-request-id"))
             }
         };
-        id.unwrap_or_default()
+        id.unwrap_or("")
     }
 
     /// Says that the answer goes on after what the call returns: the rest is asked for piece by

@@ -54,7 +54,7 @@
 //! | module | is | may name | never |
 //! |---|---|---|---|
 //! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
-//! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | – | knows why |
+//! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
@@ -62,7 +62,8 @@
 //! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
-//! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above | is unsafe, parses bytes |
+//! | `echo` | the built-in function of the stock `bootstrap` | `handler` | is more than an example |
+//! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
 //! Beside the library: `src/main.rs`, the stock `bootstrap` that echoes; `src/bin/fnboot`, the local
 //! tool that plays the platform (std and the usual crates; nothing of it reaches `bootstrap`);

@@ -6,7 +6,8 @@
 /// Longest request head accepted, request line included; a longer one is answered with 431.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Longest request target accepted; a longer one is answered with 414. FC's own limit is 4 KiB.
+/// Longest request target accepted, in a request line that is at most 64 bytes longer; a longer one
+/// is answered with 414. FC's own limit is 4 KiB.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
 /// Most header fields accepted; more are answered with 431. FC sends about 25.

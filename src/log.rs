@@ -285,6 +285,9 @@ static CREDIT_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Whether the reader has let a whole wait pass.
 static STALLED: AtomicBool = AtomicBool::new(false);
 
+/// Whether what was written last does not end its line.
+static LINE_IS_OPEN: AtomicBool = AtomicBool::new(false);
+
 /// Whether writing to a closed pipe is already an error and not the end of the process.
 static PIPE_IS_SAFE: AtomicBool = AtomicBool::new(false);
 
@@ -298,25 +301,30 @@ pub fn write(lines: &[u8]) {
     if !PIPE_IS_SAFE.swap(true, Ordering::Relaxed) && signal::ignore_broken_pipe().is_err() {
         return;
     }
-    let mut rest = lines;
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at_checked(PAGE_BYTES).unwrap_or((rest, b""));
-        rest = after;
-        let credit = CREDIT_BYTES.load(Ordering::Relaxed);
-        if credit < piece.len() && !is_writable() {
-            return;
-        }
-        let credit = if credit < piece.len() {
-            PAGE_BYTES
-        } else {
-            credit
-        };
-        CREDIT_BYTES.store(credit - piece.len(), Ordering::Relaxed);
-        if Stream::Stdout.write(piece).is_err() {
-            CREDIT_BYTES.store(0, Ordering::Relaxed);
-            return;
-        }
+    // A line whose end was dropped must not take the next one in.
+    let is_open = LINE_IS_OPEN.load(Ordering::Relaxed);
+    if !is_open || write_piece(b"\n") {
+        // The first piece that is dropped ends it.
+        let _ = lines.chunks(PAGE_BYTES).all(write_piece);
     }
+}
+
+/// Writes up to a page; whether it was taken.
+fn write_piece(piece: &[u8]) -> bool {
+    let mut credit = CREDIT_BYTES.load(Ordering::Relaxed);
+    if credit < piece.len() {
+        if !is_writable() {
+            return false;
+        }
+        credit = PAGE_BYTES;
+    }
+    let is_taken = Stream::Stdout.write(piece).is_ok();
+    let left = if is_taken { credit - piece.len() } else { 0 };
+    CREDIT_BYTES.store(left, Ordering::Relaxed);
+    if is_taken {
+        LINE_IS_OPEN.store(!piece.ends_with(b"\n"), Ordering::Relaxed);
+    }
+    is_taken
 }
 
 fn is_writable() -> bool {

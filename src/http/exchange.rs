@@ -100,10 +100,11 @@ impl Exchange {
         }
     }
 
-    /// Whether the head is not complete.
+    /// Whether nothing of a request has been looked at, but for a byte that may as well begin an
+    /// empty line before it.
     #[must_use]
-    pub fn is_in_head(&self) -> bool {
-        matches!(self.state, State::Head { .. })
+    pub fn is_new(&self) -> bool {
+        matches!(self.state, State::Head { tried: 0 | 1 })
     }
 
     /// The answer is on its way: the next byte begins a new request.

@@ -76,20 +76,13 @@ pub fn parse<'h, 'b: 'h>(
     bytes: &'b [u8],
     fields: &'h mut Fields<'b>,
 ) -> Result<Parsed<Head<'h>>, Reject> {
+    let bytes = decisive(bytes);
     let mut request = httparse::Request::new(&mut []);
-    // What lies behind the limit must not matter: it may be there, or not yet.
-    let bytes = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
     let len = match request.parse_with_uninit_headers(bytes, fields) {
         Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) if is_line_over(bytes, METHOD_BYTES) => {
-            return Err(Reject::TargetTooLong);
-        }
-        Ok(Status::Partial) if bytes.len() == HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
-        Ok(Status::Partial) => return Ok(Parsed::More),
-        // Half a version is none: it is judged once its line is complete.
-        Err(Error::Version) if !bytes::has(bytes, b'\n') => return Ok(Parsed::More),
-        Err(_) if is_line_over(bytes, 0) => return Err(Reject::TargetTooLong),
-        Err(error) => return Err(reject(error, bytes)),
+        Ok(Status::Partial) => return partial(bytes),
+        Err(Error::Version) => return other_version(bytes),
+        Err(error) => return Err(reject(error)),
     };
     let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
     else {
@@ -125,7 +118,7 @@ pub fn parse_response<'h, 'b: 'h>(
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
         Ok(Status::Partial) => return Ok(Parsed::More),
-        Err(error) => return Err(reject(error, bytes)),
+        Err(error) => return Err(reject(error)),
     };
     Ok(Parsed::Done(Head {
         method: "",
@@ -145,36 +138,56 @@ fn version(minor: u8) -> Version {
     }
 }
 
-/// Whether the request line is longer than the longest target, a version, and a method of that
-/// length.
-fn is_line_over(bytes: &[u8], method_bytes: usize) -> bool {
-    let line = bytes.get(..TARGET_BYTES_MAX + method_bytes + " HTTP/1.1\r".len());
-    line.is_some_and(|line| !bytes::has(line, b'\n'))
+/// The longest line, or else the longest head, that is looked at: how much has come beyond it must
+/// not matter.
+fn decisive(bytes: &[u8]) -> &[u8] {
+    match bytes.get(..=LINE_BYTES_MAX) {
+        Some(line) if !bytes::has(line, b'\n') => line,
+        _ => bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes),
+    }
 }
 
-/// Longer methods are taken only with shorter targets.
-const METHOD_BYTES: usize = 1024;
+/// A request line: room for a method, two spaces and a version around the longest target.
+const LINE_BYTES_MAX: usize = TARGET_BYTES_MAX + 64;
 
-fn reject(error: Error, bytes: &[u8]) -> Reject {
+/// A head that is still incomplete, unless it or its request line alone is already too long.
+fn partial<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
+    if bytes.len() > LINE_BYTES_MAX && !bytes::has(bytes, b'\n') {
+        Err(Reject::TargetTooLong)
+    } else if bytes.len() >= HEAD_BYTES_MAX {
+        Err(Reject::HeadTooLarge)
+    } else {
+        Ok(Parsed::More)
+    }
+}
+
+fn reject(error: Error) -> Reject {
     match error {
         Error::TooManyHeaders => Reject::TooManyFields,
         Error::HeaderName | Error::HeaderValue => Reject::Field,
         Error::NewLine => Reject::LineEnd,
-        Error::Version if names_a_version(bytes) => Reject::Version,
         Error::Version | Error::Token | Error::Status => Reject::RequestLine,
     }
 }
 
-/// Whether the request line ends with something of the form `HTTP/d.d` (RFC 9112 §2.3): then the
-/// version is one that is not supported, and otherwise none at all.
-fn names_a_version(bytes: &[u8]) -> bool {
+/// A request line that does not end with a version that is supported. If it ends with something of
+/// the form `HTTP/d.d` (RFC 9112 §2.3), that is another version, and otherwise none at all: it has
+/// to be there up to its end to tell.
+fn other_version<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let mut lines = bytes.split(is_end).filter(|line| !line.is_empty());
+    let mut lines = bytes.split(is_end).skip_while(|line| line.is_empty());
     let mut words = lines.next().unwrap_or_default().split(|&byte| byte == b' ');
+    if lines.next().is_none() {
+        return partial(bytes);
+    }
     let version = words.nth(2).unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
-        && words.next().is_none()
+    let is_one = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+        if major.is_ascii_digit() && minor.is_ascii_digit());
+    Err(if is_one && words.next().is_none() {
+        Reject::Version
+    } else {
+        Reject::RequestLine
+    })
 }
 
 /// httparse takes a bare LF for the end of a line. Where lines end is known from where fields

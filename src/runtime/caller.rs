@@ -182,9 +182,19 @@ impl<H: Handler> Caller<H> {
             result => result,
         };
         match &result {
-            Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),
+            Ok(Flow::End) => mark(
+                &self.page.config,
+                stream.call,
+                Edge::End,
+                cx.request_id().as_bytes(),
+            ),
             Ok(_) => {}
-            Err(error) => fail(&self.page.config, stream.call, error, cx.id()),
+            Err(error) => fail(
+                &self.page.config,
+                stream.call,
+                error,
+                cx.request_id().as_bytes(),
+            ),
         }
         result
     }
@@ -202,8 +212,13 @@ impl<H: Handler> Caller<H> {
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
-        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).id();
-        mark(&self.page.config, stream.call, Edge::End, request_id);
+        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).request_id();
+        mark(
+            &self.page.config,
+            stream.call,
+            Edge::End,
+            request_id.as_bytes(),
+        );
     }
 
     /// Calls a method of the handler that no message asked for.

@@ -95,7 +95,7 @@ impl<H: Handler> Caller<H> {
         let body = match outcome {
             Ok(outcome) => outcome.body,
             Err(error) => {
-                fail(&config, call, &error, cx.id());
+                fail(&config, call, &error, cx.request_id().as_bytes());
                 return page.result(&message.head, address, Err(error), ask);
             }
         };

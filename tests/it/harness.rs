@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -32,21 +33,39 @@ pub const PING: &[u8] = b"POST /invoke HTTP/1.1\r\nHost: h\r\nContent-Length: 4\
 
 /// The program under test.
 pub fn bootstrap() -> PathBuf {
-    from_environment("BOOTSTRAP", "pkg/bootstrap")
+    built("BOOTSTRAP", "pkg/bootstrap")
 }
 
 /// A handler of `tests/fixture`, built as a program.
 pub fn fixture(name: &str) -> PathBuf {
-    from_environment(
-        "FIXTURES",
-        "target/x86_64-unknown-linux-musl/release/examples",
-    )
-    .join(name)
+    let folder = "target/x86_64-unknown-linux-musl/release/examples";
+    built("FIXTURES", folder).join(name)
 }
 
-fn from_environment(variable: &str, default: &str) -> PathBuf {
+/// A function of `examples/`, built as a static `bootstrap`.
+pub fn example(name: &str) -> PathBuf {
+    built("EXAMPLES", "pkg").join(name).join("bootstrap")
+}
+
+/// The local tool.
+pub fn tool() -> PathBuf {
+    built("FNBOOT_TOOL", "target/debug/fnboot")
+}
+
+/// What `make` built, or what a variable names instead.
+fn built(variable: &str, default: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     root.join(env::var_os(variable).unwrap_or_else(|| default.into()))
+}
+
+/// Fails where a program is missing, with the remedy.
+#[track_caller]
+pub fn assert_built(path: &Path) {
+    let name = path.display();
+    assert!(
+        path.is_file(),
+        "no {name}: `make test` builds what the tests run"
+    );
 }
 
 /// Looks until `look` finds something.
@@ -152,12 +171,8 @@ impl Program {
     }
 
     /// The program at `path`, on a free port.
-    fn at(path: PathBuf) -> Self {
-        assert!(
-            path.is_file(),
-            "{} is not there: run `make`",
-            path.display()
-        );
+    pub fn at(path: PathBuf) -> Self {
+        assert_built(&path);
         let port = free_port();
         let variables = vec![(String::from("FC_SERVER_PORT"), port.to_string())];
         Self {
@@ -186,12 +201,6 @@ impl Program {
         self.port
     }
 
-    /// Expected on that port instead.
-    pub fn on_port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
     /// Started by `wrapper`, which is given the program's path as its last argument.
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(ToString::to_string).collect();
@@ -213,6 +222,8 @@ impl Program {
         let mut words = self.wrapper.iter().map(Into::into).collect::<Vec<_>>();
         words.push(self.path.clone());
         let mut command = Command::new(&words[0]);
+        // A group of its own: what a wrapper started ends with it.
+        command.process_group(0);
         command.args(&words[1..]).env_clear().stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
@@ -364,7 +375,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if !self.is_over {
-            let _ = self.child.kill(); // It may have ended by itself.
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process_group(self.pid(), Signal::KILL);
             let _ = self.child.wait();
             self.read_out();
         }

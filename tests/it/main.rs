@@ -1,13 +1,24 @@
 //! Integration tests against the real `bootstrap`, the static program that ships.
 //!
-//! `$BOOTSTRAP` names it (default `pkg/bootstrap`), `$FIXTURES` the folder of the handlers under
-//! `tests/fixture`. Both are built by `make`.
+//! `make test` builds what they run, and runs them. A variable names another file to test:
+//! `$BOOTSTRAP` (default `pkg/bootstrap`), `$EXAMPLES` the folder with those of `examples/`,
+//! `$FIXTURES` the folder with those of `tests/fixture`, `$FNBOOT_TOOL` the local tool.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::format_collect,
+    reason = "a test that cannot go on fails, and says so"
+)]
 
 mod conform;
+mod examples;
 mod fc;
 mod gates;
 mod harness;
 mod library;
+mod properties;
 mod props;
 mod structure;
+mod tool;
 mod wire;

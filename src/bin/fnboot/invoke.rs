@@ -9,7 +9,7 @@ use crate::platform::runtime_api::{Flaky, Player};
 use crate::platform::scf::Scf;
 use crate::platform::{Platform, fc};
 use crate::signals::{self, Signals};
-use crate::terminal::say;
+use crate::terminal::{self, say};
 use clap::Args;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
@@ -110,23 +110,24 @@ pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Writes the answer, and for people the line end that it lacks.
+/// Writes the answer as it is, and for people who read it on a terminal the line end that it lacks.
 pub(crate) fn print_result(body: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let line_end: &[u8] = if out.is_terminal() && !body.ends_with(b"\n") {
-        b"\n"
-    } else {
-        b""
-    };
+    let is_for_people = out.is_terminal() && !body.ends_with(b"\n");
+    let line_end: &[u8] = if is_for_people { b"\n" } else { b"" };
     match out
         .write_all(body)
         .and_then(|()| out.write_all(line_end))
         .and_then(|()| out.flush())
     {
         // A reader that has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        result => result?,
     }
+    if !is_for_people {
+        terminal::beside(body);
+    }
+    Ok(())
 }
 
 /// Shows the head of an answer to an HTTP request.

@@ -1,0 +1,7 @@
+//! Chunked bodies, encoded and decoded.
+#![no_main]
+
+#[path = "../../it/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::fuzz("chunk", bytes));

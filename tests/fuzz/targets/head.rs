@@ -1,0 +1,7 @@
+//! Heads, against the oracle of the grammar.
+#![no_main]
+
+#[path = "../../it/properties.rs"]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::fuzz("head", bytes));

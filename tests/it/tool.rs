@@ -1,0 +1,150 @@
+//! The local tool, on the program that ships.
+
+use std::fs;
+use std::io::{Read, pipe};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::{assert_built, assert_same, bootstrap, example, fixture, noise, tool};
+
+/// The tool with these arguments and a program; nobody reads what it would ask.
+fn command(arguments: &[&str], program: PathBuf) -> Command {
+    assert_built(&tool());
+    assert_built(&program);
+    let mut command = Command::new(tool());
+    command.args(arguments).arg(program).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str], program: PathBuf) -> Output {
+    command(arguments, program).output().expect("the tool")
+}
+
+/// Standard output and standard error through one pipe, as in `2>&1 | cat`.
+fn run_into_one_pipe(arguments: &[&str], program: PathBuf) -> String {
+    let (mut reader, writer) = pipe().expect("a pipe");
+    let mut command = command(arguments, program);
+    command.stdout(writer.try_clone().expect("a copy"));
+    let mut child = command.stderr(writer).spawn().expect("the tool");
+    drop(command); // And with it the writing ends.
+    let mut text = String::new();
+    reader.read_to_string(&mut text).expect("text");
+    child.wait().expect("its end");
+    text
+}
+
+/// The line of figures at the end of what is shown.
+#[track_caller]
+fn assert_is_summary(line: &str) {
+    let mut words = line.split([':', ',']).map(str::trim);
+    for (name, unit) in [
+        ("Duration", " ms"),
+        ("Billed Duration", " ms"),
+        ("Memory Size", " MB"),
+        ("Max Memory Used", " MB"),
+    ] {
+        assert_eq!(words.next(), Some(name), "{line:?}");
+        let figure = words.next().and_then(|figure| figure.strip_suffix(unit));
+        let figure = figure.and_then(|figure| figure.parse::<f64>().ok());
+        assert!(figure.is_some_and(|figure| figure > 0.0), "{line:?}");
+    }
+    assert_eq!(words.next(), None, "{line:?}");
+}
+
+#[test]
+fn standard_output_is_the_answer_and_nothing_else() {
+    for event in ["Hello World", "two\nlines\n", "\n", ""] {
+        let output = run(&["invoke", "--event", event], bootstrap());
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), event);
+        let shown = String::from_utf8(output.stderr).expect("text");
+        assert!(shown.contains("FC Invoke Start RequestId: 1-"), "{shown}");
+        assert!(!shown.contains("\n\n"), "an empty line: {shown:?}");
+        assert_is_summary(shown.lines().last().expect("lines"));
+    }
+}
+
+#[test]
+fn what_follows_the_answer_begins_a_line() {
+    for (event, answer) in [
+        ("Hello World", "Hello World\n"),
+        ("two\nlines\n", "two\nlines\n"),
+        ("", ""),
+    ] {
+        let text = run_into_one_pipe(&["invoke", "--event", event], bootstrap());
+        let (_, rest) = text.split_once("Invoke Result:\n").expect("a result");
+        let rest = rest.strip_prefix(answer);
+        let rest = rest.unwrap_or_else(|| panic!("{text:?}"));
+        assert!(rest.starts_with(['D', 'R', 'F']), "{text:?}");
+        assert_is_summary(text.lines().last().expect("lines"));
+    }
+}
+
+#[test]
+fn an_answer_of_any_bytes() {
+    let event = noise(3_000_000);
+    let file = std::env::temp_dir().join(format!("fnboot-event-{}", std::process::id()));
+    fs::write(&file, &event).expect("a file");
+    let path = file.to_str().expect("text");
+    let output = run(&["invoke", "--event-file", path], bootstrap());
+    fs::remove_file(&file).expect("remove");
+    assert!(output.status.success(), "{output:?}");
+    assert_same(&output.stdout, &event);
+}
+
+#[test]
+fn a_failed_call_fails_the_command() {
+    let output = run(&["invoke", "--event", "fail"], fixture("fixture"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let error: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(error["errorType"], "Broken");
+    let output = run(&["invoke", "--event", "panic"], fixture("fixture"));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("handler.rs"), "where it was: {shown}");
+}
+
+#[test]
+fn the_initializer_comes_first() {
+    let event = ["invoke", "--event", "count"];
+    let without = run(&event, fixture("fixture"));
+    assert!(String::from_utf8_lossy(&without.stdout).contains("initialized=false"));
+    let with = run(
+        &["invoke", "--init", "--event", "count"],
+        fixture("fixture"),
+    );
+    assert!(String::from_utf8_lossy(&with.stdout).contains("initialized=true"));
+}
+
+#[test]
+fn an_http_function() {
+    let request = ["invoke", "--http", "GET /hello?name=you"];
+    let output = run(&request, example("http"));
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, you!\n");
+}
+
+#[test]
+fn archives_repeat_and_keep_the_mode() {
+    let archive = |name: &str| {
+        let file = std::env::temp_dir().join(format!("{name}-{}.zip", std::process::id()));
+        let path = file.to_str().expect("text");
+        let output = run(&["package", "--output", path], bootstrap());
+        assert!(output.status.success(), "{output:?}");
+        let bytes = fs::read(&file).expect("an archive");
+        fs::remove_file(&file).expect("remove");
+        bytes
+    };
+    let bytes = archive("fnboot-one");
+    assert_same(&archive("fnboot-two"), &bytes);
+    let mut zip = zip::ZipArchive::new(std::io::Cursor::new(bytes)).expect("an archive");
+    assert_eq!(zip.len(), 1);
+    let mut file = zip.by_index(0).expect("a file");
+    assert_eq!(file.name(), "bootstrap");
+    assert_eq!(file.unix_mode().expect("a mode") & 0o777, 0o755);
+    let mut content = Vec::new();
+    file.read_to_end(&mut content).expect("its content");
+    assert_same(&content, &fs::read(bootstrap()).expect("the program"));
+}
