@@ -34,6 +34,10 @@ use crate::limits::{ERROR_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
 /// }
 /// ```
 pub trait Handler {
+    /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
+    /// whose handler never does is three kilobytes smaller.
+    const STREAMS: bool = false;
+
     /// Answers an event: bytes in, bytes out.
     ///
     /// The answer may be (a part of) the event itself, something that `self` owns, or `'static`.
@@ -79,6 +83,8 @@ pub trait Handler {
     /// struct Ticker;
     ///
     /// impl Handler for Ticker {
+    ///     const STREAMS: bool = true;
+    ///
     ///     fn invoke<'a>(&'a mut self, _: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
     ///         cx.stream(3);
     ///         Ok(b"")
@@ -251,19 +257,27 @@ impl<'a> Context<'a> {
     /// The call's id; empty where the platform sent none.
     #[must_use]
     pub fn request_id(&self) -> &'a str {
+        str::from_utf8(self.id()).unwrap_or("")
+    }
+
+    /// The same as the bytes that were sent, for the log.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn id(&self) -> &'a [u8] {
         let id = match self.platform {
-            Platform::Fc => self.field("x-fc-request-id"),
-            Platform::Lambda => self.field("lambda-runtime-aws-request-id"),
+            Platform::Fc => self.headers.get("x-fc-request-id"),
+            Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
             Platform::Scf => {
-                let of_event = self.field("request_id");
-                of_event.or_else(|| self.field("x-scf-request-id"))
+                let of_event = self.headers.get("request_id");
+                of_event.or_else(|| self.headers.get("x-scf-request-id"))
             }
         };
-        id.unwrap_or("")
+        id.unwrap_or_default()
     }
 
     /// Says that the answer goes on after what the call returns: the rest is asked for piece by
-    /// piece with [`Handler::stream`], which is given `state`.
+    /// piece with [`Handler::stream`], which is given `state`. For handlers that say so with
+    /// [`Handler::STREAMS`]; any other fails the call.
     ///
     /// The answer to an HTTP request is sent as it comes. The answer to an event is collected and
     /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in

@@ -125,7 +125,7 @@ macro_rules! error {
 #[macro_export]
 macro_rules! log {
     ($level:expr, $cx:expr, $($text:tt)+) => {
-        $crate::log_entry($cx.request_id(), $level, ::core::format_args!($($text)+))
+        $crate::log_entry($cx.id(), $level, ::core::format_args!($($text)+))
     };
 }
 
@@ -150,7 +150,7 @@ pub fn configure(form: Form, level_min: Level) {
 }
 
 /// Writes one entry; what the macros call.
-pub fn entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+pub fn entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     if (level as u8) < LEVEL_MIN.load(Ordering::Relaxed) {
         return;
     }
@@ -170,7 +170,7 @@ const SHORT_LINE_BYTES: usize = 1024;
 #[allow(clippy::large_stack_arrays, reason = "there is no allocator")]
 #[cold]
 #[inline(never)]
-fn long_entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     let mut place = [0; LOG_LINE_BYTES_MAX];
     let end = end();
     let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - end.len()]);
@@ -183,8 +183,8 @@ fn long_entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
     write(line.written());
 }
 
-fn render(request_id: &str, level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
-    prefix(request_id.as_bytes(), level, line);
+fn render(request_id: &[u8], level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
+    prefix(request_id, level, line);
     // A `Display` that fails leaves what it wrote before: better than no line.
     let _ = if IS_JSON.load(Ordering::Relaxed) {
         Json(line).write_fmt(message)

@@ -54,6 +54,9 @@ pub const DATA_END: &[u8] = b"\r\n";
 /// The last chunk, and no trailers.
 pub const LAST: &[u8] = b"0\r\n\r\n";
 
+/// The two together.
+pub const DATA_END_AND_LAST: &[u8] = b"\r\n0\r\n\r\n";
+
 /// The size of a chunk, before its data.
 pub fn put_size(len: usize, to: &mut Writer<'_>) {
     to.put_hex(u32::try_from(len).unwrap_or(u32::MAX));

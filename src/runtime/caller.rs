@@ -59,10 +59,11 @@ pub struct Page {
     pub(super) turn_count: u64,
 }
 
-/// An answer, ready to be sent: head and body in this order.
+/// An answer, ready to be sent: head, body and tail in this order.
 pub struct Reply<'a> {
     pub head: &'a [u8],
     pub body: &'a [u8],
+    pub tail: &'a [u8],
     pub persist: Persist,
     /// What comes after the body.
     pub rest: Option<(Stream, u64)>,
@@ -73,6 +74,7 @@ impl Reply<'_> {
     pub const NOTHING: Self = Self {
         head: b"",
         body: b"",
+        tail: b"",
         persist: Persist::Keep,
         rest: None,
     };
@@ -94,8 +96,6 @@ pub enum Coding {
     Plain,
     /// All together, once the last one is there.
     Collected,
-    /// As chunks, and there are no more: everything was in the beginning.
-    Whole,
     /// Not at all: an answer to `HEAD`.
     Dropped,
 }
@@ -164,9 +164,6 @@ impl<H: Handler> Caller<H> {
         state: &mut u64,
         piece: &mut Writer<'_>,
     ) -> Result<Flow, Error> {
-        if stream.coding == Coding::Whole {
-            return Ok(Flow::End);
-        }
         let room = piece.room();
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
@@ -182,28 +179,15 @@ impl<H: Handler> Caller<H> {
             result => result,
         };
         match &result {
-            Ok(Flow::End) => mark(
-                &self.page.config,
-                stream.call,
-                Edge::End,
-                cx.request_id().as_bytes(),
-            ),
+            Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),
             Ok(_) => {}
-            Err(error) => fail(
-                &self.page.config,
-                stream.call,
-                error,
-                cx.request_id().as_bytes(),
-            ),
+            Err(error) => fail(&self.page.config, stream.call, error, cx.id()),
         }
         result
     }
 
     /// Nobody takes the rest of an answer.
     pub fn abandon(&mut self, head: &[u8], stream: Stream, state: u64) {
-        if stream.coding == Coding::Whole {
-            return;
-        }
         // A panic in it has no call that it could fail: it is printed by its hook.
         let _ = guard::call(|| {
             self.handler.abandon(state);
@@ -212,13 +196,8 @@ impl<H: Handler> Caller<H> {
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
-        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).request_id();
-        mark(
-            &self.page.config,
-            stream.call,
-            Edge::End,
-            request_id.as_bytes(),
-        );
+        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).id();
+        mark(&self.page.config, stream.call, Edge::End, request_id);
     }
 
     /// Calls a method of the handler that no message asked for.
@@ -332,6 +311,7 @@ pub(super) fn perform<'a, H: Handler>(
         Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
         Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
     };
+    check_stream::<H>(cx)?;
     Ok(Outcome { status: 200, body })
 }
 
@@ -344,11 +324,19 @@ fn perform_http<'a, H: Handler>(
     render: impl FnOnce(&Response<'_>) -> Result<(), Error>,
 ) -> Result<Outcome<'a>, Error> {
     let response = handler.http(request, cx)?;
+    check_stream::<H>(cx)?;
     render(&response)?;
     Ok(Outcome {
         status: response.status,
         body: response.body,
     })
+}
+
+fn check_stream<H: Handler>(cx: &Context<'_>) -> Result<(), Error> {
+    match cx.stream.get() {
+        Some(_) if !H::STREAMS => Err(Error::fixed("NoStream", "Handler::STREAMS is false")),
+        _ => Ok(()),
+    }
 }
 
 /// The failure of a call as JSON.

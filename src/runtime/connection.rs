@@ -147,7 +147,7 @@ enum Sent {
 
 const NO_STREAM: Stream = Stream {
     call: Call::Invoke,
-    coding: Coding::Whole,
+    coding: Coding::Dropped,
 };
 
 /// Reads in a row from one connection, before the others get their turn.
@@ -181,7 +181,8 @@ impl Connection {
         match self.phase {
             Phase::Open => self.read(shared),
             Phase::Sending => self.write(shared),
-            Phase::Streaming => self.go_on_streaming(shared),
+            Phase::Streaming if H::STREAMS => self.go_on_streaming(shared),
+            Phase::Streaming => Want::Close,
             Phase::Lingering => self.discard(),
         }
     }
@@ -203,7 +204,7 @@ impl Connection {
 
     /// Gives back what the connection holds.
     pub fn release<H: Handler>(mut self, shared: &mut Shared<H>) {
-        if self.phase == Phase::Streaming && !self.is_over {
+        if H::STREAMS && self.phase == Phase::Streaming && !self.is_over {
             let record = bytes::slice(self.bytes(), 0..self.room as usize);
             let (state, head) = recorded(record);
             shared.caller.abandon(head, self.stream, state);
@@ -288,7 +289,7 @@ impl Connection {
                     let reply = shared.caller.call(&message, &mut self.ask);
                     self.persist = reply.persist;
                     let waiting = bytes::slice(place, self.input.range());
-                    let rest = reply.rest;
+                    let rest = reply.rest.filter(|_| H::STREAMS);
                     let goes_on = rest.filter(|(stream, _)| stream.coding != Coding::Dropped);
                     if let Some((stream, state)) = goes_on {
                         let begun = begin(shared.pool, &reply, state, head_bytes, waiting);
@@ -517,7 +518,7 @@ impl Connection {
     /// what to wait for where that is not known from what is there to be sent.
     fn pull<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
         let Stream { call: _, coding } = self.stream;
-        let is_chunked = matches!(coding, Coding::Chunked | Coding::Whole);
+        let is_chunked = coding == Coding::Chunked;
         let start = match coding {
             Coding::Collected => self.output.to as usize,
             _ => self.input.to as usize,
@@ -678,7 +679,7 @@ fn begin(
     match reply.rest {
         Some((
             Stream {
-                coding: Coding::Chunked | Coding::Whole,
+                coding: Coding::Chunked,
                 ..
             },
             _,
@@ -738,35 +739,42 @@ fn send(
     owned: Option<&[u8]>,
     waiting: &[u8],
 ) -> Sent {
-    let count = match socket.send_both(reply.head, reply.body) {
+    let mut parts = [reply.head, reply.body, reply.tail];
+    let mut count = match socket.send_parts(&parts) {
         Io::Done(count) => count,
         Io::Blocked => 0,
         Io::Closed(_) => return Sent::Lost,
     };
-    let head = reply.head.get(count..).unwrap_or_default();
-    let sent = count.saturating_sub(reply.head.len());
-    let body = reply.body.get(sent..).unwrap_or_default();
-    if head.is_empty() && body.is_empty() {
+    for part in &mut parts {
+        let sent = count.min(part.len());
+        *part = part.get(sent..).unwrap_or_default();
+        count -= sent;
+    }
+    let [head, body, tail] = parts;
+    let is_body_only = head.is_empty() && tail.is_empty();
+    if is_body_only && body.is_empty() {
         return Sent::All;
     }
     let at = owned
-        .filter(|_| head.is_empty())
+        .filter(|_| is_body_only)
         .and_then(|owned| bytes::position(owned, body));
     let kept = match at {
         Some(at) => Span::new(at, at + body.len()).map(Sent::Rest),
-        None => copy(pool, waiting, head, body),
+        None => copy(pool, waiting, parts),
     };
     // Out of memory, or over 4 GiB: half an answer is worse than none.
     kept.unwrap_or(Sent::Lost)
 }
 
 /// Copies the rest of an answer behind the input that was not yet taken.
-fn copy(pool: &mut Pool, waiting: &[u8], head: &[u8], body: &[u8]) -> Option<Sent> {
-    let len = waiting.len() + head.len() + body.len();
+fn copy(pool: &mut Pool, waiting: &[u8], rest: [&[u8]; 3]) -> Option<Sent> {
+    let rest_bytes: usize = rest.iter().map(|part| part.len()).sum();
+    let len = waiting.len() + rest_bytes;
     let output = Span::new(waiting.len(), len)?;
     let mut mapping = pool.take(len).ok()?;
     let mut writer = Writer::new(&mut mapping);
-    for part in [waiting, head, body] {
+    writer.put(waiting);
+    for part in rest {
         writer.put(part);
     }
     Some(Sent::Copied(mapping, output))

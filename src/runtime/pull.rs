@@ -95,7 +95,7 @@ impl<H: Handler> Caller<H> {
         let body = match outcome {
             Ok(outcome) => outcome.body,
             Err(error) => {
-                fail(&config, call, &error, cx.request_id().as_bytes());
+                fail(&config, call, &error, cx.id());
                 return page.result(&message.head, address, Err(error), ask);
             }
         };
@@ -106,15 +106,27 @@ impl<H: Handler> Caller<H> {
             answers(&config, &message.head, address, *ask, &mut head);
             head.put(lambda::STREAMING_FIELDS);
             chunk::put(prelude, &mut head);
-            let coding = match state.get() {
-                Some(_) => Coding::Chunked,
-                None => Coding::Whole,
+            if let Some(state) = state.get() {
+                let coding = Coding::Chunked;
+                return Reply {
+                    head: head.finish(),
+                    body,
+                    rest: Some((Stream { call, coding }, state)),
+                    ..Reply::NOTHING
+                };
+            }
+            let tail = match body {
+                b"" => chunk::LAST,
+                _ => {
+                    chunk::put_size(body.len(), &mut head);
+                    chunk::DATA_END_AND_LAST
+                }
             };
             return Reply {
                 head: head.finish(),
                 body,
-                persist: Persist::Keep,
-                rest: Some((Stream { call, coding }, state.get().unwrap_or(0))),
+                tail,
+                ..Reply::NOTHING
             };
         }
         if let Some(state) = state.get() {

@@ -35,7 +35,7 @@ impl<H: Handler> Caller<H> {
         };
         let state = Cell::new(None);
         let cx = context(&config, page.now_ms, &message.head, &state);
-        mark(&config, call, Edge::Start, cx.request_id().as_bytes());
+        mark(&config, call, Edge::Start, cx.id());
         let mut head = Writer::new(match call {
             Call::Http => &mut page.place.head,
             _ => &mut page.short_head[..],
@@ -52,12 +52,12 @@ impl<H: Handler> Caller<H> {
                     .get()
                     .filter(|_| matches!(call, Call::Http | Call::Invoke));
                 if state.is_none() {
-                    mark(&config, call, Edge::End, cx.request_id().as_bytes());
+                    mark(&config, call, Edge::End, cx.id());
                 }
                 (status, body, state)
             }
             Err(error) => {
-                fail(&config, call, &error, cx.request_id().as_bytes());
+                fail(&config, call, &error, cx.id());
                 head.clear();
                 fc::failure_head(call, is_fc, &mut head);
                 (404, failure(&error, &mut page.place.failure), None)
@@ -99,6 +99,7 @@ impl<H: Handler> Caller<H> {
             body: if is_bodiless { b"" } else { body },
             persist,
             rest,
+            ..Reply::NOTHING
         }
     }
 }
@@ -135,7 +136,7 @@ impl Page {
             head: head.finish(),
             body,
             persist,
-            rest: None,
+            ..Reply::NOTHING
         }
     }
 
@@ -158,7 +159,7 @@ impl Page {
             head: head.finish(),
             body,
             persist,
-            rest: None,
+            ..Reply::NOTHING
         }
     }
 }

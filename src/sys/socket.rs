@@ -116,13 +116,10 @@ impl Socket {
         Io::from(restart(|| unsafe { call6(libc::SYS_sendto, arguments) }))
     }
 
-    /// `sendmsg(2)` without `SIGPIPE`, the socket's `writev(2)`: how much of `head` followed by
-    /// `body` the kernel took, in one call.
-    pub fn send_both(&self, head: &[u8], body: &[u8]) -> Io {
-        if body.is_empty() {
-            return self.send(head);
-        }
-        let parts = [part(head), part(body)];
+    /// `sendmsg(2)` without `SIGPIPE`, the socket's `writev(2)`: how much of `parts`, in their
+    /// order, the kernel took in one call.
+    pub fn send_parts(&self, parts: &[&[u8]; 3]) -> Io {
+        let parts = parts.map(part);
         // On musl the struct has private padding, so it cannot be written out.
         let mut message = EMPTY_MESSAGE;
         message.msg_iov = parts.as_ptr().cast_mut();
@@ -131,7 +128,7 @@ impl Socket {
             (&raw const message).expose_provenance(),
             libc::MSG_NOSIGNAL as usize,
         );
-        // SAFETY: the message names two live slices by place and length and nothing else, and the
+        // SAFETY: the message names three live slices by place and length and nothing else, and the
         // kernel only reads through a message that it sends.
         Io::from(restart(|| unsafe {
             call3(libc::SYS_sendmsg, self.0.raw(), place, flags)
