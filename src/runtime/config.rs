@@ -3,7 +3,7 @@
 
 use core::ffi::CStr;
 
-use super::Fatal;
+use super::fatal::Why;
 use crate::bytes::{self, is_word};
 use crate::handler::Platform;
 use crate::limits::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
@@ -95,7 +95,7 @@ impl Config {
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
-    pub fn from_environment() -> Result<Self, Fatal<'static>> {
+    pub fn from_environment() -> Result<Self, Bad> {
         Self::from(env::var, || env::is_program("scf_bootstrap"))
     }
 
@@ -103,7 +103,7 @@ impl Config {
     fn from(
         var: impl Fn(&CStr) -> Option<&'static [u8]>,
         is_scf_bootstrap: impl Fn() -> bool,
-    ) -> Result<Self, Fatal<'static>> {
+    ) -> Result<Self, Bad> {
         let set = |name| var(name).filter(|value| !value.is_empty());
         let mut config = Self {
             platform: Platform::Fc,
@@ -158,7 +158,7 @@ impl Config {
         &mut self,
         api: &'static [u8],
         set: impl Fn(&'static CStr) -> Option<&'static [u8]>,
-    ) -> Result<(), Fatal<'static>> {
+    ) -> Result<(), Bad> {
         self.platform = Platform::Lambda;
         let mut parts = api.splitn(2, |&byte| byte == b':');
         let host = parts.next().and_then(address);
@@ -215,7 +215,7 @@ fn switch(
     name: &'static CStr,
     value: Option<&'static [u8]>,
     default: Switch,
-) -> Result<Switch, Fatal<'static>> {
+) -> Result<Switch, Bad> {
     match value {
         None => Ok(default),
         Some(b"on") => Ok(Switch::On),
@@ -224,27 +224,43 @@ fn switch(
     }
 }
 
-fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Fatal<'static>> {
+fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Bad> {
     let port = number::<u16>(value);
     port.filter(|&port| port > 0)
         .ok_or(bad(name, value, "a port from 1 to 65535"))
 }
 
-fn body_bytes(name: &'static CStr, value: &'static [u8]) -> Result<usize, Fatal<'static>> {
+fn body_bytes(name: &'static CStr, value: &'static [u8]) -> Result<usize, Bad> {
     let len = bytes::decimal(value).and_then(|len| usize::try_from(len).ok());
     len.filter(|&len| len <= BODY_BYTES_MAX)
         .ok_or(bad(name, value, "bytes, up to 1073741824"))
 }
 
-fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Fatal<'static> {
-    Fatal::Variable { name, value, want }
+pub fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Bad {
+    Bad { name, value, want }
+}
+
+/// A variable of the environment that has a value it cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad {
+    name: &'static CStr,
+    value: &'static [u8],
+    want: &'static str,
+}
+
+impl Bad {
+    /// In words.
+    pub fn why(&self) -> Why<'static> {
+        let want = self.want.as_bytes();
+        Why::text([self.name.to_bytes(), b": '", self.value, b"' is not ", want])
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Fatal<'static>> {
+    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Bad> {
         let var = |name: &CStr| {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| value.as_bytes())
@@ -346,15 +362,7 @@ mod tests {
             (c"FNBOOT_MARKERS", "yes"),
         ] {
             let got = read(&[(name, value)]).expect_err("a bad value");
-            let Fatal::Variable {
-                name: got_name,
-                value: got_value,
-                ..
-            } = got
-            else {
-                panic!("{got:?}")
-            };
-            assert_eq!((got_name, got_value), (name, value.as_bytes()));
+            assert_eq!((got.name, got.value), (name, value.as_bytes()));
         }
     }
 }

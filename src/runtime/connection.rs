@@ -22,8 +22,8 @@ use core::time::Duration;
 
 use super::caller::{Coding, Reply, Stream};
 use super::config::Source;
+use super::fatal::{self, Why};
 use super::shared::Shared;
-use super::{Fatal, end};
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
 use crate::http::exchange::{Exchange, Need, Step};
@@ -369,7 +369,8 @@ impl Connection {
             // Of a response to an answer only the status matters, and not much; an event is lost
             // if nobody can read it.
             if self.ask == Ask::Next {
-                end(Fatal::Response(reject));
+                let why = reject.reason().as_bytes();
+                fatal::end(Why::text([b"the platform's API: ", why]));
             }
             return Want::Close;
         }
