@@ -22,7 +22,7 @@ use core::time::Duration;
 
 use super::caller::{Coding, Reply, Stream};
 use super::config::Source;
-use super::fatal::{self, Why};
+use super::fatal;
 use super::shared::Shared;
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
@@ -369,8 +369,7 @@ impl Connection {
             // Of a response to an answer only the status matters, and not much; an event is lost
             // if nobody can read it.
             if self.ask == Ask::Next {
-                let why = reject.reason().as_bytes();
-                fatal::end(Why::text([b"the platform's API: ", why]));
+                fatal::value("the platform's API: $", reject.reason().as_bytes());
             }
             return Want::Close;
         }

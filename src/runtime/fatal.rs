@@ -1,4 +1,4 @@
-//! The end of a program that cannot start, or not go on: one line on standard error, and status 1.
+//! The end of a program that cannot start, or not go on: one line on standard error, and a status.
 
 use crate::log;
 use crate::sys::fd::Errno;
@@ -7,74 +7,72 @@ use crate::sys::process;
 /// So much of somebody's bytes is shown: what they should have been must still fit the line.
 const VALUE_BYTES_MAX: usize = 200;
 
-/// Status of a process that could not start.
+/// Status of a process that could not start, or not go on.
 const STATUS: i32 = 1;
 
 /// Status of a process that was started with arguments it does not understand.
-pub const USAGE_STATUS: i32 = 2;
+const USAGE_STATUS: i32 = 2;
 
 /// Status of a process that panicked, as Rust's own.
-pub const PANIC_STATUS: i32 = 101;
+const PANIC_STATUS: i32 = 101;
 
-/// Why a program ends.
-#[derive(Clone, Copy, Debug)]
-pub struct Why<'a> {
-    /// Text, in parts; each is cut at some length.
-    pub parts: [&'a [u8]; 5],
-    /// What comes after it, if it is a number.
-    pub number: Option<u64>,
-    /// And what the kernel said.
-    pub errno: Option<Errno>,
-    pub status: i32,
+/// Ends the process. In `text`, `$` stands for the value.
+pub fn value(text: &'static str, value: &[u8]) -> ! {
+    end(STATUS, text, value, 0, Errno(0))
 }
 
-impl<'a> Why<'a> {
-    /// A text with up to five parts.
-    pub fn text<const COUNT: usize>(parts: [&'a [u8]; COUNT]) -> Self {
-        let mut all = [&b""[..]; 5];
-        for (place, part) in all.iter_mut().zip(parts) {
-            *place = part;
-        }
-        Self {
-            parts: all,
-            number: None,
-            errno: None,
-            status: STATUS,
-        }
-    }
+/// Ends the process. In `text`, `#` stands for the number.
+pub fn number(text: &'static str, number: u64) -> ! {
+    end(STATUS, text, b"", number, Errno(0))
 }
 
-/// What the kernel refused that it never should.
-pub fn kernel<T>(doing: &'static [u8], result: Result<T, Errno>) -> T {
-    result.unwrap_or_else(|errno| {
-        end(Why {
-            errno: Some(errno),
-            ..Why::text([doing])
-        })
-    })
+/// Ends the process. In `text`, `#` stands for the port, and `!` for what the kernel said.
+pub fn port(text: &'static str, port: u16, errno: Errno) -> ! {
+    end(STATUS, text, b"", u64::from(port), errno)
 }
 
-/// Says why, and ends the process.
+/// Ends the process over an argument, for which `$` stands.
+pub fn usage(text: &'static str, argument: &[u8]) -> ! {
+    end(USAGE_STATUS, text, argument, 0, Errno(0))
+}
+
+/// Ends the process over a panic in that line of that file.
+pub fn panic(file: &str, line: u32) -> ! {
+    let number = u64::from(line);
+    end(
+        PANIC_STATUS,
+        "panic at $:#",
+        file.as_bytes(),
+        number,
+        Errno(0),
+    )
+}
+
+/// What the kernel gave, or the end of the process if it refused what it never should.
+pub fn kernel<T>(text: &'static str, result: Result<T, Errno>) -> T {
+    result.unwrap_or_else(|errno| end(STATUS, text, b"", 0, errno))
+}
+
 #[cold]
 #[inline(never)]
-pub fn end(why: Why<'_>) -> ! {
+fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno) -> ! {
     log::complain(|line| {
-        for part in why.parts {
-            line.put(part.get(..VALUE_BYTES_MAX).unwrap_or(part));
-        }
-        if let Some(number) = why.number {
-            line.put_decimal(number);
-        }
-        match why.errno {
-            None => {}
-            Some(Errno::ADDRINUSE) => line.put(b": address already in use"),
-            Some(Errno::ACCES) => line.put(b": permission denied"),
-            Some(Errno::CONNREFUSED) => line.put(b": connection refused"),
-            Some(Errno(number)) => {
-                line.put(b": error ");
-                line.put_decimal(u64::from(number.unsigned_abs()));
+        for &byte in text.as_bytes() {
+            match byte {
+                b'$' => line.put(value.get(..VALUE_BYTES_MAX).unwrap_or(value)),
+                b'#' => line.put_decimal(number),
+                b'!' => match errno {
+                    Errno::ADDRINUSE => line.put(b"address already in use"),
+                    Errno::ACCES => line.put(b"permission denied"),
+                    Errno::CONNREFUSED => line.put(b"connection refused"),
+                    Errno(number) => {
+                        line.put(b"error ");
+                        line.put_decimal(u64::from(number.unsigned_abs()));
+                    }
+                },
+                _ => line.put(&[byte]),
             }
         }
     });
-    process::exit(why.status)
+    process::exit(status)
 }

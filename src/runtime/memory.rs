@@ -3,7 +3,7 @@
 use super::caller::{self, Caller};
 use super::config::Config;
 use super::connections::Connections;
-use super::fatal::{self, Why};
+use super::fatal;
 use super::shared::Shared;
 use super::slots::{self, Slots};
 use crate::handler::Handler;
@@ -37,7 +37,7 @@ static MEMORY: Reserved<Memory> = Reserved::new(Memory {
 pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static mut [Event]) {
     let memory = MEMORY
         .take()
-        .unwrap_or_else(|| fatal::end(Why::text([b"already running"])));
+        .unwrap_or_else(|| fatal::value("already running", b""));
     let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
     let caller = Caller::new(handler, config, short_head, place);
     let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);

@@ -22,7 +22,6 @@ use crate::log;
 use crate::sys::env::Args;
 use crate::sys::{env, process};
 use config::{Config, Source};
-use fatal::Why;
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
 /// with status 0 after `SIGTERM`, with 1 (and one line on standard error) if it cannot start.
@@ -45,7 +44,7 @@ use fatal::Why;
 /// ```
 pub fn run(handler: impl Handler) -> ! {
     guard::prepare();
-    let config = Config::from_environment().unwrap_or_else(|bad| fatal::end(bad.why()));
+    let config = Config::from_environment().unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
     let (mut connections, events) = memory::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
@@ -61,14 +60,11 @@ pub fn bootstrap(args: Args) -> ! {
         None => {}
         Some(b"--version") => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
         Some(b"--help") => print(USAGE),
-        Some(word) => fatal::end(Why {
-            status: fatal::USAGE_STATUS,
-            ..Why::text([b"unknown argument '", word, b"'; see --help"])
-        }),
+        Some(word) => fatal::usage("unknown argument '$'; see --help", word),
     }
     if let Some(name) = env::var(c"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
-        let want = "a function of this build: it has echo only";
-        fatal::end(config::bad(c"_HANDLER", name, want).why());
+        let text = "_HANDLER: '$' is not a function of this build: it has echo only";
+        fatal::value(text, name);
     }
     run(Echo)
 }
@@ -89,10 +85,8 @@ fn print(text: &str) -> ! {
 /// all that any panic could show, which is a third of the whole program.
 #[doc(hidden)]
 pub fn panicked(place: Option<&Location<'_>>) -> ! {
-    let file = place.map_or("?", Location::file).as_bytes();
-    fatal::end(Why {
-        number: place.map(|place| u64::from(place.line())),
-        status: fatal::PANIC_STATUS,
-        ..Why::text([b"panic at ", file, b":"])
-    })
+    fatal::panic(
+        place.map_or("?", Location::file),
+        place.map_or(0, Location::line),
+    )
 }

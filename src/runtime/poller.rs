@@ -3,7 +3,7 @@
 use super::config::Switch;
 use super::connection::Connection;
 use super::connections::Connections;
-use super::fatal::{self, Why, kernel};
+use super::fatal::{self, kernel};
 use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
 use crate::limits::{RETRY_COUNT_MAX, RETRY_MS};
@@ -33,18 +33,18 @@ struct Poller<'a, H> {
 
 /// Asks for events and answers them until `SIGTERM`.
 pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], address: Address) {
-    kernel(b"cannot catch SIGTERM", signal::catch_terminate());
+    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
     let caller = &mut connections.shared.caller;
     let config = caller.page.config;
     let is_lambda = config.platform() == Platform::Lambda;
     let failure = caller.hook(Call::Initialize).err();
     if failure.is_some() && !is_lambda {
         // There is no call to report it with: the line in the log has to do.
-        fatal::end(Why::text([b"the function could not be initialized"]));
+        fatal::value("the function could not be initialized", b"");
     }
     caller.page.is_started = is_lambda && !config.is_snapshot;
     let mut poller = Poller {
-        reactor: kernel(b"cannot wait for events", Reactor::new()),
+        reactor: kernel("cannot wait for events: !", Reactor::new()),
         connections,
         address,
         registers: is_lambda && config.sigterm == Switch::On && failure.is_none(),
@@ -68,7 +68,7 @@ impl<H: Handler> Poller<'_, H> {
         let timeout_ms = self.connections.timeout_ms(self.retry_ms);
         let socket = self.connections.slots.any().map(|first| &first.socket);
         let ready = kernel(
-            b"cannot wait",
+            "cannot wait: !",
             self.reactor.wait(socket, events, timeout_ms),
         );
         self.connections.begin_round(ready.is_empty());
@@ -138,11 +138,8 @@ impl<H: Handler> Poller<'_, H> {
         }
         if self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open() {
             let errno = refused.unwrap_or(Errno::CONNRESET);
-            fatal::end(Why {
-                number: Some(u64::from(port)),
-                errno: Some(errno),
-                ..Why::text([b"cannot reach the platform's API on port "])
-            });
+            let text = "cannot reach the platform's API on port #: !";
+            fatal::port(text, port, errno);
         }
     }
 }

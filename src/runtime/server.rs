@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Want};
 use super::connections::Connections;
-use super::fatal::{self, Why, kernel};
+use super::fatal::{self, kernel};
 use super::shared::Shared;
 use crate::handler::Handler;
 use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
@@ -25,14 +25,9 @@ struct Server<'a, H> {
 
 /// Serves until `SIGTERM`, and then until what is in flight is answered.
 pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], port: u16) {
-    let waiting = Waiting::listen(port).unwrap_or_else(|errno| {
-        fatal::end(Why {
-            number: Some(u64::from(port)),
-            errno: Some(errno),
-            ..Why::text([b"cannot listen on port "])
-        })
-    });
-    kernel(b"cannot catch SIGTERM", signal::catch_terminate());
+    let waiting = Waiting::listen(port)
+        .unwrap_or_else(|errno| fatal::port("cannot listen on port #: !", port, errno));
+    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
     // The first connection is answered before anything is set up for those to come.
     let first = waiting.first().map(|socket| {
         connections.shared.caller.set_time();
@@ -41,7 +36,7 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     if signal::terminating() && first.is_none() {
         return;
     }
-    let reactor = kernel(b"cannot wait for connections", waiting.into_reactor());
+    let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);
     }
@@ -77,7 +72,10 @@ impl<H: Handler> Server<'_, H> {
         let timeout_ms = self
             .connections
             .timeout_ms(self.resume_ms.min(self.drain_ms));
-        let ready = kernel(b"cannot wait", self.reactor.wait(None, events, timeout_ms));
+        let ready = kernel(
+            "cannot wait: !",
+            self.reactor.wait(None, events, timeout_ms),
+        );
         self.connections.begin_round(ready.is_empty());
         let before = self.connections.slots.open();
         for event in ready {
