@@ -7,7 +7,7 @@
 
 use super::is_owned;
 use crate::bytes::{Writer, is_word};
-use crate::handler::{Error, Response};
+use crate::handler::Error;
 
 /// What every path of the API begins with.
 pub const PREFIX: &[u8] = b"/2018-06-01/runtime/";
@@ -48,13 +48,9 @@ pub const STREAMING_FIELDS: &[u8] = b"Lambda-Runtime-Function-Response-Mode: str
     Transfer-Encoding: chunked\r\n\r\n";
 
 /// What such an answer begins with: status, headers and cookies as JSON, and eight NULs.
-///
-/// # Errors
-/// The handler's response is not one that could be sent.
-pub fn prelude(response: &Response<'_>, place: &mut Writer<'_>) -> Result<(), Error> {
-    let fields = response.checked()?;
+pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
     place.put(b"{\"statusCode\":");
-    place.put_decimal(u64::from(response.status));
+    place.put_decimal(u64::from(status));
     place.put(b",\"headers\":{");
     let is_cookie = |name: &str| is_word(name.as_bytes(), "set-cookie");
     let mut before = &b"\""[..];
@@ -85,10 +81,6 @@ pub fn prelude(response: &Response<'_>, place: &mut Writer<'_>) -> Result<(), Er
     }
     place.put(if before.len() > 1 { b"\"]}" } else { b"]}" });
     place.put(&[0; 8]);
-    if place.is_cut() {
-        return Err(Error::fixed("BadResponse", "headers too large"));
-    }
-    Ok(())
 }
 
 /// The end of an answer in pieces that failed: what follows the last chunk (RFC 9112 §7.1.2).
@@ -102,7 +94,9 @@ pub fn error_trailers(error: &Error, body: &[u8], place: &mut Writer<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::response_head;
     use super::*;
+    use crate::handler::{Platform, Response};
 
     #[test]
     fn error_types_are_words() {
@@ -124,7 +118,7 @@ mod tests {
     fn check(response: &Response<'_>, want: &str) {
         let mut place = [0; 256];
         let mut text = Writer::new(&mut place);
-        prelude(response, &mut text).expect("a response that can be sent");
+        response_head(Platform::Lambda, response, &mut text).expect("a response that can be sent");
         let want = std::format!("{want}\0\0\0\0\0\0\0\0");
         assert_eq!(core::str::from_utf8(text.finish()), Ok(want.as_str()));
     }
@@ -145,8 +139,13 @@ mod tests {
                 .header("set-cookie", "y=2"),
             r#"{"statusCode":200,"headers":{"A":"1, 2","b":"\""},"cookies":["x=1","y=2"]}"#,
         );
-        let bad = Response::new(99);
-        assert!(prelude(&bad, &mut Writer::new(&mut [0; 64])).is_err());
+        let mut place = [0; 64];
+        let cut = response_head(
+            Platform::Lambda,
+            &Response::new(200),
+            &mut Writer::new(&mut place),
+        );
+        assert!(cut.is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod runtime_api;
 pub mod scf;
 
 use crate::bytes::{Writer, is_same};
-use crate::handler::{Error, Response};
+use crate::handler::{Error, Platform, Response};
 use crate::http::write;
 
 /// What a platform wants from the function.
@@ -24,22 +24,27 @@ pub enum Call {
     PreStop,
 }
 
-/// Status line and fields of a handler's response, `marks` being those of the platform.
+/// What a handler's response begins with: status line and fields, or for Lambda its prelude.
 ///
 /// # Errors
 /// The response is not one that could be sent.
-#[inline(never)]
 pub fn response_head(
+    platform: Platform,
     response: &Response<'_>,
-    marks: &[u8],
     head: &mut Writer<'_>,
 ) -> Result<(), Error> {
     let fields = response.checked()?;
-    write::status(head, response.status);
-    head.put(marks);
-    for (name, value) in fields {
-        if !is_owned(name) {
-            write::field(head, name.as_bytes(), value);
+    if platform == Platform::Lambda {
+        lambda::prelude(response.status, fields, head);
+    } else {
+        write::status(head, response.status);
+        if platform == Platform::Fc {
+            head.put(fc::OK_FIELD);
+        }
+        for (name, value) in fields {
+            if !is_owned(name) {
+                write::field(head, name.as_bytes(), value);
+            }
         }
     }
     if head.room() < write::END_BYTES_MAX {
@@ -89,7 +94,7 @@ mod tests {
     fn check_head(response: &Response<'_>, want: Result<&str, &str>) {
         let mut place = [0; 384];
         let mut head = Writer::new(&mut place);
-        let got = response_head(response, b"", &mut head);
+        let got = response_head(Platform::Scf, response, &mut head);
         match want {
             Ok(want) => {
                 got.expect("a response that can be sent");

@@ -8,7 +8,7 @@ use core::cell::Cell;
 use super::config::{Config, Source, Switch};
 use super::guard;
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response};
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request};
 use crate::http::date::Date;
 use crate::http::exchange::Message;
 use crate::http::head::{self, Head};
@@ -214,7 +214,7 @@ impl<H: Handler> Caller<H> {
         );
         let request = Request::default();
         let handler = &mut self.handler;
-        let done = guard::call(|| perform(handler, call, &request, &cx, |_| Ok(())).map(drop));
+        let done = perform(handler, call, &request, &cx, &mut Writer::new(&mut [])).map(drop);
         done.inspect_err(|error| fail(&self.page.config, call, error, b""))
     }
 
@@ -296,23 +296,27 @@ pub(super) fn fail(config: &Config, call: Call, error: &Error, request_id: &[u8]
     mark(config, call, Edge::Failed, request_id);
 }
 
-/// Calls the method that the call is for. `render` writes the head of an HTTP function's response.
+/// Calls the method that the call is for. A panic in it is an error, where there is unwinding.
+/// `head` takes what an HTTP function's response begins with.
+#[inline(never)]
 pub(super) fn perform<'a, H: Handler>(
     handler: &'a mut H,
     call: Call,
     request: &Request<'a>,
     cx: &Context<'_>,
-    render: impl FnOnce(&Response<'_>) -> Result<(), Error>,
+    head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
-    let body = match call {
-        Call::Http => return perform_http(handler, request, cx, render),
-        Call::Invoke => handler.invoke(request.body(), cx)?,
-        Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
-        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
-        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
-    };
-    check_stream::<H>(cx)?;
-    Ok(Outcome { status: 200, body })
+    guard::call(|| {
+        let body = match call {
+            Call::Http => return perform_http(handler, request, cx, head),
+            Call::Invoke => handler.invoke(request.body(), cx)?,
+            Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
+            Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
+            Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
+        };
+        check_stream::<H>(cx)?;
+        Ok(Outcome { status: 200, body })
+    })
 }
 
 /// A response takes a kilobyte: nothing that every event should find on its stack.
@@ -321,11 +325,11 @@ fn perform_http<'a, H: Handler>(
     handler: &'a mut H,
     request: &Request<'a>,
     cx: &Context<'_>,
-    render: impl FnOnce(&Response<'_>) -> Result<(), Error>,
+    head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
     let response = handler.http(request, cx)?;
     check_stream::<H>(cx)?;
-    render(&response)?;
+    platform::response_head(cx.platform(), &response, head)?;
     Ok(Outcome {
         status: response.status,
         body: response.body,

@@ -8,9 +8,8 @@ use core::cell::Cell;
 use super::caller::{Caller, Coding, Page, Reply, Stream, context, fail, failure, perform};
 use super::config::Config;
 use super::fatal;
-use super::guard;
 use crate::bytes::Writer;
-use crate::handler::{Error, Handler, Platform, Request, Response};
+use crate::handler::{Error, Handler, Platform, Request};
 use crate::http::exchange::Message;
 use crate::http::head::Head;
 use crate::http::{Persist, chunk, write};
@@ -79,7 +78,9 @@ impl<H: Handler> Caller<H> {
         let config = page.config;
         let state = Cell::new(None);
         let cx = context(&config, page.now_ms, &message.head, &state);
-        if config.is_alone()
+        // Without std nothing reads it.
+        if cfg!(feature = "std")
+            && config.is_alone()
             && let Some(trace_id) = cx.trace_id()
         {
             env::export("_X_AMZN_TRACE_ID", trace_id);
@@ -98,8 +99,7 @@ impl<H: Handler> Caller<H> {
             body: message.body,
         };
         let mut prelude = Writer::new(&mut page.place.failure);
-        let render = |response: &Response<'_>| lambda::prelude(response, &mut prelude);
-        let outcome = guard::call(|| perform(handler, call, &request, &cx, render));
+        let outcome = perform(handler, call, &request, &cx, &mut prelude);
         let body = match outcome {
             Ok(outcome) => outcome.body,
             Err(error) => {

@@ -5,14 +5,13 @@ use core::cell::Cell;
 use super::caller::{
     Caller, Coding, Outcome, Page, Reply, Stream, context, fail, failure, mark, perform,
 };
-use super::guard;
 use crate::bytes::Writer;
-use crate::handler::{Error, Handler, Platform, Request, Response};
+use crate::handler::{Error, Handler, Platform, Request};
 use crate::http::date::Date;
 use crate::http::exchange::Message;
 use crate::http::{Persist, Reject, Version, write};
+use crate::platform::Call;
 use crate::platform::fc::{self, Edge};
-use crate::platform::{self, Call};
 use crate::sys::signal;
 
 impl<H: Handler> Caller<H> {
@@ -40,9 +39,7 @@ impl<H: Handler> Caller<H> {
             Call::Http => &mut page.place.head,
             _ => &mut page.short_head[..],
         });
-        let marks = if is_fc { fc::OK_FIELD } else { b"" };
-        let render = |response: &Response<'_>| platform::response_head(response, marks, &mut head);
-        let outcome = guard::call(|| perform(handler, call, &request, &cx, render));
+        let outcome = perform(handler, call, &request, &cx, &mut head);
         let (status, body, state) = match outcome {
             Ok(Outcome { status, body }) => {
                 if call != Call::Http {
