@@ -256,6 +256,7 @@ pub fn position(whole: &[u8], part: &[u8]) -> Option<usize> {
 /// Positions are kept beside the bytes they belong to, so nothing is ever cut: tests and debug
 /// builds assert it. But the code of a panic, its messages and their formatting would make up a
 /// third of the program.
+#[inline(never)]
 #[must_use]
 pub fn slice(whole: &[u8], range: Range<usize>) -> &[u8] {
     let part = whole.get(range);
@@ -264,6 +265,7 @@ pub fn slice(whole: &[u8], range: Range<usize>) -> &[u8] {
 }
 
 /// [`slice`], for writing.
+#[inline(never)]
 #[must_use]
 pub fn slice_mut(whole: &mut [u8], range: Range<usize>) -> &mut [u8] {
     let part = whole.get_mut(range);

@@ -181,6 +181,19 @@ pub enum Platform {
     Scf,
 }
 
+impl Platform {
+    /// The same, of which the compiler knows that it is one of those that are built in: so nothing
+    /// is left of the others.
+    pub(crate) fn built_in(self) -> Self {
+        match self {
+            Self::Fc if cfg!(feature = "fc") => Self::Fc,
+            Self::Lambda | Self::Fc if cfg!(feature = "lambda") => Self::Lambda,
+            _ if cfg!(feature = "scf") => Self::Scf,
+            _ => Self::Fc,
+        }
+    }
+}
+
 /// What the platform tells about a call.
 ///
 /// What it does not tell is `None`. Sources: FC 3.0 "Context and log format", request headers;
@@ -251,7 +264,7 @@ impl<'a> Context<'a> {
     /// Who calls.
     #[must_use]
     pub fn platform(&self) -> Platform {
-        self.platform
+        self.platform.built_in()
     }
 
     /// The call's id; empty where the platform sent none.
@@ -264,7 +277,7 @@ impl<'a> Context<'a> {
     #[doc(hidden)]
     #[must_use]
     pub fn id(&self) -> &'a [u8] {
-        let id = match self.platform {
+        let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
             Platform::Scf => {
@@ -289,7 +302,7 @@ impl<'a> Context<'a> {
     /// Name of the function.
     #[must_use]
     pub fn function_name(&self) -> Option<&'a str> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.field("x-fc-function-name"),
             Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_NAME"),
             Platform::Scf => self.variable(c"SCF_FUNCTIONNAME"),
@@ -299,7 +312,7 @@ impl<'a> Context<'a> {
     /// The `handler` setting of the function.
     #[must_use]
     pub fn function_handler(&self) -> Option<&'a str> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.field("x-fc-function-handler"),
             Platform::Lambda | Platform::Scf => self.variable(c"_HANDLER"),
         }
@@ -308,7 +321,7 @@ impl<'a> Context<'a> {
     /// Memory of the instance, in MB.
     #[must_use]
     pub fn function_memory_mb(&self) -> Option<u64> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.number("x-fc-function-memory"),
             Platform::Lambda => {
                 let value = (self.environment)(c"AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?;
@@ -321,7 +334,7 @@ impl<'a> Context<'a> {
     /// How long a call may take. Lambda tells only the [`deadline`](Context::deadline).
     #[must_use]
     pub fn function_timeout(&self) -> Option<Duration> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self
                 .number("x-fc-function-timeout")
                 .map(Duration::from_secs),
@@ -346,7 +359,7 @@ impl<'a> Context<'a> {
     /// The region, e.g. `cn-hangzhou`.
     #[must_use]
     pub fn region(&self) -> Option<&'a str> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.field("x-fc-region"),
             Platform::Lambda => self.variable(c"AWS_REGION"),
             Platform::Scf => self.variable(c"TENCENTCLOUD_REGION"),
@@ -356,7 +369,7 @@ impl<'a> Context<'a> {
     /// The account that owns the function.
     #[must_use]
     pub fn account_id(&self) -> Option<&'a str> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.field("x-fc-account-id"),
             // arn:aws:lambda:REGION:ACCOUNT:function:NAME
             Platform::Lambda => self.function_arn()?.split(':').nth(4),
@@ -373,7 +386,7 @@ impl<'a> Context<'a> {
     /// The version that runs.
     #[must_use]
     pub fn version_id(&self) -> Option<&'a str> {
-        match self.platform {
+        match self.platform() {
             Platform::Fc => self.field("x-fc-version-id"),
             Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_VERSION"),
             Platform::Scf => self.variable(c"SCF_FUNCTIONVERSION"),
@@ -469,7 +482,7 @@ impl<'a> Context<'a> {
     /// `TENCENTCLOUD_SECRETID`).
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials<'a>> {
-        let [id, secret, token] = match self.platform {
+        let [id, secret, token] = match self.platform() {
             Platform::Fc => [
                 c"ALIBABA_CLOUD_ACCESS_KEY_ID",
                 c"ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -486,7 +499,7 @@ impl<'a> Context<'a> {
                 c"TENCENTCLOUD_SESSIONTOKEN",
             ],
         };
-        let sent = match self.platform {
+        let sent = match self.platform() {
             Platform::Fc => self
                 .field("x-fc-access-key-id")
                 .zip(self.field("x-fc-access-key-secret")),
@@ -516,7 +529,7 @@ impl<'a> Context<'a> {
     /// and [`function_timeout`](Context::function_timeout).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        if self.platform == Platform::Lambda {
+        if self.platform() == Platform::Lambda {
             let deadline_ms = self.number("lambda-runtime-deadline-ms");
             return deadline_ms.map(Duration::from_millis);
         }

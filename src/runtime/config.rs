@@ -61,12 +61,7 @@ impl Config {
     /// Who calls.
     #[inline]
     pub fn platform(&self) -> Platform {
-        match self.platform {
-            Platform::Fc if HAS_FC => Platform::Fc,
-            Platform::Lambda | Platform::Fc if HAS_LAMBDA => Platform::Lambda,
-            _ if HAS_SCF => Platform::Scf,
-            _ => Platform::Fc,
-        }
+        self.platform.built_in()
     }
 
     /// Where calls come from.
