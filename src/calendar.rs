@@ -21,27 +21,25 @@ pub struct Civil {
 /// the year alone gives the month.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "days, for ten million years to come"
+    reason = "days, for two million years to come"
 )]
 #[must_use]
 pub fn civil(second: u64) -> Civil {
     // 32 bits are enough, and divide faster.
     let (today, second) = ((second / 86_400) as u32, (second % 86_400) as u32);
-    let days = today + 719_468;
-    let day_of_era = days % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    // C. Neri, L. Schneider, "Euclidean affine functions and their application to calendar
+    // algorithms" (2022), figure 12: quarters of days since 1 March of year 0, in centuries, then
+    // by one product in years, then in months.
+    let quarters = 4 * (today + 719_468) + 3;
+    let century = quarters / 146_097;
+    let years = 2_939_745 * u64::from(quarters % 146_097 | 3);
+    let day_of_year = years as u32 / 2_939_745 / 4;
+    let months = 2_141 * day_of_year + 197_913;
+    let is_next_year = u32::from(day_of_year >= 306);
     Civil {
-        year: days / 146_097 * 400 + year_of_era + u32::from(month <= 2),
-        month,
-        day: day_of_year - (153 * month_from_march + 2) / 5 + 1,
+        year: 100 * century + (years >> 32) as u32 + is_next_year,
+        month: (months >> 16) - 12 * is_next_year,
+        day: (months & 0xffff) / 2_141 + 1,
         hour: second / 3_600,
         minute: second / 60 % 60,
         second: second % 60,
