@@ -14,6 +14,8 @@ pub mod exchange;
 pub mod head;
 pub mod write;
 
+use crate::bytes;
+
 /// Whether an incremental parser is through. Too few bytes are not an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed<T> {
@@ -79,46 +81,70 @@ impl Reject {
     /// The status that it is answered with.
     #[must_use]
     pub fn status(self) -> u16 {
-        match self {
-            Self::TargetTooLong => 414,
-            Self::HeadTooLarge | Self::TooManyFields | Self::TrailerTooLarge => 431,
-            Self::BodyTooLarge => 413,
-            Self::Expectation => 417,
-            Self::UnknownCoding | Self::Method => 501,
-            Self::Version => 505,
-            Self::OutOfMemory => 503,
-            _ => 400,
-        }
+        let code = bytes::decimal(bytes::slice(self.line(), 0..CODE_BYTES));
+        code.and_then(|code| u16::try_from(code).ok())
+            .unwrap_or(400)
     }
 
     /// What is wrong, in words for the peer.
     #[must_use]
-    pub fn reason(self) -> &'static str {
-        match self {
-            Self::RequestLine => "bad request line",
-            Self::Target => "bad request target",
-            Self::TargetTooLong => "request target too long",
-            Self::Version => "HTTP version not supported",
-            Self::Method => "method not supported",
-            Self::LineEnd => "a line does not end with CR LF",
-            Self::Field => "bad header field",
-            Self::HeadTooLarge => "request head too large",
-            Self::TooManyFields => "too many header fields",
-            Self::Host => "missing, repeated or bad Host",
-            Self::ContentLength => "bad Content-Length",
-            Self::TransferEncoding => "bad Transfer-Encoding",
-            Self::UnknownCoding => "transfer coding not supported",
-            Self::LengthAndCoding => "both Content-Length and Transfer-Encoding",
-            Self::Unframed => "a body without a length",
-            Self::Expectation => "expectation not supported",
-            Self::BodyTooLarge => "request body too large",
-            Self::ChunkSize => "bad chunk size",
-            Self::ChunkEnd => "a chunk does not end with CR LF",
-            Self::ChunkExtension => "bad or endless chunk extension",
-            Self::Trailer => "bad trailer",
-            Self::TrailerTooLarge => "trailer section too large",
-            Self::Incomplete => "the request ends too early",
-            Self::OutOfMemory => "out of memory",
+    pub fn reason(self) -> &'static [u8] {
+        self.line().get(CODE_BYTES..).unwrap_or_default()
+    }
+
+    fn line(self) -> &'static [u8] {
+        let mut lines = REJECTS.split(|&byte| byte == b'\n');
+        lines.nth(self as usize).unwrap_or_default()
+    }
+}
+
+/// Bytes of a status.
+const CODE_BYTES: usize = 3;
+
+/// Status and reason of every [`Reject`], in their order. One text: each of its own would need an
+/// address and a length.
+const REJECTS: &[u8] = b"400bad request line
+400bad request target
+414request target too long
+505HTTP version not supported
+501method not supported
+400a line does not end with CR LF
+400bad header field
+431request head too large
+431too many header fields
+400missing, repeated or bad Host
+400bad Content-Length
+400bad Transfer-Encoding
+501transfer coding not supported
+400both Content-Length and Transfer-Encoding
+400a body without a length
+417expectation not supported
+413request body too large
+400bad chunk size
+400a chunk does not end with CR LF
+400bad or endless chunk extension
+400bad trailer
+431trailer section too large
+400the request ends too early
+503out of memory";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_have_their_lines() {
+        for (reject, status, reason) in [
+            (Reject::RequestLine, 400, "bad request line"),
+            (Reject::TargetTooLong, 414, "request target too long"),
+            (Reject::Method, 501, "method not supported"),
+            (Reject::TooManyFields, 431, "too many header fields"),
+            (Reject::Expectation, 417, "expectation not supported"),
+            (Reject::TrailerTooLarge, 431, "trailer section too large"),
+            (Reject::OutOfMemory, 503, "out of memory"),
+        ] {
+            assert_eq!(reject.status(), status, "{reject:?}");
+            assert_eq!(reject.reason(), reason.as_bytes(), "{reject:?}");
         }
     }
 }

@@ -369,7 +369,7 @@ impl Connection {
             // Of a response to an answer only the status matters, and not much; an event is lost
             // if nobody can read it.
             if self.ask == Ask::Next {
-                fatal::value("the platform's API: $", reject.reason().as_bytes());
+                fatal::value("the platform's API: $", reject.reason());
             }
             return Want::Close;
         }

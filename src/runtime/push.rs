@@ -139,7 +139,7 @@ impl Page {
 
     /// What a peer is told that broke a rule of the protocol.
     pub fn refuse(&mut self, reject: Reject) -> Reply<'_> {
-        let body = reject.reason().as_bytes();
+        let body = reject.reason();
         let mut head = Writer::new(&mut self.short_head[..]);
         write::status(&mut head, reject.status());
         head.put(b"Content-Type: text/plain\r\n");
