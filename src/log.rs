@@ -269,10 +269,14 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
 
 /// A request id is somebody's bytes: it must not be able to end a line and begin another.
 pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
-    let kept = request_id.get(..REQUEST_ID_BYTES_MAX).unwrap_or(request_id);
-    for &byte in kept {
-        let is_plain = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
-        line.put(&[if is_plain { byte } else { b'?' }]);
+    let before = line.written().len();
+    let kept = request_id.get(..REQUEST_ID_BYTES_MAX);
+    line.put(kept.unwrap_or(request_id));
+    let written = line.written_mut().get_mut(before..);
+    for byte in written.unwrap_or_default() {
+        if !byte.is_ascii_graphic() || matches!(byte, b'"' | b'\\') {
+            *byte = b'?';
+        }
     }
 }
 
