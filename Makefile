@@ -114,14 +114,15 @@ slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), aarch64, ot
 
 miri:
 	$(call nightly,miri,miri,rust-src)
-	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib http bytes calendar
+	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http bytes calendar
 
 fuzz: linker
 	$(call nightly,fmt,rust-src)
 	$(call need,c++,g++)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
-	for target in head exchange chunk; do cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target -- \
-		-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+	@for target in head exchange chunk; do mkdir -p target/fuzz/$$target; \
+		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
+		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 
 bench: linker ## the protocol in memory
 	cargo bench --quiet --bench http
