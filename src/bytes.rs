@@ -6,7 +6,26 @@ use core::ops::Range;
 /// Writes into a borrowed slice and remembers whether everything fitted.
 ///
 /// What does not fit is cut, never written elsewhere: a caller to whom that matters asks
-/// [`Writer::is_cut`].
+/// [`Writer::is_cut`]. Text is formatted into it with `write!`.
+///
+/// ```
+/// use core::fmt::Write as _;
+/// use fnboot::{Context, Error, Handler, Writer};
+///
+/// struct Count {
+///     calls: u64,
+///     answer: [u8; 32],
+/// }
+///
+/// impl Handler for Count {
+///     fn invoke<'a>(&'a mut self, _: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         self.calls += 1;
+///         let mut answer = Writer::new(&mut self.answer);
+///         write!(answer, "call {}", self.calls)?;
+///         Ok(answer.finish())
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Writer<'a> {
     bytes: &'a mut [u8],
@@ -39,9 +58,16 @@ impl<'a> Writer<'a> {
         self.put(&[b'0' + low / 10, b'0' + low % 10]);
     }
 
+    /// Appends `number` in hexadecimal, eight digits of it.
+    pub(crate) fn put_hex(&mut self, number: u32) {
+        for shift in (0..8).rev() {
+            self.put(&[hex((number >> (4 * shift) & 15) as u8)]);
+        }
+    }
+
     /// Appends `pattern`, in which every digit stands for the next of `numbers`, with zeros in
     /// front up to that many places: `2:2` for a time of the day.
-    pub fn put_numbers(&mut self, pattern: &[u8], numbers: &[u32]) {
+    pub(crate) fn put_numbers(&mut self, pattern: &[u8], numbers: &[u32]) {
         let mut numbers = numbers.iter();
         for &byte in pattern {
             if byte.is_ascii_digit() {
@@ -61,13 +87,36 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends `text`, which is UTF-8, as the inside of a JSON string (RFC 8259 §7).
-    pub fn put_json(&mut self, text: &[u8]) {
+    pub(crate) fn put_json(&mut self, text: &[u8]) {
         for &byte in text {
-            match byte {
-                b'"' | b'\\' => self.put(&[b'\\', byte]),
-                0..0x20 => self.put(&[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte & 15)]),
-                _ => self.put(&[byte]),
-            }
+            let escaped: &[u8] = match byte {
+                b'"' | b'\\' => &[b'\\', byte],
+                0..0x20 => &[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte & 15)],
+                _ => &[byte],
+            };
+            // Half an escape would spoil what follows: where a whole one does not fit, spaces do.
+            let fits = escaped.len() <= self.room();
+            self.put(if fits { escaped } else { b"      " });
+        }
+    }
+
+    /// Takes the first `count` bytes of the place as written.
+    pub(crate) fn skip(&mut self, count: usize) {
+        self.len += count;
+    }
+
+    /// Appends `bytes` in base64 (RFC 4648 §4).
+    pub(crate) fn put_base64(&mut self, bytes: &[u8]) {
+        const DIGITS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        for group in bytes.chunks(3) {
+            let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            let digit = |index: usize| match DIGITS.get((bits >> (18 - 6 * index) & 63) as usize) {
+                Some(&digit) if index <= group.len() => digit,
+                _ => b'=',
+            };
+            self.put(&[digit(0), digit(1), digit(2), digit(3)]);
         }
     }
 
@@ -90,7 +139,7 @@ impl<'a> Writer<'a> {
 
     /// The same, to change it.
     #[must_use]
-    pub fn written_mut(&mut self) -> &mut [u8] {
+    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
         let len = self.len.min(self.bytes.len());
         slice_mut(self.bytes, 0..len)
     }

@@ -4,6 +4,8 @@
 //! Nothing here does I/O or allocates. Everything a handler is given is borrowed from the receive
 //! buffer, and what it answers may be, too: then not a byte of a body is copied.
 
+use core::cell::Cell;
+use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 use core::panic::Location;
 use core::str;
@@ -11,6 +13,7 @@ use core::time::Duration;
 
 use crate::bytes::{self, Writer};
 use crate::http::head::{self, Head, Headers};
+use crate::http::write;
 use crate::limits::{ERROR_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
 
 /// A cloud function.
@@ -31,6 +34,10 @@ use crate::limits::{ERROR_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
 /// }
 /// ```
 pub trait Handler {
+    /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
+    /// whose handler never does is three kilobytes smaller.
+    const STREAMS: bool = false;
+
     /// Answers an event: bytes in, bytes out.
     ///
     /// The answer may be (a part of) the event itself, something that `self` owns, or `'static`.
@@ -56,7 +63,62 @@ pub trait Handler {
             .body(answer))
     }
 
-    /// Called once before the first call, if the function is configured so.
+    /// Writes the next piece of an answer that goes on: one whose call said so with
+    /// [`Context::stream`]. Called again whenever the network has taken the last piece, until the
+    /// answer ends; other calls may be answered in between.
+    ///
+    /// `state` is the number given to [`Context::stream`]: whatever tells this answer from others,
+    /// to be changed as it goes on. A [`Writer`] that is full cuts: [`Writer::room`] tells how much
+    /// it takes.
+    ///
+    /// # Errors
+    /// The call fails. What was sent before cannot be taken back: the client sees an answer that
+    /// breaks off.
+    ///
+    /// ```
+    /// use core::fmt::Write as _;
+    /// use core::time::Duration;
+    /// use fnboot::{Context, Error, Flow, Handler, Request, Response, Writer};
+    ///
+    /// struct Ticker;
+    ///
+    /// impl Handler for Ticker {
+    ///     const STREAMS: bool = true;
+    ///
+    ///     fn invoke<'a>(&'a mut self, _: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+    ///         cx.stream(3);
+    ///         Ok(b"")
+    ///     }
+    ///
+    ///     fn stream(
+    ///         &mut self,
+    ///         state: &mut u64,
+    ///         piece: &mut Writer<'_>,
+    ///         _: &Context<'_>,
+    ///     ) -> Result<Flow, Error> {
+    ///         write!(piece, "data: {state}\n\n")?;
+    ///         *state -= 1;
+    ///         Ok(if *state > 0 { Flow::Wait(Duration::from_secs(1)) } else { Flow::End })
+    ///     }
+    /// }
+    /// ```
+    fn stream(
+        &mut self,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+        cx: &Context<'_>,
+    ) -> Result<Flow, Error> {
+        let _ = (state, piece, cx); // Nothing goes on by default.
+        Ok(Flow::End)
+    }
+
+    /// Nobody takes the rest of the answer that `state` stands for: the client has gone.
+    fn abandon(&mut self, state: u64) {
+        let _ = state; // Nothing is held by default.
+    }
+
+    /// Called once before the first call: on FC, if the function is configured so; on Lambda and
+    /// SCF always.
     ///
     /// # Errors
     /// The instance is not used; the platform may try another.
@@ -74,7 +136,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called before the instance is stopped, if the function is configured so.
+    /// Called before the instance is stopped: on FC, if the function is configured so; on Lambda
+    /// and SCF when `SIGTERM` comes.
     ///
     /// # Errors
     /// Are logged; the platform ignores them.
@@ -82,6 +145,17 @@ pub trait Handler {
         let _ = cx; // Nothing to do by default.
         Ok(())
     }
+}
+
+/// How an answer goes on after a piece of it, which may be empty. See [`Handler::stream`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is more: call again as soon as this piece is taken.
+    More,
+    /// There may be more later: call again after that time.
+    Wait(Duration),
+    /// This was the last piece.
+    End,
 }
 
 /// Who calls.
@@ -92,6 +166,8 @@ pub trait Handler {
 /// fn console(cx: &Context<'_>) -> &'static str {
 ///     match cx.platform() {
 ///         Platform::Fc => "https://fcnext.console.aliyun.com",
+///         Platform::Lambda => "https://console.aws.amazon.com/lambda",
+///         Platform::Scf => "https://console.tencentcloud.com/scf",
 ///     }
 /// }
 /// ```
@@ -99,11 +175,18 @@ pub trait Handler {
 pub enum Platform {
     /// Alibaba Cloud Function Compute.
     Fc,
+    /// AWS Lambda.
+    Lambda,
+    /// Tencent Cloud Serverless Cloud Function.
+    Scf,
 }
 
 /// What the platform tells about a call.
 ///
-/// What it does not tell is `None`. Source: FC 3.0 "Context and log format", request headers.
+/// What it does not tell is `None`. Sources: FC 3.0 "Context and log format", request headers;
+/// AWS Lambda "Using the Lambda runtime API", response headers of the next invocation, and "Defined
+/// runtime environment variables"; SCF "Custom Runtime", headers of the next invocation, and
+/// "Environment Variables".
 ///
 /// ```
 /// # use fnboot::Context;
@@ -119,7 +202,9 @@ pub struct Context<'a> {
     /// Milliseconds since the Unix epoch.
     pub(crate) arrived_ms: u64,
     pub(crate) now_ms: fn() -> u64,
-    pub(crate) environment: fn(&core::ffi::CStr) -> Option<&'static [u8]>,
+    pub(crate) environment: fn(&CStr) -> Option<&'static [u8]>,
+    /// Where a handler leaves that its answer goes on.
+    pub(crate) stream: &'a Cell<Option<u64>>,
 }
 
 /// Keys that a function may call other services of the platform with: secrets.
@@ -172,32 +257,77 @@ impl<'a> Context<'a> {
     /// The call's id; empty where the platform sent none.
     #[must_use]
     pub fn request_id(&self) -> &'a str {
-        self.field("x-fc-request-id").unwrap_or("")
+        str::from_utf8(self.id()).unwrap_or("")
+    }
+
+    /// The same as the bytes that were sent, for the log.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn id(&self) -> &'a [u8] {
+        let id = match self.platform {
+            Platform::Fc => self.headers.get("x-fc-request-id"),
+            Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
+            Platform::Scf => {
+                let of_event = self.headers.get("request_id");
+                of_event.or_else(|| self.headers.get("x-scf-request-id"))
+            }
+        };
+        id.unwrap_or_default()
+    }
+
+    /// Says that the answer goes on after what the call returns: the rest is asked for piece by
+    /// piece with [`Handler::stream`], which is given `state`. For handlers that say so with
+    /// [`Handler::STREAMS`]; any other fails the call.
+    ///
+    /// The answer to an HTTP request is sent as it comes. The answer to an event is collected and
+    /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in
+    /// pieces (Lambda, with `FNBOOT_STREAMING=on`).
+    pub fn stream(&self, state: u64) {
+        self.stream.set(Some(state));
     }
 
     /// Name of the function.
     #[must_use]
     pub fn function_name(&self) -> Option<&'a str> {
-        self.field("x-fc-function-name")
+        match self.platform {
+            Platform::Fc => self.field("x-fc-function-name"),
+            Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_NAME"),
+            Platform::Scf => self.variable(c"SCF_FUNCTIONNAME"),
+        }
     }
 
-    /// The `handler` setting of the function; without meaning for a custom runtime.
+    /// The `handler` setting of the function.
     #[must_use]
     pub fn function_handler(&self) -> Option<&'a str> {
-        self.field("x-fc-function-handler")
+        match self.platform {
+            Platform::Fc => self.field("x-fc-function-handler"),
+            Platform::Lambda | Platform::Scf => self.variable(c"_HANDLER"),
+        }
     }
 
     /// Memory of the instance, in MB.
     #[must_use]
     pub fn function_memory_mb(&self) -> Option<u64> {
-        self.number("x-fc-function-memory")
+        match self.platform {
+            Platform::Fc => self.number("x-fc-function-memory"),
+            Platform::Lambda => {
+                let value = (self.environment)(c"AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?;
+                bytes::decimal(value)
+            }
+            Platform::Scf => self.number("memory_limit_in_mb"),
+        }
     }
 
-    /// How long a call may take.
+    /// How long a call may take. Lambda tells only the [`deadline`](Context::deadline).
     #[must_use]
     pub fn function_timeout(&self) -> Option<Duration> {
-        self.number("x-fc-function-timeout")
-            .map(Duration::from_secs)
+        match self.platform {
+            Platform::Fc => self
+                .number("x-fc-function-timeout")
+                .map(Duration::from_secs),
+            Platform::Lambda => None,
+            Platform::Scf => self.number("time_limit_in_ms").map(Duration::from_millis),
+        }
     }
 
     /// The `initializer` setting of the function (FC 2.0).
@@ -216,13 +346,22 @@ impl<'a> Context<'a> {
     /// The region, e.g. `cn-hangzhou`.
     #[must_use]
     pub fn region(&self) -> Option<&'a str> {
-        self.field("x-fc-region")
+        match self.platform {
+            Platform::Fc => self.field("x-fc-region"),
+            Platform::Lambda => self.variable(c"AWS_REGION"),
+            Platform::Scf => self.variable(c"TENCENTCLOUD_REGION"),
+        }
     }
 
     /// The account that owns the function.
     #[must_use]
     pub fn account_id(&self) -> Option<&'a str> {
-        self.field("x-fc-account-id")
+        match self.platform {
+            Platform::Fc => self.field("x-fc-account-id"),
+            // arn:aws:lambda:REGION:ACCOUNT:function:NAME
+            Platform::Lambda => self.function_arn()?.split(':').nth(4),
+            Platform::Scf => self.variable(c"TENCENTCLOUD_UIN"),
+        }
     }
 
     /// The version or alias that was called, e.g. `LATEST`.
@@ -234,7 +373,41 @@ impl<'a> Context<'a> {
     /// The version that runs.
     #[must_use]
     pub fn version_id(&self) -> Option<&'a str> {
-        self.field("x-fc-version-id")
+        match self.platform {
+            Platform::Fc => self.field("x-fc-version-id"),
+            Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_VERSION"),
+            Platform::Scf => self.variable(c"SCF_FUNCTIONVERSION"),
+        }
+    }
+
+    /// The name by which the function was called, with version or alias (Lambda).
+    #[must_use]
+    pub fn function_arn(&self) -> Option<&'a str> {
+        self.field("lambda-runtime-invoked-function-arn")
+    }
+
+    /// The trace that the call belongs to, `Root=…;Parent=…;Sampled=…` (Lambda).
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&'a str> {
+        self.field("lambda-runtime-trace-id")
+    }
+
+    /// What a client of AWS's mobile SDK tells about itself, as JSON (Lambda).
+    #[must_use]
+    pub fn client_context(&self) -> Option<&'a str> {
+        self.field("lambda-runtime-client-context")
+    }
+
+    /// Who the caller is to Amazon Cognito, as JSON (Lambda).
+    #[must_use]
+    pub fn cognito_identity(&self) -> Option<&'a str> {
+        self.field("lambda-runtime-cognito-identity")
+    }
+
+    /// The tenant that the call is for (Lambda, functions with tenant isolation).
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&'a str> {
+        self.field("lambda-runtime-aws-tenant-id")
     }
 
     /// The service of the function (FC 2.0).
@@ -292,26 +465,44 @@ impl<'a> Context<'a> {
     }
 
     /// Keys of the function's role: those that came with the call, which are the fresher ones,
-    /// else those of the process (`ALIBABA_CLOUD_ACCESS_KEY_ID` and so on).
+    /// else those of the process (`ALIBABA_CLOUD_ACCESS_KEY_ID` and so on; `AWS_ACCESS_KEY_ID`;
+    /// `TENCENTCLOUD_SECRETID`).
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials<'a>> {
-        let id = self.field("x-fc-access-key-id");
-        let secret = self.field("x-fc-access-key-secret");
-        if let (Some(access_key_id), Some(access_key_secret)) = (id, secret) {
-            // custom.debian11 sends no token with the call.
-            let token = self.field("x-fc-security-token");
-            let token = token.or_else(|| self.variable(c"ALIBABA_CLOUD_SECURITY_TOKEN"));
-            let security_token = token.unwrap_or("");
-            return Some(Credentials {
-                access_key_id,
-                access_key_secret,
-                security_token,
-            });
-        }
+        let [id, secret, token] = match self.platform {
+            Platform::Fc => [
+                c"ALIBABA_CLOUD_ACCESS_KEY_ID",
+                c"ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+                c"ALIBABA_CLOUD_SECURITY_TOKEN",
+            ],
+            Platform::Lambda => [
+                c"AWS_ACCESS_KEY_ID",
+                c"AWS_SECRET_ACCESS_KEY",
+                c"AWS_SESSION_TOKEN",
+            ],
+            Platform::Scf => [
+                c"TENCENTCLOUD_SECRETID",
+                c"TENCENTCLOUD_SECRETKEY",
+                c"TENCENTCLOUD_SESSIONTOKEN",
+            ],
+        };
+        let sent = match self.platform {
+            Platform::Fc => self
+                .field("x-fc-access-key-id")
+                .zip(self.field("x-fc-access-key-secret")),
+            Platform::Lambda | Platform::Scf => None,
+        };
+        let (access_key_id, access_key_secret) = match sent {
+            Some(keys) => keys,
+            None => (self.variable(id)?, self.variable(secret)?),
+        };
+        // custom.debian11 sends the keys with the call, and no token.
+        let sent = sent.and_then(|_| self.field("x-fc-security-token"));
+        let security_token = sent.or_else(|| self.variable(token)).unwrap_or("");
         Some(Credentials {
-            access_key_id: self.variable(c"ALIBABA_CLOUD_ACCESS_KEY_ID")?,
-            access_key_secret: self.variable(c"ALIBABA_CLOUD_ACCESS_KEY_SECRET")?,
-            security_token: self.variable(c"ALIBABA_CLOUD_SECURITY_TOKEN").unwrap_or(""),
+            access_key_id,
+            access_key_secret,
+            security_token,
         })
     }
 
@@ -321,10 +512,14 @@ impl<'a> Context<'a> {
         self.headers.get(name)
     }
 
-    /// When the call is ended by force, since the Unix epoch: its arrival and
-    /// [`function_timeout`](Context::function_timeout).
+    /// When the call is ended by force, since the Unix epoch: as the platform says, or its arrival
+    /// and [`function_timeout`](Context::function_timeout).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
+        if self.platform == Platform::Lambda {
+            let deadline_ms = self.number("lambda-runtime-deadline-ms");
+            return deadline_ms.map(Duration::from_millis);
+        }
         Duration::from_millis(self.arrived_ms).checked_add(self.function_timeout()?)
     }
 
@@ -344,7 +539,7 @@ impl<'a> Context<'a> {
         self.headers.get(name).and_then(bytes::decimal)
     }
 
-    fn variable(&self, name: &core::ffi::CStr) -> Option<&'static str> {
+    fn variable(&self, name: &CStr) -> Option<&'static str> {
         let value = (self.environment)(name)?;
         str::from_utf8(value).ok().filter(|value| !value.is_empty())
     }
@@ -362,7 +557,7 @@ impl<'a> Context<'a> {
 ///     }
 /// }
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Request<'a> {
     pub(crate) head: Head<'a>,
     pub(crate) body: &'a [u8],
@@ -450,8 +645,9 @@ impl<'a> Response<'a> {
 
     /// With one more header. A name may come several times.
     ///
-    /// Dropped are those that FC owns: `Connection`, `Content-Length`, `Date`, `Keep-Alive`,
-    /// `Server`, `Transfer-Encoding`, `Upgrade` and everything that begins with `x-fc-`. A name or
+    /// Dropped are those that the platform owns: `Connection`, `Content-Length`, `Date`,
+    /// `Keep-Alive`, `Server`, `Transfer-Encoding`, `Upgrade` and everything that begins with
+    /// `x-fc-` or `x-scf-`. A name or
     /// value that would break the head, or more than 32 headers, fail the call.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
@@ -469,9 +665,22 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// The headers, unless there are too many.
-    pub(crate) fn fields(&self) -> Option<&[(&'a str, &'a [u8])]> {
-        self.fields.get(..self.field_count)
+    /// The headers of a response that can be sent.
+    pub(crate) fn checked(&self) -> Result<&[(&'a str, &'a [u8])], Error> {
+        let bad = |message| Err(Error::fixed("BadResponse", message));
+        if !(200..=599).contains(&self.status) {
+            return bad("status not between 200 and 599");
+        }
+        let Some(fields) = self.fields.get(..self.field_count) else {
+            return bad("more than 32 headers");
+        };
+        if !fields
+            .iter()
+            .all(|(name, value)| write::is_field(name, value))
+        {
+            return bad("a header's name or value is not valid");
+        }
+        Ok(fields)
     }
 }
 
@@ -660,7 +869,7 @@ mod tests {
         for _ in 0..RESPONSE_FIELD_COUNT_MAX {
             response = response.header("a", "b");
         }
-        assert!(response.fields().is_some());
-        assert!(response.header("a", "b").fields().is_none());
+        assert!(response.checked().is_ok());
+        assert!(response.header("a", "b").checked().is_err());
     }
 }

@@ -130,7 +130,8 @@ mod platform;
 mod runtime;
 mod sys;
 
-pub use handler::{Context, Credentials, Error, Handler, Platform, Request, Response};
+pub use bytes::Writer;
+pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request, Response};
 pub use log::Level;
 #[doc(hidden)]
 pub use log::entry as log_entry;

@@ -36,6 +36,9 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 10 * 1024;
 /// Most header fields a handler can put into a response; one more fails the call.
 pub const RESPONSE_FIELD_COUNT_MAX: usize = 32;
 
+/// Room for a piece of an answer that goes on; a longer piece fails the call.
+pub const PIECE_BYTES: usize = 64 * 1024;
+
 /// Longest message an `Error` keeps; the rest is cut.
 pub const ERROR_BYTES_MAX: usize = 512;
 
@@ -74,6 +77,12 @@ pub const LINGER_LAST_MS_MAX: u64 = 500;
 
 /// How long `SIGTERM` waits for what is in flight.
 pub const DRAIN_MS_MAX: u64 = 10_000;
+
+/// How often in a row a platform's API is tried that does not answer; then the process ends.
+pub const RETRY_COUNT_MAX: usize = 50;
+
+/// How long the next try waits.
+pub const RETRY_MS: u64 = 100;
 
 /// How long accepting pauses when descriptors run out and none of ours is closed meanwhile.
 pub const PAUSE_MS_MAX: u64 = 250;

@@ -4,9 +4,9 @@
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
 
 use core::fmt::{self, Write as _};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
-use crate::bytes::Writer;
+use crate::bytes::{Writer, is_word};
 use crate::calendar::civil;
 use crate::limits::{LOG_LINE_BYTES_MAX, REQUEST_ID_BYTES_MAX};
 use crate::sys::clock;
@@ -37,6 +37,20 @@ pub enum Level {
 }
 
 impl Level {
+    /// The level that a platform calls so; an unknown one writes everything.
+    pub(crate) fn named(name: &[u8]) -> Self {
+        let is = |other| is_word(name, other);
+        if is("info") {
+            Self::Info
+        } else if is("warn") {
+            Self::Warn
+        } else if is("error") || is("fatal") {
+            Self::Error
+        } else {
+            Self::Debug
+        }
+    }
+
     fn name(self) -> &'static [u8] {
         match self {
             Self::Debug => b"DEBUG",
@@ -111,12 +125,35 @@ macro_rules! error {
 #[macro_export]
 macro_rules! log {
     ($level:expr, $cx:expr, $($text:tt)+) => {
-        $crate::log_entry($cx.request_id(), $level, ::core::format_args!($($text)+))
+        $crate::log_entry($cx.id(), $level, ::core::format_args!($($text)+))
     };
 }
 
+/// What the lines look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As FC recommends.
+    Text,
+    /// One JSON object a line, as Lambda reads it.
+    Json,
+}
+
+/// Whether entries are JSON, and the lowest level that is written: both are settings of the
+/// process, made once before the first call.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+static LEVEL_MIN: AtomicU8 = AtomicU8::new(Level::Debug as u8);
+
+/// Sets the form of all entries, and the lowest level that is written.
+pub fn configure(form: Form, level_min: Level) {
+    IS_JSON.store(form == Form::Json, Ordering::Relaxed);
+    LEVEL_MIN.store(level_min as u8, Ordering::Relaxed);
+}
+
 /// Writes one entry; what the macros call.
-pub fn entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+pub fn entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
+    if (level as u8) < LEVEL_MIN.load(Ordering::Relaxed) {
+        return;
+    }
     let mut place = [0; SHORT_LINE_BYTES];
     let mut line = Writer::new(&mut place);
     render(request_id, level, message, &mut line);
@@ -133,23 +170,74 @@ const SHORT_LINE_BYTES: usize = 1024;
 #[allow(clippy::large_stack_arrays, reason = "there is no allocator")]
 #[cold]
 #[inline(never)]
-fn long_entry(request_id: &str, level: Level, message: fmt::Arguments<'_>) {
+fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     let mut place = [0; LOG_LINE_BYTES_MAX];
-    let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - 1]);
+    let end = end();
+    let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - end.len()]);
     render(request_id, level, message, &mut line);
-    let mut len = line.written().len();
-    if line.is_cut() {
-        place[len] = b'\n';
-        len += 1;
-    }
-    write(&place[..len]);
+    let is_cut = line.is_cut();
+    let len = line.written().len();
+    let mut line = Writer::new(&mut place);
+    line.skip(len);
+    line.put(if is_cut { end } else { b"" });
+    write(line.written());
 }
 
-fn render(request_id: &str, level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
-    prefix(request_id.as_bytes(), level, line);
+fn render(request_id: &[u8], level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
+    prefix(request_id, level, line);
     // A `Display` that fails leaves what it wrote before: better than no line.
-    let _ = line.write_fmt(message);
-    line.put(b"\n");
+    let _ = if IS_JSON.load(Ordering::Relaxed) {
+        Json(line).write_fmt(message)
+    } else {
+        line.write_fmt(message)
+    };
+    line.put(end());
+}
+
+/// Formatted text as the inside of a JSON string.
+struct Json<'a, 'b>(&'a mut Writer<'b>);
+
+impl fmt::Write for Json<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.put_json(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Why a call failed: an entry made without formatting, which would be most of a small program.
+#[cold]
+#[inline(never)]
+pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[u8]) {
+    let mut place = [0; 2048];
+    let mut line = Writer::new(&mut place);
+    prefix(request_id, Level::Error, &mut line);
+    let is_json = IS_JSON.load(Ordering::Relaxed);
+    let mut put = |text: &[u8]| {
+        if is_json {
+            line.put_json(text);
+        } else {
+            line.put(text);
+        }
+    };
+    put(kind.as_bytes());
+    put(b": ");
+    put(message);
+    if !place_of_error.is_empty() {
+        put(b" (at ");
+        put(place_of_error);
+        put(b")");
+    }
+    line.put(end());
+    write(line.written());
+}
+
+/// What every entry ends with.
+fn end() -> &'static [u8] {
+    if IS_JSON.load(Ordering::Relaxed) {
+        b"\"}\n"
+    } else {
+        b"\n"
+    }
 }
 
 /// What every entry begins with: `2020-03-13T04:06:49.099Z <request id> [INFO] `.
@@ -165,22 +253,26 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
         now.second,
         (now_ms % 1000) as u32,
     ];
-    line.put_numbers(b"4-2-2T2:2:2.3Z ", &numbers);
+    let is_json = IS_JSON.load(Ordering::Relaxed);
+    line.put(if is_json { b"{\"timestamp\":\"" } else { b"" });
+    line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers);
+    line.put(if is_json {
+        b"\",\"requestId\":\""
+    } else {
+        b" "
+    });
     id(request_id, line);
-    line.put(b" [");
+    line.put(if is_json { b"\",\"level\":\"" } else { b" [" });
     line.put(level.name());
-    line.put(b"] ");
+    line.put(if is_json { b"\",\"message\":\"" } else { b"] " });
 }
 
 /// A request id is somebody's bytes: it must not be able to end a line and begin another.
 pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
     let kept = request_id.get(..REQUEST_ID_BYTES_MAX).unwrap_or(request_id);
-    if kept.iter().all(u8::is_ascii_graphic) {
-        line.put(kept);
-        return;
-    }
     for &byte in kept {
-        line.put(&[if byte.is_ascii_graphic() { byte } else { b'?' }]);
+        let is_plain = byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        line.put(&[if is_plain { byte } else { b'?' }]);
     }
 }
 

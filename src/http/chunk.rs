@@ -13,7 +13,7 @@
 //! kept, and how the network cut the stream cannot matter.
 
 use super::{Parsed, Reject};
-use crate::bytes::{self, is_text, is_token};
+use crate::bytes::{self, Writer, is_text, is_token};
 use crate::limits::{EXTENSION_BYTES_MAX, TRAILER_BYTES_MAX};
 
 /// The state of one chunked body.
@@ -43,6 +43,33 @@ enum State {
     TrailerValue,
     TrailerLf,
     EndLf,
+}
+
+/// Bytes in front of the data of a chunk that is written: its size in eight digits, and CR LF.
+pub const SIZE_BYTES: usize = 10;
+
+/// What follows the data of a chunk.
+pub const DATA_END: &[u8] = b"\r\n";
+
+/// The last chunk, and no trailers.
+pub const LAST: &[u8] = b"0\r\n\r\n";
+
+/// The two together.
+pub const DATA_END_AND_LAST: &[u8] = b"\r\n0\r\n\r\n";
+
+/// The size of a chunk, before its data.
+pub fn put_size(len: usize, to: &mut Writer<'_>) {
+    to.put_hex(u32::try_from(len).unwrap_or(u32::MAX));
+    to.put(b"\r\n");
+}
+
+/// A whole chunk; none for no data, as that would be the last.
+pub fn put(data: &[u8], to: &mut Writer<'_>) {
+    if !data.is_empty() {
+        put_size(data.len(), to);
+        to.put(data);
+        to.put(DATA_END);
+    }
 }
 
 /// How far one call of [`Decoder::decode`] came.

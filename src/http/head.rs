@@ -20,7 +20,7 @@ pub const fn fields<'b>() -> Fields<'b> {
 }
 
 /// The head of one message. Everything in it is borrowed from the bytes it was parsed from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Head<'a> {
     /// Empty in a response.
     pub method: &'a str,

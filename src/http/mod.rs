@@ -38,9 +38,10 @@ pub enum Kind {
 }
 
 /// The version of a request; a response always says 1.1 (RFC 9110 §6.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
     Http10,
+    #[default]
     Http11,
 }
 

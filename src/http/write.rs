@@ -23,8 +23,8 @@ pub fn field(head: &mut Writer<'_>, name: &[u8], value: &[u8]) {
     head.put(b"\r\n");
 }
 
-/// Room for what follows the fields that a handler gave: `Date` (37), `Content-Length` (38), `Connection`
-/// (24) and the empty line.
+/// Room for what follows the fields that a handler gave: `Date` (37), `Content-Length` (38),
+/// `Connection` (24) and the empty line.
 pub const END_BYTES_MAX: usize = 37 + 38 + 24 + 2;
 
 /// `Content-Length`.

@@ -4,7 +4,7 @@
 //! before it that the first call would have to wait for. After it there is an `epoll(7)`.
 
 use crate::limits::BACKLOG_COUNT;
-use crate::sys::epoll::{Epoll, Event, Interest};
+use crate::sys::epoll::{Epoll, Event, Interest, Source};
 use crate::sys::fd::Errno;
 use crate::sys::signal;
 use crate::sys::socket::{Listener, Socket};
@@ -18,10 +18,10 @@ pub struct Waiting {
     listener: Listener,
 }
 
-/// The listener and all connections.
+/// All connections, and the listener if there is one.
 #[derive(Debug)]
 pub struct Reactor {
-    listener: Listener,
+    listener: Option<Listener>,
     epoll: Epoll,
     is_accepting: bool,
 }
@@ -39,7 +39,7 @@ impl Waiting {
     /// before it could be had.
     #[must_use]
     pub fn first(&self) -> Option<Socket> {
-        signal::wait_on(&self.listener, |is_terminating| {
+        signal::wait_on(Some(self.listener.fd()), |is_terminating| {
             if is_terminating {
                 None
             } else {
@@ -57,7 +57,7 @@ impl Waiting {
         let epoll = Epoll::new()?;
         epoll.add(&self.listener, LISTENER, Interest::Read)?;
         Ok(Reactor {
-            listener: self.listener,
+            listener: Some(self.listener),
             epoll,
             is_accepting: true,
         })
@@ -65,18 +65,41 @@ impl Waiting {
 }
 
 impl Reactor {
+    /// Waits for connections that this side opens; there is no listener.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn new() -> Result<Self, Errno> {
+        Ok(Self {
+            listener: None,
+            epoll: Epoll::new()?,
+            is_accepting: false,
+        })
+    }
+
     /// Waits for events, at most `timeout_ms` milliseconds, and not at all if `SIGTERM` is yet to
     /// be dealt with.
     ///
+    /// The signal ends the wait by shutting the listener down, or else `other`: a connection from
+    /// which nothing is read any more once the signal has come.
+    ///
     /// # Errors
     /// None that a correct program can meet.
-    pub fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: u64) -> Result<&'a [Event], Errno> {
-        if !self.is_accepting {
-            return self.epoll.wait(events, timeout_ms);
-        }
-        signal::wait_on(&self.listener, |is_terminating| {
+    pub fn wait<'a>(
+        &self,
+        other: Option<&Socket>,
+        events: &'a mut [Event],
+        timeout_ms: u64,
+    ) -> Result<&'a [Event], Errno> {
+        let source = match (&self.listener, other) {
+            (Some(listener), _) if self.is_accepting => Some(listener.fd()),
+            (None, Some(socket)) => Some(socket.fd()),
+            _ => None,
+        };
+        signal::wait_on(source, |is_terminating| {
+            let is_over = is_terminating && source.is_some();
             self.epoll
-                .wait(events, if is_terminating { 0 } else { timeout_ms })
+                .wait(events, if is_over { 0 } else { timeout_ms })
         })
     }
 
@@ -85,7 +108,7 @@ impl Reactor {
     /// # Errors
     /// `EAGAIN` when none waits.
     pub fn accept(&self) -> Result<Socket, Errno> {
-        self.listener.accept()
+        self.listener.as_ref().ok_or(Errno::AGAIN)?.accept()
     }
 
     /// Whether new connections are waited for.
@@ -96,13 +119,17 @@ impl Reactor {
 
     /// Waits for new connections no more, or again. They stay in the kernel's queue meanwhile.
     pub fn set_accepting(&mut self, is_accepting: bool) {
-        if self.is_accepting == is_accepting {
+        let Some(listener) = self
+            .listener
+            .as_ref()
+            .filter(|_| self.is_accepting != is_accepting)
+        else {
             return;
-        }
+        };
         let done = if is_accepting {
-            self.epoll.add(&self.listener, LISTENER, Interest::Read)
+            self.epoll.add(listener, LISTENER, Interest::Read)
         } else {
-            self.epoll.remove(&self.listener)
+            self.epoll.remove(listener)
         };
         // Out of memory: the state stays as it is, and is tried again at the next occasion.
         if done.is_ok() {
@@ -114,7 +141,7 @@ impl Reactor {
     pub fn refuse(&mut self) {
         self.set_accepting(false);
         // Has the signal already shut it down, that is an error, and as good.
-        let _ = self.listener.shutdown();
+        let _ = self.listener.as_ref().map(Listener::shutdown);
     }
 
     /// Waits for a connection from now on.

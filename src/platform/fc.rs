@@ -3,22 +3,11 @@
 //! Sources: FC 3.0 documents "How custom runtimes work", "Web functions", "Context and log
 //! format", "Lifecycle hooks", "Errors of custom runtimes".
 
-use crate::bytes::{Writer, is_word};
-use crate::handler::{Error, Request, Response};
+use super::Call;
+use crate::bytes::Writer;
+use crate::handler::Request;
 use crate::http::write;
 use crate::log;
-
-/// What FC wants from the function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// An event: bytes in, bytes out.
-    Invoke,
-    /// An HTTP request, passed on as it came from the client.
-    Http,
-    Initialize,
-    PreFreeze,
-    PreStop,
-}
 
 /// The two ends of a call in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,69 +77,18 @@ pub fn event_head(head: &mut Writer<'_>) {
     );
 }
 
-/// Status line and fields of a successful answer to an HTTP call.
-///
-/// # Errors
-/// The handler's response is not one that could be sent.
-#[inline(never)]
-pub fn http_head(response: &Response<'_>, head: &mut Writer<'_>) -> Result<(), Error> {
-    if !(200..=599).contains(&response.status) {
-        return Err(bad_response("status not between 200 and 599"));
-    }
-    let Some(fields) = response.fields() else {
-        return Err(bad_response("more than 32 headers"));
-    };
-    write::status(head, response.status);
-    head.put(b"x-fc-status: 200\r\n");
-    for (name, value) in fields {
-        if !write::is_field(name, value) {
-            return Err(bad_response("a header's name or value is not valid"));
-        }
-        if !is_owned(name) {
-            write::field(head, name.as_bytes(), value);
-        }
-    }
-    if head.room() < write::END_BYTES_MAX {
-        Err(bad_response("headers too large"))
-    } else {
-        Ok(())
-    }
-}
-
-fn bad_response(message: &'static str) -> Error {
-    Error::fixed("BadResponse", message)
-}
-
-/// Whether a header of a response belongs to FC, or to the server, and is dropped.
-fn is_owned(name: &str) -> bool {
-    let name = name.as_bytes();
-    let is_reserved = name.get(..5).is_some_and(|prefix| is_word(prefix, "x-fc-"));
-    is_reserved || OWNED.split(' ').any(|other| is_word(name, other))
-}
-
-const OWNED: &str = "connection content-length date keep-alive server transfer-encoding upgrade";
+/// The field that says the function did not fail, beside the status of its own answer.
+pub const OK_FIELD: &[u8] = b"x-fc-status: 200\r\n";
 
 /// Status line and fields of the answer to a call that failed.
 ///
 /// FC records a failure by `x-fc-status` (and a 404 with it); a client of an HTTP function sees the
 /// status, and there it is the server's fault.
-pub fn failure_head(call: Call, head: &mut Writer<'_>) {
+pub fn failure_head(call: Call, is_fc: bool, head: &mut Writer<'_>) {
     write::status(head, if call == Call::Http { 500 } else { 404 });
-    head.put(b"Content-Type: application/json\r\nx-fc-status: 404\r\n");
-}
-
-/// The body of the answer to a call that failed: the fields that FC's own runtimes use.
-pub fn failure_body(error: &Error, body: &mut Writer<'_>) {
-    body.put(b"{\"errorMessage\":\"");
-    body.put_json(error.message_bytes());
-    body.put(b"\",\"errorType\":\"");
-    body.put_json(error.kind().as_bytes());
-    if error.place_bytes().is_empty() {
-        body.put(b"\"}");
-    } else {
-        body.put(b"\",\"stackTrace\":[\"");
-        body.put_json(error.place_bytes());
-        body.put(b"\"]}");
+    head.put(b"Content-Type: application/json\r\n");
+    if is_fc {
+        head.put(b"x-fc-status: 404\r\n");
     }
 }
 
@@ -237,61 +175,5 @@ mod tests {
             marker(call, edge, b"id", &mut line);
             assert_eq!(line.finish(), want.as_bytes());
         }
-    }
-
-    #[track_caller]
-    fn check_head(response: &Response<'_>, want: Result<&str, &str>) {
-        let mut place = [0; 384];
-        let mut head = Writer::new(&mut place);
-        let got = http_head(response, &mut head);
-        match want {
-            Ok(want) => {
-                got.expect("a response that can be sent");
-                assert_eq!(head.finish(), want.as_bytes());
-            }
-            Err(want) => assert_eq!(got.expect_err("bad").message(), want),
-        }
-    }
-
-    #[test]
-    fn responses_are_checked() {
-        let status = "HTTP/1.1 201 Created\r\nx-fc-status: 200\r\n";
-        check_head(&Response::new(201), Ok(status));
-        let given = Response::new(201).header("A", "b").header("a", "c");
-        check_head(&given, Ok(&format!("{status}A: b\r\na: c\r\n")));
-        let owned = Response::new(201)
-            .header("Connection", "close")
-            .header("content-length", "7")
-            .header("X-Fc-Status", "404")
-            .header("date", "x")
-            .header("TRANSFER-ENCODING", "chunked");
-        check_head(&owned, Ok(status));
-        let bad = "a header's name or value is not valid";
-        check_head(&Response::new(200).header("a", "b\r\nc: d"), Err(bad));
-        check_head(&Response::new(200).header("a b", "c"), Err(bad));
-        check_head(&Response::new(200).header("", "c"), Err(bad));
-        for status in [0, 100, 101, 199, 600, 1000] {
-            check_head(
-                &Response::new(status),
-                Err("status not between 200 and 599"),
-            );
-        }
-        let long = "x".repeat(300);
-        check_head(
-            &Response::new(200).header("a", &long),
-            Err("headers too large"),
-        );
-    }
-
-    #[test]
-    fn failures_are_json() {
-        let mut place = [0; 256];
-        let mut body = Writer::new(&mut place);
-        failure_body(&Error::at("T\"y", "a\nb", "f.rs:1:2"), &mut body);
-        let want = r#"{"errorMessage":"a\u000ab","errorType":"T\"y","stackTrace":["f.rs:1:2"]}"#;
-        assert_eq!(body.finish(), want.as_bytes());
-        let mut body = Writer::new(&mut place);
-        failure_body(&Error::fixed("T", "m"), &mut body);
-        assert_eq!(body.finish(), br#"{"errorMessage":"m","errorType":"T"}"#);
     }
 }

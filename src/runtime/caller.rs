@@ -1,16 +1,24 @@
-//! One call, from a complete request to the answer's bytes: marker, handler, marker.
+//! One call, from a complete message to the answer's bytes: marker, handler, marker.
+//!
+//! What the answer is wrapped in depends on who calls: `push` for a platform that sends requests,
+//! `pull` for one that is asked for events.
 
-use super::config::Markers;
+use core::cell::Cell;
+
+use super::config::{Config, Source, Switch};
 use super::guard;
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Handler, Platform, Request};
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response};
 use crate::http::date::Date;
 use crate::http::exchange::Message;
-use crate::http::{Persist, Reject, Version, write};
+use crate::http::head::{self, Head};
+use crate::http::{Kind, Parsed, Persist};
 use crate::limits::{ERROR_BYTES_MAX, RESPONSE_HEAD_BYTES_MAX};
-use crate::log::{self, Level};
-use crate::platform::fc::{self, Call, Edge};
-use crate::sys::{clock, env, signal};
+use crate::log;
+use crate::platform::fc::{self, Edge};
+use crate::platform::runtime_api::Ask;
+use crate::platform::{self, Call, lambda};
+use crate::sys::{clock, env};
 
 /// Room for a failure as JSON: every byte of it may need six.
 const FAILURE_BYTES_MAX: usize = 6 * (ERROR_BYTES_MAX + 512);
@@ -20,8 +28,8 @@ pub type ShortHead = [u8; 512];
 
 /// Where other answers are written to, but for the bodies that handlers own.
 pub struct Place {
-    head: [u8; RESPONSE_HEAD_BYTES_MAX],
-    failure: [u8; FAILURE_BYTES_MAX],
+    pub(super) head: [u8; RESPONSE_HEAD_BYTES_MAX],
+    pub(super) failure: [u8; FAILURE_BYTES_MAX],
 }
 
 impl Place {
@@ -33,159 +41,243 @@ impl Place {
 
 /// The handler, and what every call of it needs.
 pub struct Caller<H> {
-    handler: H,
-    markers: Markers,
-    short_head: &'static mut ShortHead,
-    place: &'static mut Place,
-    date: Date,
-    /// The time of this round of the loop, in milliseconds since the Unix epoch.
-    now_ms: u64,
+    pub(super) handler: H,
+    pub(super) page: Page,
 }
 
-/// An answer, ready to be sent: head and body in this order.
+/// What an answer is written with, and where.
+pub struct Page {
+    pub(super) config: Config,
+    pub(super) short_head: &'static mut ShortHead,
+    pub(super) place: &'static mut Place,
+    pub(super) date: Date,
+    /// The time of this round of the loop, in milliseconds since the Unix epoch.
+    pub(super) now_ms: u64,
+    /// On a client's side: whether everything that comes before the first event is done, and how
+    /// many responses there were.
+    pub(super) is_started: bool,
+    pub(super) turn_count: u64,
+}
+
+/// An answer, ready to be sent: head, body and tail in this order.
 pub struct Reply<'a> {
     pub head: &'a [u8],
     pub body: &'a [u8],
+    pub tail: &'a [u8],
     pub persist: Persist,
+    /// What comes after the body.
+    pub rest: Option<(Stream, u64)>,
+}
+
+impl Reply<'_> {
+    /// Nothing to send.
+    pub const NOTHING: Self = Self {
+        head: b"",
+        body: b"",
+        tail: b"",
+        persist: Persist::Keep,
+        rest: None,
+    };
+}
+
+/// An answer that goes on: which one it is, but for the handler's own number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub call: Call,
+    pub coding: Coding,
+}
+
+/// How the pieces of an answer are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// As chunks (RFC 9112 §7.1).
+    Chunked,
+    /// As they are, until the connection ends: to a client of HTTP/1.0.
+    Plain,
+    /// All together, once the last one is there.
+    Collected,
+    /// Not at all: an answer to `HEAD`.
+    Dropped,
+}
+
+/// What the handler made of a call.
+pub(super) struct Outcome<'a> {
+    pub status: u16,
+    pub body: &'a [u8],
 }
 
 impl<H: Handler> Caller<H> {
     pub fn new(
         handler: H,
-        markers: Markers,
+        config: Config,
         short_head: &'static mut ShortHead,
         place: &'static mut Place,
     ) -> Self {
-        Self {
-            handler,
-            markers,
+        let page = Page {
+            config,
             short_head,
             place,
             date: Date::new(),
             now_ms: 0,
-        }
+            is_started: false,
+            turn_count: 0,
+        };
+        Self { handler, page }
     }
 
     /// Reads the clock, for all calls until it is read again.
     pub fn set_time(&mut self) {
-        self.now_ms = clock::epoch_ms();
+        self.page.now_ms = clock::epoch_ms();
     }
 
-    /// Calls the handler with a request and renders what it answers.
-    ///
-    /// `Date` says when the round began in which the call was made: it may be older than the
-    /// answer by as long as the handler took.
+    /// Where calls come from.
+    pub fn source(&self) -> Source {
+        self.page.config.source()
+    }
+
+    /// Which side of a connection is read.
+    pub fn kind(&self) -> Kind {
+        match self.page.config.source() {
+            Source::Port(_) => Kind::Request,
+            Source::Api(_) => Kind::Response,
+        }
+    }
+
+    /// Answers a message. `ask` is what the connection asked for last, if it is its side to ask.
     #[inline(never)]
-    pub fn call<'a>(&'a mut self, message: &Message<'a>) -> Reply<'a> {
-        let request = Request {
-            head: message.head,
-            body: message.body,
-        };
-        let call = fc::route(&request);
-        let cx = Context {
-            platform: Platform::Fc,
-            headers: message.head.headers,
-            arrived_ms: self.now_ms,
-            now_ms: clock::epoch_ms,
-            environment: env::var,
-        };
-        // As the handler's own lines name it.
-        let request_id = cx.request_id().as_bytes();
-        let markers = self.markers;
-        mark(markers, call, Edge::Start, request_id);
+    pub fn call<'a>(&'a mut self, message: &Message<'a>, ask: &mut Ask) -> Reply<'a> {
+        match self.page.config.source() {
+            Source::Port(_) => self.answer(message),
+            Source::Api(address) => self.turn(message, address, ask),
+        }
+    }
+
+    /// Asks the handler for the next piece of an answer, which it writes to `piece`. `head` is the
+    /// head of the message that is answered.
+    ///
+    /// # Errors
+    /// The handler failed, and that is logged.
+    pub fn piece(
+        &mut self,
+        head: &[u8],
+        stream: Stream,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+    ) -> Result<Flow, Error> {
+        let room = piece.room();
+        let mut fields = head::fields();
+        let head = kept(self.kind(), head, &mut fields);
+        let again = Cell::new(None);
+        let cx = context(&self.page.config, self.page.now_ms, &head, &again);
         let handler = &mut self.handler;
-        let mut head = Writer::new(match call {
-            Call::Http => &mut self.place.head,
-            _ => &mut self.short_head[..],
+        let bad = |message| Err(Error::fixed("BadPiece", message));
+        let result = match guard::call(|| handler.stream(state, piece, &cx)) {
+            Ok(_) if piece.is_cut() => bad("a piece longer than its room"),
+            Ok(Flow::More | Flow::Wait(_)) if room == 0 => {
+                bad("an answer longer than a body may be")
+            }
+            result => result,
+        };
+        match &result {
+            Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),
+            Ok(_) => {}
+            Err(error) => fail(&self.page.config, stream.call, error, cx.id()),
+        }
+        result
+    }
+
+    /// Nobody takes the rest of an answer.
+    pub fn abandon(&mut self, head: &[u8], stream: Stream, state: u64) {
+        // A panic in it has no call that it could fail: it is printed by its hook.
+        let _ = guard::call(|| {
+            self.handler.abandon(state);
+            Ok(())
         });
-        let outcome = guard::call(|| answer(handler, call, &request, &cx, &mut head));
-        let (status, body) = match outcome {
-            Ok(answer) => {
-                mark(markers, call, Edge::End, request_id);
-                answer
-            }
-            Err(error) => {
-                log_failure(request_id, &error);
-                mark(markers, call, Edge::Failed, request_id);
-                head.clear();
-                fc::failure_head(call, &mut head);
-                let mut body = Writer::new(&mut self.place.failure);
-                fc::failure_body(&error, &mut body);
-                (404, body.finish())
-            }
-        };
-        let persist = if signal::terminating() {
-            Persist::Close
-        } else {
-            message.persist
-        };
-        let has_body = write::has_body(status);
-        head.put(self.date.field(self.now_ms / 1000));
-        // RFC 9110 §8.6: no length where there can be no body.
-        if has_body {
-            write::content_length(&mut head, body.len());
-        }
-        write::end(&mut head, persist, message.head.version);
-        let is_bodiless = !has_body || message.head.method == "HEAD";
-        Reply {
-            head: head.finish(),
-            body: if is_bodiless { b"" } else { body },
-            persist,
-        }
+        let mut fields = head::fields();
+        let head = kept(self.kind(), head, &mut fields);
+        let again = Cell::new(None);
+        let request_id = context(&self.page.config, self.page.now_ms, &head, &again).id();
+        mark(&self.page.config, stream.call, Edge::End, request_id);
     }
 
-    /// What a peer is told that broke a rule of the protocol.
-    pub fn refuse(&mut self, reject: Reject) -> Reply<'_> {
-        let body = reject.reason().as_bytes();
-        let mut head = Writer::new(self.short_head);
-        write::status(&mut head, reject.status());
-        head.put(b"Content-Type: text/plain\r\n");
-        head.put(self.date.field(self.now_ms / 1000));
-        write::content_length(&mut head, body.len());
-        write::end(&mut head, Persist::Close, Version::Http11);
-        Reply {
-            head: head.finish(),
-            body,
-            persist: Persist::Close,
+    /// Calls a method of the handler that no message asked for.
+    ///
+    /// # Errors
+    /// The handler failed, and that is logged.
+    pub fn hook(&mut self, call: Call) -> Result<(), Error> {
+        let state = Cell::new(None);
+        let cx = context(
+            &self.page.config,
+            self.page.now_ms,
+            &Head::default(),
+            &state,
+        );
+        let request = Request::default();
+        let handler = &mut self.handler;
+        let done = guard::call(|| perform(handler, call, &request, &cx, |_| Ok(())).map(drop));
+        done.inspect_err(|error| fail(&self.page.config, call, error, b""))
+    }
+
+    /// Ends an answer whose handler failed over its pieces, where the platform has words for that.
+    pub fn broken(&mut self, error: &Error, end: &mut Writer<'_>) -> bool {
+        let has_words = self.page.config.platform() == Platform::Lambda;
+        if has_words {
+            let body = failure(error, &mut self.page.place.failure);
+            lambda::error_trailers(error, body, end);
+        }
+        has_words
+    }
+
+    /// The answer whose pieces were collected, or whose handler failed over them: `head` is that of
+    /// the message that is answered.
+    pub fn collected<'a>(
+        &'a mut self,
+        head: &[u8],
+        persist: Persist,
+        result: Result<&'a [u8], Error>,
+        ask: &mut Ask,
+    ) -> Reply<'a> {
+        let mut fields = head::fields();
+        let head = kept(self.kind(), head, &mut fields);
+        match self.page.config.source() {
+            Source::Port(_) => self.page.whole(head.version, persist, result),
+            Source::Api(address) => self.page.result(&head, address, result, ask),
         }
     }
 }
 
-/// Calls the method that the call is for. Writes status line and fields of a successful answer;
-/// returns its status and body.
-fn answer<'a, H: Handler>(
-    handler: &'a mut H,
-    call: Call,
-    request: &Request<'a>,
-    cx: &Context<'_>,
-    head: &mut Writer<'_>,
-) -> Result<(u16, &'a [u8]), Error> {
-    let body = match call {
-        Call::Http => return answer_http(handler, request, cx, head),
-        Call::Invoke => handler.invoke(request.body(), cx)?,
-        Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
-        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
-        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
+/// A head that was kept: it was parsed before, and so can be parsed again.
+fn kept<'h, 'b: 'h>(kind: Kind, bytes: &'b [u8], fields: &'h mut head::Fields<'b>) -> Head<'h> {
+    let parsed = match kind {
+        Kind::Request => head::parse(bytes, fields),
+        Kind::Response => head::parse_response(bytes, fields),
     };
-    fc::event_head(head);
-    Ok((200, body))
+    match parsed {
+        Ok(Parsed::Done(head)) => head,
+        _ => Head::default(),
+    }
 }
 
-/// A response takes a kilobyte: nothing that every event should find on its stack.
-#[inline(never)]
-fn answer_http<'a, H: Handler>(
-    handler: &'a mut H,
-    request: &Request<'a>,
-    cx: &Context<'_>,
-    head: &mut Writer<'_>,
-) -> Result<(u16, &'a [u8]), Error> {
-    let response = handler.http(request, cx)?;
-    fc::http_head(&response, head)?;
-    Ok((response.status, response.body))
+/// What the handler is told about the call that has this head.
+pub(super) fn context<'a>(
+    config: &Config,
+    now_ms: u64,
+    head: &Head<'a>,
+    stream: &'a Cell<Option<u64>>,
+) -> Context<'a> {
+    Context {
+        platform: config.platform(),
+        headers: head.headers,
+        arrived_ms: now_ms,
+        now_ms: clock::epoch_ms,
+        environment: env::var,
+        stream,
+    }
 }
 
-fn mark(markers: Markers, call: Call, edge: Edge, request_id: &[u8]) {
-    if markers == Markers::On {
+/// Logs one end of a call, for a platform that does not do so itself.
+pub(super) fn mark(config: &Config, call: Call, edge: Edge, request_id: &[u8]) {
+    if config.platform() == Platform::Fc && config.markers == Switch::On {
         let mut place = [0; 256];
         let mut line = Writer::new(&mut place);
         fc::marker(call, edge, request_id, &mut line);
@@ -193,22 +285,63 @@ fn mark(markers: Markers, call: Call, edge: Edge, request_id: &[u8]) {
     }
 }
 
-/// What went wrong, before the line that ends the call.
+/// Logs what went wrong, before the line that ends the call.
+pub(super) fn fail(config: &Config, call: Call, error: &Error, request_id: &[u8]) {
+    log::failure(
+        request_id,
+        error.kind(),
+        error.message_bytes(),
+        error.place_bytes(),
+    );
+    mark(config, call, Edge::Failed, request_id);
+}
+
+/// Calls the method that the call is for. `render` writes the head of an HTTP function's response.
+pub(super) fn perform<'a, H: Handler>(
+    handler: &'a mut H,
+    call: Call,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    render: impl FnOnce(&Response<'_>) -> Result<(), Error>,
+) -> Result<Outcome<'a>, Error> {
+    let body = match call {
+        Call::Http => return perform_http(handler, request, cx, render),
+        Call::Invoke => handler.invoke(request.body(), cx)?,
+        Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
+        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
+        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
+    };
+    check_stream::<H>(cx)?;
+    Ok(Outcome { status: 200, body })
+}
+
+/// A response takes a kilobyte: nothing that every event should find on its stack.
 #[inline(never)]
-fn log_failure(request_id: &[u8], error: &Error) {
-    let mut place = [0; 2048];
-    let mut line = Writer::new(&mut place[..2047]);
-    log::prefix(request_id, Level::Error, &mut line);
-    line.put(error.kind().as_bytes());
-    line.put(b": ");
-    line.put(error.message_bytes());
-    if !error.place_bytes().is_empty() {
-        line.put(b" (at ");
-        line.put(error.place_bytes());
-        line.put(b")");
+fn perform_http<'a, H: Handler>(
+    handler: &'a mut H,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    render: impl FnOnce(&Response<'_>) -> Result<(), Error>,
+) -> Result<Outcome<'a>, Error> {
+    let response = handler.http(request, cx)?;
+    check_stream::<H>(cx)?;
+    render(&response)?;
+    Ok(Outcome {
+        status: response.status,
+        body: response.body,
+    })
+}
+
+fn check_stream<H: Handler>(cx: &Context<'_>) -> Result<(), Error> {
+    match cx.stream.get() {
+        Some(_) if !H::STREAMS => Err(Error::fixed("NoStream", "Handler::STREAMS is false")),
+        _ => Ok(()),
     }
-    // A name may be so long that all of it does not fit.
-    let len = line.written().len();
-    place[len] = b'\n';
-    log::write(&place[..=len]);
+}
+
+/// The failure of a call as JSON.
+pub(super) fn failure<'a>(error: &Error, place: &'a mut [u8]) -> &'a [u8] {
+    let mut body = Writer::new(place);
+    platform::failure_body(error, &mut body);
+    body.finish()
 }

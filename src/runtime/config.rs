@@ -4,66 +4,228 @@
 use core::ffi::CStr;
 
 use super::Fatal;
-use crate::bytes;
+use crate::bytes::{self, is_word};
+use crate::handler::Platform;
 use crate::limits::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
+use crate::log::{self, Form, Level};
+use crate::platform::runtime_api::Address;
 use crate::sys::env;
 
 /// What can be set from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// `FC_SERVER_PORT`, else `FC_CUSTOM_LISTEN_PORT`, else 9000.
-    pub port: u16,
+    platform: Platform,
+    source: Source,
     /// `FNBOOT_MAX_BODY`, in bytes.
     pub body_bytes_max: usize,
     /// `FNBOOT_MARKERS`: whether start and end of each call are logged.
-    pub markers: Markers,
+    pub markers: Switch,
+    /// `FNBOOT_STREAMING`: whether answers to events are sent in pieces, on Lambda.
+    streaming: Switch,
+    /// `FNBOOT_SIGTERM`: whether an extension is registered, so that Lambda sends `SIGTERM`.
+    pub sigterm: Switch,
+    /// Whether Lambda takes a snapshot of the instance before its first event.
+    pub is_snapshot: bool,
+    /// `AWS_LAMBDA_MAX_CONCURRENCY`: how many events are taken at once.
+    pub conn_count: usize,
 }
 
-/// Whether start and end of each call are logged. FC 3.0 prints them itself, too.
+/// Where calls come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Markers {
+pub enum Source {
+    /// The platform sends them to this port: `FC_SERVER_PORT`, else `FC_CUSTOM_LISTEN_PORT`, else
+    /// 9000.
+    Port(u16),
+    /// They are asked for: `AWS_LAMBDA_RUNTIME_API`, or `SCF_RUNTIME_API` and
+    /// `SCF_RUNTIME_API_PORT`.
+    Api(Address),
+}
+
+/// Something that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
     On,
     Off,
 }
 
 const PORT_DEFAULT: u16 = 9000;
 
+/// Most events that are taken at once: as many connections, and no platform allows more.
+const CONCURRENCY_MAX: u64 = 1000;
+
+/// Which platforms this build knows, so that nothing is left in it of the others.
+const HAS_FC: bool = cfg!(feature = "fc");
+const HAS_LAMBDA: bool = cfg!(feature = "lambda");
+const HAS_SCF: bool = cfg!(feature = "scf");
+
 impl Config {
+    /// Who calls.
+    #[inline]
+    pub fn platform(&self) -> Platform {
+        match self.platform {
+            Platform::Fc if HAS_FC => Platform::Fc,
+            Platform::Lambda | Platform::Fc if HAS_LAMBDA => Platform::Lambda,
+            _ if HAS_SCF => Platform::Scf,
+            _ => Platform::Fc,
+        }
+    }
+
+    /// Where calls come from.
+    #[inline]
+    pub fn source(&self) -> Source {
+        match self.source {
+            Source::Api(address) if HAS_LAMBDA || HAS_SCF => Source::Api(address),
+            Source::Port(port) if HAS_FC || HAS_SCF => Source::Port(port),
+            Source::Port(_) if HAS_LAMBDA => Source::Api(Address::NOWHERE),
+            _ => Source::Port(PORT_DEFAULT),
+        }
+    }
+
+    /// Whether answers to events are sent in pieces.
+    pub fn is_streaming(&self) -> bool {
+        self.platform() == Platform::Lambda && self.streaming == Switch::On
+    }
+
+    /// Whether there is one event at a time.
+    pub fn is_alone(&self) -> bool {
+        self.conn_count == 1
+    }
+
     /// Reads the environment of the process.
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
     pub fn from_environment() -> Result<Self, Fatal<'static>> {
-        Self::from(env::var)
+        Self::from(env::var, || env::is_program("scf_bootstrap"))
     }
 
     /// A variable that is set but empty counts as not set: images set them so.
-    fn from(var: impl Fn(&CStr) -> Option<&'static [u8]>) -> Result<Self, Fatal<'static>> {
+    fn from(
+        var: impl Fn(&CStr) -> Option<&'static [u8]>,
+        is_scf_bootstrap: impl Fn() -> bool,
+    ) -> Result<Self, Fatal<'static>> {
         let set = |name| var(name).filter(|value| !value.is_empty());
-        let port = match (set(c"FC_SERVER_PORT"), set(c"FC_CUSTOM_LISTEN_PORT")) {
-            (Some(value), _) => port(c"FC_SERVER_PORT", value)?,
-            (None, Some(value)) => port(c"FC_CUSTOM_LISTEN_PORT", value)?,
-            (None, None) => PORT_DEFAULT,
+        let mut config = Self {
+            platform: Platform::Fc,
+            source: Source::Port(PORT_DEFAULT),
+            body_bytes_max: BODY_BYTES_DEFAULT,
+            markers: switch(c"FNBOOT_MARKERS", set(c"FNBOOT_MARKERS"), Switch::On)?,
+            streaming: Switch::Off,
+            sigterm: Switch::Off,
+            is_snapshot: false,
+            conn_count: 1,
         };
-        let body_bytes_max = match set(c"FNBOOT_MAX_BODY") {
-            Some(value) => body_bytes(c"FNBOOT_MAX_BODY", value)?,
-            None => BODY_BYTES_DEFAULT,
+        if let Some(value) = set(c"FNBOOT_MAX_BODY") {
+            config.body_bytes_max = body_bytes(c"FNBOOT_MAX_BODY", value)?;
+        }
+        if HAS_SCF && is_scf_bootstrap() {
+            config.platform = Platform::Scf;
+            return Ok(config);
+        }
+        if HAS_LAMBDA && let Some(value) = set(c"AWS_LAMBDA_RUNTIME_API") {
+            config.lambda(value, set)?;
+            return Ok(config);
+        }
+        if HAS_SCF && let Some(host) = set(c"SCF_RUNTIME_API") {
+            config.platform = Platform::Scf;
+            let port = port(
+                c"SCF_RUNTIME_API_PORT",
+                set(c"SCF_RUNTIME_API_PORT").unwrap_or_default(),
+            )?;
+            let host = address(host).ok_or(bad(c"SCF_RUNTIME_API", host, "an IPv4 address"))?;
+            config.source = Source::Api(Address { host, port });
+            return Ok(config);
+        }
+        if !HAS_FC {
+            let name = if HAS_LAMBDA {
+                c"AWS_LAMBDA_RUNTIME_API"
+            } else {
+                c"SCF_RUNTIME_API"
+            };
+            return Err(bad(name, b"", "set: this build is for another platform"));
+        }
+        match (set(c"FC_SERVER_PORT"), set(c"FC_CUSTOM_LISTEN_PORT")) {
+            (Some(value), _) => config.source = Source::Port(port(c"FC_SERVER_PORT", value)?),
+            (None, Some(value)) => {
+                config.source = Source::Port(port(c"FC_CUSTOM_LISTEN_PORT", value)?);
+            }
+            (None, None) => {}
+        }
+        Ok(config)
+    }
+
+    fn lambda(
+        &mut self,
+        api: &'static [u8],
+        set: impl Fn(&'static CStr) -> Option<&'static [u8]>,
+    ) -> Result<(), Fatal<'static>> {
+        self.platform = Platform::Lambda;
+        let mut parts = api.splitn(2, |&byte| byte == b':');
+        let host = parts.next().and_then(address);
+        let port = parts.next().and_then(number::<u16>);
+        let (Some(host), Some(port)) = (host, port) else {
+            return Err(bad(
+                c"AWS_LAMBDA_RUNTIME_API",
+                api,
+                "an IPv4 address and a port",
+            ));
         };
-        let markers = match set(c"FNBOOT_MARKERS") {
-            None | Some(b"on") => Markers::On,
-            Some(b"off") => Markers::Off,
-            Some(value) => return Err(bad(c"FNBOOT_MARKERS", value, "on or off")),
+        self.source = Source::Api(Address { host, port });
+        self.streaming = switch(c"FNBOOT_STREAMING", set(c"FNBOOT_STREAMING"), Switch::Off)?;
+        self.sigterm = switch(c"FNBOOT_SIGTERM", set(c"FNBOOT_SIGTERM"), Switch::Off)?;
+        let kind = set(c"AWS_LAMBDA_INITIALIZATION_TYPE");
+        self.is_snapshot = kind == Some(b"snap-start");
+        let name = c"AWS_LAMBDA_MAX_CONCURRENCY";
+        if let Some(value) = set(name) {
+            let count = bytes::decimal(value).filter(|count| (1..=CONCURRENCY_MAX).contains(count));
+            let count = count.ok_or(bad(name, value, "a number from 1 to 1000"))?;
+            self.conn_count = usize::try_from(count).unwrap_or(1);
+        }
+        // On Managed Instances the log is JSON, whatever else is set.
+        let is_json = set(c"AWS_LAMBDA_LOG_FORMAT").is_some_and(|form| is_word(form, "json"));
+        let level = set(c"AWS_LAMBDA_LOG_LEVEL").map_or(Level::Debug, Level::named);
+        let form = if is_json || set(name).is_some() {
+            Form::Json
+        } else {
+            Form::Text
         };
-        Ok(Self {
-            port,
-            body_bytes_max,
-            markers,
-        })
+        log::configure(form, level);
+        Ok(())
+    }
+}
+
+/// An address of IPv4: four numbers, or the one name that needs no resolver.
+fn address(text: &[u8]) -> Option<[u8; 4]> {
+    if text == b"localhost" {
+        return Some([127, 0, 0, 1]);
+    }
+    let mut octets = [0; 4];
+    let mut parts = text.split(|&byte| byte == b'.');
+    for octet in &mut octets {
+        *octet = number(parts.next()?)?;
+    }
+    parts.next().is_none().then_some(octets)
+}
+
+fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
+    bytes::decimal(digits).and_then(|number| T::try_from(number).ok())
+}
+
+fn switch(
+    name: &'static CStr,
+    value: Option<&'static [u8]>,
+    default: Switch,
+) -> Result<Switch, Fatal<'static>> {
+    match value {
+        None => Ok(default),
+        Some(b"on") => Ok(Switch::On),
+        Some(b"off") => Ok(Switch::Off),
+        Some(value) => Err(bad(name, value, "on or off")),
     }
 }
 
 fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Fatal<'static>> {
-    let port = bytes::decimal(value).and_then(|port| u16::try_from(port).ok());
+    let port = number::<u16>(value);
     port.filter(|&port| port > 0)
         .ok_or(bad(name, value, "a port from 1 to 65535"))
 }
@@ -83,18 +245,24 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Fatal<'static>> {
-        Config::from(|name| {
+        let var = |name: &CStr| {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| value.as_bytes())
-        })
+        };
+        Config::from(var, || false)
     }
 
     #[test]
     fn defaults() {
         let want = Config {
-            port: 9000,
+            platform: Platform::Fc,
+            source: Source::Port(9000),
             body_bytes_max: 33_554_432,
-            markers: Markers::On,
+            markers: Switch::On,
+            streaming: Switch::Off,
+            sigterm: Switch::Off,
+            is_snapshot: false,
+            conn_count: 1,
         };
         assert_eq!(read(&[]), Ok(want));
         assert_eq!(
@@ -106,8 +274,64 @@ mod tests {
     #[test]
     fn the_first_port_counts() {
         let both = [(c"FC_CUSTOM_LISTEN_PORT", "2"), (c"FC_SERVER_PORT", "1")];
-        assert_eq!(read(&both).map(|config| config.port), Ok(1));
-        assert_eq!(read(&both[..1]).map(|config| config.port), Ok(2));
+        assert_eq!(
+            read(&both).map(|config| config.source()),
+            Ok(Source::Port(1))
+        );
+        assert_eq!(
+            read(&both[..1]).map(|config| config.source()),
+            Ok(Source::Port(2))
+        );
+    }
+
+    #[test]
+    fn the_platform_is_told_by_its_variables() {
+        let api = |port| {
+            Source::Api(Address {
+                host: [127, 0, 0, 1],
+                port,
+            })
+        };
+        let scf = [
+            (c"SCF_RUNTIME_API", "localhost"),
+            (c"SCF_RUNTIME_API_PORT", "80"),
+        ];
+        let config = read(&scf).expect("SCF");
+        assert_eq!(
+            (config.platform(), config.source()),
+            (Platform::Scf, api(80))
+        );
+        let both = [
+            scf[0],
+            scf[1],
+            (c"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+        ];
+        let config = read(&both).expect("Lambda");
+        assert_eq!(
+            (config.platform(), config.source()),
+            (Platform::Lambda, api(9001))
+        );
+        let web = Config::from(|_| None, || true).expect("a web function");
+        assert_eq!(
+            (web.platform(), web.source()),
+            (Platform::Scf, Source::Port(9000))
+        );
+    }
+
+    #[test]
+    fn bad_addresses_are_named() {
+        for bad in [
+            "",
+            ":1",
+            "1.2.3:4",
+            "1.2.3.4.5:6",
+            "1.2.3.256:7",
+            "1.2.3.4:65536",
+            "host:1",
+        ] {
+            let config = read(&[(c"AWS_LAMBDA_RUNTIME_API", bad)]);
+            assert_eq!(config.is_err(), !bad.is_empty(), "{bad}");
+        }
     }
 
     #[test]

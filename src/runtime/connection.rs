@@ -1,26 +1,37 @@
 //! One connection: read, answer, write what is left, end.
 //!
 //! ```text
-//!            ┌──── everything sent ────┐
-//!            ▼                         │
-//!   open → Open ── not all taken ──→ Sending
-//!            │                         │ that was the last answer
-//!            │ last answer, refusal    ▼
-//!            └────────────────────→ Lingering ──→ closed
+//!              ┌────── everything sent ──────┐
+//!              ▼                             │
+//!   open ──→ Open ─── not all taken ────→ Sending
+//!             │ ▲ └── goes on ──→ Streaming  │
+//!             │ └─── last piece sent ──┘ │   │ that was the last answer
+//!             │ last answer, refusal     ▼   ▼
+//!             └───────────────────────→ Lingering ──→ closed
 //! ```
+//!
+//! It is the same on the server's side, where requests come in and responses go out, and on the
+//! client's, where responses come in and requests go out: every message has one answer. A client's
+//! does not linger, and is opened again by its owner.
 //!
 //! A request that comes in one piece is served from the shared scratch buffer; only one that does
 //! not owns a [`Mapping`], until it is answered. What the kernel does not take of an answer waits in
 //! that mapping: where it lies, if it lies there, else copied once.
 
-use super::caller::Reply;
+use core::time::Duration;
+
+use super::caller::{Coding, Reply, Stream};
+use super::config::Source;
 use super::shared::Shared;
+use super::{Fatal, end};
 use crate::bytes::{self, Writer};
-use crate::handler::Handler;
+use crate::handler::{Error, Flow, Handler};
 use crate::http::exchange::{Exchange, Need, Step};
-use crate::http::{Kind, Persist, Reject, head, write};
-use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX};
+use crate::http::{Kind, Persist, Reject, chunk, head, write};
+use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX, PIECE_BYTES};
 use crate::net::pool::Pool;
+use crate::platform::Call;
+use crate::platform::runtime_api::Ask;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
@@ -33,16 +44,24 @@ use crate::sys::socket::Socket;
 pub enum Want {
     Read,
     Write,
+    /// Its deadline only.
+    Nothing,
     Close,
 }
 
-/// An accepted connection.
+/// An open connection.
 #[derive(Debug)]
 pub struct Connection {
     pub socket: Socket,
-    /// What the kernel was asked to tell about the socket.
-    pub interest: Interest,
+    /// What the kernel was asked to tell about the socket, if it was asked at all.
+    pub interest: Option<Interest>,
     phase: Phase,
+    /// On a client's side: what was asked for last.
+    pub ask: Ask,
+    /// While `Streaming`: which answer it is.
+    stream: Stream,
+    /// While `Streaming`: whether its last piece is there.
+    is_over: bool,
     /// What happens when everything is sent.
     persist: Persist,
     /// The peer has sent everything it will ever send.
@@ -55,9 +74,11 @@ pub struct Connection {
     input: Span,
     /// Where in the buffer the output lies that was not yet sent.
     output: Span,
-    /// While `Open`: how far the buffer may be filled.
+    /// While `Open`: how far the buffer may be filled. While `Streaming`: how long the record is at
+    /// the front of the buffer.
     room: u32,
-    /// When to give up, on the monotonic clock: `NEVER`, but while `Lingering`.
+    /// While `Lingering`: when to give up; while `Streaming`: when to go on. On the monotonic
+    /// clock, or `NEVER`.
     deadline_ms: u64,
 }
 
@@ -65,6 +86,7 @@ pub struct Connection {
 enum Phase {
     Open,
     Sending,
+    Streaming,
     Lingering,
 }
 
@@ -123,6 +145,11 @@ enum Sent {
     Lost,
 }
 
+const NO_STREAM: Stream = Stream {
+    call: Call::Invoke,
+    coding: Coding::Dropped,
+};
+
 /// Reads in a row from one connection, before the others get their turn.
 const READ_COUNT_MAX: usize = 8;
 
@@ -133,8 +160,11 @@ impl Connection {
     pub fn new(socket: Socket) -> Self {
         Self {
             socket,
-            interest: Interest::Read,
+            interest: None,
             phase: Phase::Open,
+            ask: Ask::Next,
+            stream: NO_STREAM,
+            is_over: false,
             persist: Persist::Keep,
             peer_is_done: false,
             exchange: Exchange::new(),
@@ -151,6 +181,8 @@ impl Connection {
         match self.phase {
             Phase::Open => self.read(shared),
             Phase::Sending => self.write(shared),
+            Phase::Streaming if H::STREAMS => self.go_on_streaming(shared),
+            Phase::Streaming => Want::Close,
             Phase::Lingering => self.discard(),
         }
     }
@@ -160,13 +192,23 @@ impl Connection {
         self.phase == Phase::Open && self.buffer.is_none()
     }
 
-    /// When to give the connection up; `NEVER` while it may take its time.
+    /// Whether nothing but the peer's end is waited for.
+    pub fn is_lingering(&self) -> bool {
+        self.phase == Phase::Lingering
+    }
+
+    /// When something is to be done without an event; `NEVER` while it may take its time.
     pub fn deadline_ms(&self) -> u64 {
         self.deadline_ms
     }
 
     /// Gives back what the connection holds.
-    pub fn release<H>(mut self, shared: &mut Shared<H>) {
+    pub fn release<H: Handler>(mut self, shared: &mut Shared<H>) {
+        if H::STREAMS && self.phase == Phase::Streaming && !self.is_over {
+            let record = bytes::slice(self.bytes(), 0..self.room as usize);
+            let (state, head) = recorded(record);
+            shared.caller.abandon(head, self.stream, state);
+        }
         if let Some(mapping) = self.buffer.take() {
             shared.pool.put(mapping);
         }
@@ -205,7 +247,7 @@ impl Connection {
     /// say, if anything.
     fn read_end<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         self.peer_is_done = true;
-        if self.input.to == 0 {
+        if self.input.to == 0 || shared.caller.kind() == Kind::Response {
             return Want::Close;
         }
         self.refuse(shared, Reject::Incomplete)
@@ -214,6 +256,7 @@ impl Connection {
     /// Takes requests out of the input and answers them, as long as there are complete ones.
     fn take<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         let body_bytes_max = shared.body_bytes_max;
+        let kind = shared.caller.kind();
         while !self.input.is_empty() {
             let is_owned = self.buffer.is_some();
             let place = match &mut self.buffer {
@@ -224,21 +267,39 @@ impl Connection {
             let input = bytes::slice(place, self.input.range());
             // RFC 9112 §2.2: an empty line between requests is none.
             if self.exchange.is_new() && input.starts_with(b"\r\n") {
+                self.exchange.finish();
                 self.input = self.input.skip(2);
                 continue;
             }
             match self
                 .exchange
-                .advance(Kind::Request, input, &mut fields, body_bytes_max)
+                .advance(kind, input, &mut fields, body_bytes_max)
             {
                 Ok(Step::Dispatch(message)) => {
                     self.exchange.finish();
                     self.input = self.input.skip(message.len);
-                    let reply = shared.caller.call(&message);
+                    // The answer to an event that came on a last response needs a connection.
+                    if kind == Kind::Response && message.persist == Persist::Close {
+                        let Some(socket) = reconnect(shared.caller.source()) else {
+                            return Want::Close;
+                        };
+                        (self.socket, self.interest) = (socket, None);
+                    }
+                    let head_bytes = bytes::slice(input, 0..message.head.len);
+                    let reply = shared.caller.call(&message, &mut self.ask);
                     self.persist = reply.persist;
-                    let owned = is_owned.then_some(&place[..]);
                     let waiting = bytes::slice(place, self.input.range());
+                    let rest = reply.rest.filter(|_| H::STREAMS);
+                    let goes_on = rest.filter(|(stream, _)| stream.coding != Coding::Dropped);
+                    if let Some((stream, state)) = goes_on {
+                        let begun = begin(shared.pool, &reply, state, head_bytes, waiting);
+                        return self.begun(shared, stream, begun);
+                    }
+                    let owned = is_owned.then_some(&place[..]);
                     let sent = send(&self.socket, shared.pool, &reply, owned, waiting);
+                    if let Some((stream, state)) = rest {
+                        shared.caller.abandon(head_bytes, stream, state);
+                    }
                     if let Some(want) = self.sent(shared, sent) {
                         return want;
                     }
@@ -304,9 +365,17 @@ impl Connection {
 
     /// Says what was wrong, and ends the connection: nothing that follows can be trusted.
     fn refuse<H: Handler>(&mut self, shared: &mut Shared<H>, reject: Reject) -> Want {
+        if shared.caller.kind() == Kind::Response {
+            // Of a response to an answer only the status matters, and not much; an event is lost
+            // if nobody can read it.
+            if self.ask == Ask::Next {
+                end(Fatal::Response(reject));
+            }
+            return Want::Close;
+        }
         self.input = Span::EMPTY;
         self.persist = Persist::Close;
-        let reply = shared.caller.refuse(reject);
+        let reply = shared.caller.page.refuse(reject);
         let sent = send(&self.socket, shared.pool, &reply, None, &[]);
         self.sent(shared, sent).unwrap_or(Want::Close)
     }
@@ -315,7 +384,7 @@ impl Connection {
     fn sent<H: Handler>(&mut self, shared: &mut Shared<H>, sent: Sent) -> Option<Want> {
         match sent {
             Sent::All if self.persist == Persist::Keep => return None,
-            Sent::All => return Some(self.linger(shared)),
+            Sent::All => return Some(self.last(shared)),
             Sent::Lost => return Some(Want::Close),
             Sent::Rest(output) => self.output = output,
             Sent::Copied(mapping, output) => {
@@ -346,16 +415,209 @@ impl Connection {
         if !self.output.is_empty() {
             return Want::Write;
         }
+        self.next(shared)
+    }
+
+    /// An answer is sent: the next message's turn, if there may be one.
+    fn next<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         if self.persist == Persist::Close {
-            return self.linger(shared);
+            return self.last(shared);
         }
-        bytes::shift(buffer, self.input.range(), 0);
+        if let Some(buffer) = &mut self.buffer {
+            bytes::shift(buffer, self.input.range(), 0);
+        }
         self.input = Span {
             from: 0,
             to: self.input.to - self.input.from,
         };
         self.phase = Phase::Open;
         self.take(shared)
+    }
+
+    /// The last answer is sent.
+    fn last<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
+        match shared.caller.kind() {
+            Kind::Request => self.linger(shared),
+            Kind::Response => Want::Close,
+        }
+    }
+
+    /// Asks the platform, on a client's side, for something that is not an answer.
+    pub fn start<H: Handler>(
+        &mut self,
+        shared: &mut Shared<H>,
+        ask: Ask,
+        failure: Option<&Error>,
+    ) -> Want {
+        let Source::Api(address) = shared.caller.source() else {
+            return Want::Close;
+        };
+        let reply = match failure {
+            Some(error) => shared.caller.page.report(error, address, &mut self.ask),
+            None => shared.caller.page.ask(ask, address, &mut self.ask),
+        };
+        let sent = send(&self.socket, shared.pool, &reply, None, &[]);
+        self.sent(shared, sent).unwrap_or(Want::Read)
+    }
+
+    /// An answer that goes on has its buffer: sends the beginning.
+    fn begun<H: Handler>(
+        &mut self,
+        shared: &mut Shared<H>,
+        stream: Stream,
+        begun: Option<Begun>,
+    ) -> Want {
+        let Some(begun) = begun else {
+            return Want::Close;
+        };
+        if let Some(old) = self.buffer.replace(begun.buffer) {
+            shared.pool.put(old);
+        }
+        (self.stream, self.is_over, self.phase) = (stream, false, Phase::Streaming);
+        (self.room, self.input, self.output) = (begun.record, begun.input, begun.output);
+        // Pieces are short and far between: none may wait for the last one's acknowledgement.
+        // Without it they only come later.
+        let _ = self.socket.set_nodelay();
+        self.go_on_streaming(shared)
+    }
+
+    /// Sends what is there of an answer, and asks the handler for more, in turns.
+    fn go_on_streaming<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
+        let is_collected = self.stream.coding == Coding::Collected;
+        for _ in 0..READ_COUNT_MAX {
+            if !is_collected && !self.output.is_empty() {
+                match self
+                    .socket
+                    .send(bytes::slice(self.bytes(), self.output.range()))
+                {
+                    Io::Blocked => return Want::Write,
+                    Io::Closed(_) => return Want::Close,
+                    Io::Done(count) => self.output = self.output.skip(count),
+                }
+                if !self.output.is_empty() {
+                    return Want::Write;
+                }
+            }
+            if self.is_over {
+                return self.next(shared);
+            }
+            if self.deadline_ms != NEVER {
+                if clock::monotonic_ms() < self.deadline_ms {
+                    return Want::Nothing;
+                }
+                self.deadline_ms = NEVER;
+            }
+            if let Some(want) = self.pull(shared) {
+                return want;
+            }
+        }
+        Want::Write
+    }
+
+    /// Asks the handler for the next piece, and puts it into the form in which it is sent. Says
+    /// what to wait for where that is not known from what is there to be sent.
+    fn pull<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
+        let Stream { call: _, coding } = self.stream;
+        let is_chunked = coding == Coding::Chunked;
+        let start = match coding {
+            Coding::Collected => self.output.to as usize,
+            _ => self.input.to as usize,
+        };
+        let size_bytes = if is_chunked { chunk::SIZE_BYTES } else { 0 };
+        let Some(buffer) = &mut self.buffer else {
+            return Some(Want::Close);
+        };
+        let (front, back) = buffer.split_at_mut_checked(start + size_bytes)?;
+        let (record, _) = front.split_at_mut_checked(self.room as usize)?;
+        let mut room = back.len().saturating_sub(TRAILER_ROOM_BYTES);
+        if coding == Coding::Collected {
+            let collected = self.output.range().len();
+            room = room.min(shared.body_bytes_max.saturating_sub(collected));
+        }
+        let mut piece = Writer::new(bytes::slice_mut(back, 0..room));
+        let (mut state, head_bytes) = recorded(record);
+        let result = shared
+            .caller
+            .piece(head_bytes, self.stream, &mut state, &mut piece);
+        let len = piece.written().len();
+        bytes::copy(record, &state.to_le_bytes());
+        if coding == Coding::Collected {
+            self.output = self.output.extend(len);
+            return self.collect(shared, result);
+        }
+        let mut end = start;
+        if is_chunked && len > 0 {
+            let mut size = Writer::new(bytes::slice_mut(buffer, start..start + size_bytes));
+            chunk::put_size(len, &mut size);
+            end += size_bytes + len;
+        } else if !is_chunked {
+            end += len;
+        }
+        let mut last = Writer::new(buffer.get_mut(end..).unwrap_or_default());
+        last.put(if is_chunked && len > 0 {
+            chunk::DATA_END
+        } else {
+            b""
+        });
+        match result {
+            Ok(Flow::More) => {}
+            Ok(Flow::Wait(time)) => self.deadline_ms = later(time),
+            Ok(Flow::End) => {
+                self.is_over = true;
+                last.put(if is_chunked { chunk::LAST } else { b"" });
+            }
+            Err(error) => {
+                self.is_over = true;
+                if !shared.caller.broken(&error, &mut last) {
+                    return Some(Want::Close);
+                }
+            }
+        }
+        end += last.written().len();
+        match Span::new(start, end) {
+            Some(output) => self.output = output,
+            None => return Some(Want::Close),
+        }
+        None
+    }
+
+    /// A piece is added to those that are sent together.
+    fn collect<H: Handler>(
+        &mut self,
+        shared: &mut Shared<H>,
+        result: Result<Flow, Error>,
+    ) -> Option<Want> {
+        let result = match result {
+            Ok(Flow::End) => Ok(()),
+            Err(error) => Err(error),
+            Ok(flow) => {
+                if let Flow::Wait(time) = flow {
+                    self.deadline_ms = later(time);
+                }
+                let len = self.output.to as usize + PIECE_BYTES;
+                let grown = self
+                    .buffer
+                    .as_mut()
+                    .map(|buffer| shared.pool.grow(buffer, 2 * len));
+                return (grown != Some(Ok(()))).then_some(Want::Close);
+            }
+        };
+        self.is_over = true;
+        self.phase = Phase::Open;
+        let place = self.buffer.as_deref().unwrap_or_default();
+        let (_, head_bytes) = recorded(bytes::slice(place, 0..self.room as usize));
+        let body = bytes::slice(place, self.output.range());
+        let waiting = bytes::slice(place, self.input.range());
+        let result = result.map(|()| body);
+        let caller = &mut shared.caller;
+        let reply = caller.collected(head_bytes, self.persist, result, &mut self.ask);
+        let sent = send(&self.socket, shared.pool, &reply, Some(place), waiting);
+        let want = self.sent(shared, sent);
+        Some(want.unwrap_or_else(|| self.next(shared)))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.buffer.as_deref().unwrap_or_default()
     }
 
     /// Ends the connection so that the last answer arrives: closing at once, with input unread,
@@ -385,6 +647,79 @@ impl Connection {
     }
 }
 
+/// Room that the end of an answer needs behind its last piece.
+const TRAILER_ROOM_BYTES: usize = 16 * 1024;
+
+/// What an answer that goes on begins with, in a buffer of its own: a record of the call, the input
+/// that was not yet taken, and what is to be sent.
+struct Begun {
+    buffer: Mapping,
+    /// Length of the record: the handler's state, and the head of the message.
+    record: u32,
+    input: Span,
+    output: Span,
+}
+
+fn begin(
+    pool: &mut Pool,
+    reply: &Reply<'_>,
+    state: u64,
+    head: &[u8],
+    waiting: &[u8],
+) -> Option<Begun> {
+    let record = size_of_val(&state) + head.len();
+    let start = record + waiting.len();
+    let chunk_bytes = chunk::SIZE_BYTES + chunk::DATA_END.len();
+    let len = start + reply.head.len() + chunk_bytes + reply.body.len();
+    let mut buffer = pool.take(len + PIECE_BYTES + TRAILER_ROOM_BYTES).ok()?;
+    let mut writer = Writer::new(&mut buffer);
+    for part in [&state.to_le_bytes(), head, waiting, reply.head] {
+        writer.put(part);
+    }
+    match reply.rest {
+        Some((
+            Stream {
+                coding: Coding::Chunked,
+                ..
+            },
+            _,
+        )) => {
+            chunk::put(reply.body, &mut writer);
+        }
+        _ => writer.put(reply.body),
+    }
+    let end = writer.written().len();
+    Some(Begun {
+        buffer,
+        record: u32::try_from(record).ok()?,
+        input: Span::new(record, start)?,
+        output: Span::new(start, end)?,
+    })
+}
+
+/// The handler's state, and the head of the message.
+fn recorded(record: &[u8]) -> (u64, &[u8]) {
+    record
+        .split_first_chunk()
+        .map_or((0, b""), |(state, head)| (u64::from_le_bytes(*state), head))
+}
+
+fn later(time: Duration) -> u64 {
+    let time_ms = u64::try_from(time.as_millis()).unwrap_or(NEVER);
+    // Rounded up by one: the clock is one that ticks.
+    clock::monotonic_ms()
+        .saturating_add(time_ms)
+        .saturating_add(1)
+}
+
+/// Another connection to the API.
+fn reconnect(source: Source) -> Option<Socket> {
+    match source {
+        Source::Api(address) => Socket::connect(address.host, address.port).ok(),
+        Source::Port(_) => None,
+    }
+}
+
 /// Nobody is waited for long by a process that is to end.
 fn linger_ms() -> u64 {
     if signal::terminating() {
@@ -404,35 +739,42 @@ fn send(
     owned: Option<&[u8]>,
     waiting: &[u8],
 ) -> Sent {
-    let count = match socket.send_both(reply.head, reply.body) {
+    let mut parts = [reply.head, reply.body, reply.tail];
+    let mut count = match socket.send_parts(&parts) {
         Io::Done(count) => count,
         Io::Blocked => 0,
         Io::Closed(_) => return Sent::Lost,
     };
-    let head = reply.head.get(count..).unwrap_or_default();
-    let sent = count.saturating_sub(reply.head.len());
-    let body = reply.body.get(sent..).unwrap_or_default();
-    if head.is_empty() && body.is_empty() {
+    for part in &mut parts {
+        let sent = count.min(part.len());
+        *part = part.get(sent..).unwrap_or_default();
+        count -= sent;
+    }
+    let [head, body, tail] = parts;
+    let is_body_only = head.is_empty() && tail.is_empty();
+    if is_body_only && body.is_empty() {
         return Sent::All;
     }
     let at = owned
-        .filter(|_| head.is_empty())
+        .filter(|_| is_body_only)
         .and_then(|owned| bytes::position(owned, body));
     let kept = match at {
         Some(at) => Span::new(at, at + body.len()).map(Sent::Rest),
-        None => copy(pool, waiting, head, body),
+        None => copy(pool, waiting, parts),
     };
     // Out of memory, or over 4 GiB: half an answer is worse than none.
     kept.unwrap_or(Sent::Lost)
 }
 
 /// Copies the rest of an answer behind the input that was not yet taken.
-fn copy(pool: &mut Pool, waiting: &[u8], head: &[u8], body: &[u8]) -> Option<Sent> {
-    let len = waiting.len() + head.len() + body.len();
+fn copy(pool: &mut Pool, waiting: &[u8], rest: [&[u8]; 3]) -> Option<Sent> {
+    let rest_bytes: usize = rest.iter().map(|part| part.len()).sum();
+    let len = waiting.len() + rest_bytes;
     let output = Span::new(waiting.len(), len)?;
     let mut mapping = pool.take(len).ok()?;
     let mut writer = Writer::new(&mut mapping);
-    for part in [waiting, head, body] {
+    writer.put(waiting);
+    for part in rest {
         writer.put(part);
     }
     Some(Sent::Copied(mapping, output))

@@ -3,7 +3,12 @@
 mod caller;
 pub mod config;
 mod connection;
+mod connections;
 mod guard;
+mod memory;
+mod poller;
+mod pull;
+mod push;
 mod server;
 mod shared;
 mod slots;
@@ -14,11 +19,13 @@ use core::panic::Location;
 use crate::bytes::Writer;
 use crate::echo::Echo;
 use crate::handler::Handler;
+use crate::http::Reject;
 use crate::log;
+use crate::platform::runtime_api::Ask;
 use crate::sys::env::Args;
 use crate::sys::fd::Errno;
 use crate::sys::{env, process};
-use config::Config;
+use config::{Config, Source};
 
 /// Why the program could not start, or could not go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +40,14 @@ pub enum Fatal<'a> {
     Port { port: u16, errno: Errno },
     /// The kernel refused something that it never should.
     Kernel { doing: &'static str, errno: Errno },
+    /// The API of the platform cannot be reached.
+    Unreachable { port: u16, errno: Errno },
+    /// The API answered in a way after which nothing can be asked for.
+    Api { ask: Ask, status: u16 },
+    /// The API sent something that is not HTTP, as far as it is understood here.
+    Response(Reject),
+    /// The handler could not be initialized.
+    Initialize,
     /// `run` was called while it runs.
     Twice,
     /// The handler panicked, and there is no unwinding.
@@ -60,14 +75,29 @@ pub enum Fatal<'a> {
 /// ```
 pub fn run(handler: impl Handler) -> ! {
     guard::prepare();
-    let result = Config::from_environment().and_then(|config| server::serve(handler, &config));
-    match result {
+    match start(handler) {
         Ok(()) => process::exit(0),
-        Err(fatal) => {
-            explain(fatal);
-            process::exit(1)
-        }
+        Err(fatal) => end(fatal),
     }
+}
+
+fn start(handler: impl Handler) -> Result<(), Fatal<'static>> {
+    let config = Config::from_environment()?;
+    let (connections, events) = memory::take(handler, config)?;
+    match config.source() {
+        Source::Port(port) => server::serve(connections, events, port),
+        Source::Api(address) => poller::poll(connections, events, address),
+    }
+}
+
+/// Says why, and ends the process.
+fn end(fatal: Fatal<'_>) -> ! {
+    explain(fatal);
+    process::exit(1)
+}
+
+fn kernel(doing: &'static str) -> impl Fn(Errno) -> Fatal<'static> {
+    move |errno| Fatal::Kernel { doing, errno }
 }
 
 /// The stock program: what its arguments say, else the built-in function.
@@ -88,12 +118,11 @@ pub fn bootstrap(args: Args) -> ! {
     }
     if let Some(name) = env::var(c"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
         let want = "a function of this build: it has echo only";
-        explain(Fatal::Variable {
+        end(Fatal::Variable {
             name: c"_HANDLER",
             value: name,
             want,
         });
-        process::exit(1)
     }
     run(Echo)
 }
@@ -132,6 +161,25 @@ fn explain(fatal: Fatal<'_>) {
             line.put(doing.as_bytes());
             put_errno(errno, line);
         }
+        Fatal::Unreachable { port, errno } => {
+            line.put(b"cannot reach the platform's API on port ");
+            line.put_decimal(u64::from(port));
+            put_errno(errno, line);
+        }
+        Fatal::Api { ask, status } => {
+            line.put(b"the platform's API answered ");
+            line.put(match ask {
+                Ask::Next => b"the question for an event",
+                _ => b"a request",
+            });
+            line.put(b" with status ");
+            line.put_decimal(u64::from(status));
+        }
+        Fatal::Response(reject) => {
+            line.put(b"the platform's API: ");
+            line.put(reject.reason().as_bytes());
+        }
+        Fatal::Initialize => line.put(b"the function could not be initialized"),
         Fatal::Twice => line.put(b"already running"),
         Fatal::Panic(place) => {
             line.put(b"panic at ");
@@ -147,6 +195,7 @@ fn put_errno(errno: Errno, line: &mut Writer<'_>) {
     match errno {
         Errno::ADDRINUSE => line.put(b": address already in use"),
         Errno::ACCES => line.put(b": permission denied"),
+        Errno::CONNREFUSED => line.put(b": connection refused"),
         Errno(number) => {
             line.put(b": error ");
             line.put_decimal(u64::from(number.unsigned_abs()));

@@ -4,6 +4,7 @@ use core::mem::MaybeUninit;
 
 use super::connection::Connection;
 use crate::limits::CONN_COUNT_MAX;
+use crate::platform::runtime_api::Ask;
 use crate::sys::memory::List;
 
 /// One place of the table.
@@ -36,6 +37,22 @@ impl Slots {
             free: 0,
             open: 0,
         }
+    }
+
+    /// One of the open connections.
+    pub fn any(&self) -> Option<&Connection> {
+        self.table.iter().find_map(|slot| slot.connection.as_ref())
+    }
+
+    /// How many connections wait for the answer to that question.
+    pub fn asking(&self, ask: Ask) -> usize {
+        let connections = self
+            .table
+            .iter()
+            .filter_map(|slot| slot.connection.as_ref());
+        connections
+            .filter(|connection| connection.ask == ask)
+            .count()
     }
 
     /// How many connections are open.

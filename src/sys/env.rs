@@ -43,6 +43,63 @@ pub fn var(name: &CStr) -> Option<&'static [u8]> {
     }
 }
 
+/// Whether the program was started under that file name.
+#[must_use]
+pub fn is_program(name: &str) -> bool {
+    #[cfg(feature = "std")]
+    let path = std::env::args_os().next();
+    #[cfg(feature = "std")]
+    let path = path.as_ref().map(|path| path.as_encoded_bytes());
+    #[cfg(not(feature = "std"))]
+    let path = executed();
+    let file = path.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
+    file == Some(name.as_bytes())
+}
+
+/// The path that `execve(2)` was given (`AT_EXECFN`, getauxval(3)). Unlike the arguments, it can be
+/// found by whoever knows the environment.
+#[cfg(not(feature = "std"))]
+fn executed() -> Option<&'static [u8]> {
+    // SAFETY: nobody writes to it at the same time.
+    let mut entry = unsafe { environ };
+    if entry.is_null() {
+        return None;
+    }
+    // SAFETY: the list ends with a null.
+    while !unsafe { *entry }.is_null() {
+        // SAFETY: this was not the last entry.
+        entry = unsafe { entry.add(1) };
+    }
+    // SAFETY: behind the environment that a process was started with lies its auxiliary vector;
+    // without std nobody has put another environment there.
+    let mut pair = unsafe { entry.add(1) }.cast::<[usize; 2]>();
+    loop {
+        // SAFETY: the vector ends with a pair of type zero, behind which nothing is read.
+        match unsafe { *pair } {
+            [0, _] => return None,
+            [kind, value] if kind == libc::AT_EXECFN as usize => {
+                let path = core::ptr::with_exposed_provenance(value);
+                // SAFETY: a value of that type is a string that ends with a NUL and stays.
+                return Some(unsafe { CStr::from_ptr(path) }.to_bytes());
+            }
+            // SAFETY: this was not the last pair.
+            _ => pair = unsafe { pair.add(1) },
+        }
+    }
+}
+
+/// Sets a variable for whatever else is linked in and reads it; without std nothing does.
+#[cfg(feature = "std")]
+pub fn export(name: &str, value: &str) {
+    // SAFETY: std has a lock for those who read it by std, and fnboot documents that it sets this
+    // variable for those who do not.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Sets a variable for whatever else is linked in and reads it; without std nothing does.
+#[cfg(not(feature = "std"))]
+pub fn export(_name: &str, _value: &str) {}
+
 /// The arguments of the process, the program's own name first.
 #[derive(Clone, Copy, Debug)]
 pub struct Args(&'static [*const c_char]);

@@ -11,6 +11,7 @@ use super::socket::{Listener, Socket};
 pub enum Interest {
     Read,
     Write,
+    Nothing,
 }
 
 /// One descriptor that is ready, under the token it was added with.
@@ -119,6 +120,7 @@ impl Epoll {
         let events = match interest {
             Interest::Read => libc::EPOLLIN,
             Interest::Write => libc::EPOLLOUT,
+            Interest::Nothing => 0,
         };
         let event = libc::epoll_event {
             events: events.cast_unsigned(),

@@ -15,6 +15,8 @@ impl Errno {
     pub const ADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const AGAIN: Self = Self(libc::EAGAIN);
     pub const INTR: Self = Self(libc::EINTR);
+    pub const CONNRESET: Self = Self(libc::ECONNRESET);
+    pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
     pub const INVAL: Self = Self(libc::EINVAL);
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
@@ -66,6 +68,13 @@ impl Fd {
     #[must_use]
     pub fn number(&self) -> c_int {
         !self.0.get()
+    }
+
+    /// `fcntl(2)`: from now on a call returns `EAGAIN` instead of waiting.
+    pub(super) fn set_nonblocking(&self) -> Result<(), Errno> {
+        let (command, flags) = (libc::F_SETFL as usize, libc::O_NONBLOCK as usize);
+        // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
+        check(unsafe { call3(libc::SYS_fcntl, self.raw(), command, flags) }).map(drop)
     }
 
     /// The number as the kernel is given it.

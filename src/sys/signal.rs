@@ -10,8 +10,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
 use libc::c_int;
 
 use super::call::{call3, call6};
-use super::epoll::Source;
-use super::fd::{Errno, check};
+use super::fd::{Errno, Fd, check};
 
 static TERMINATING: AtomicBool = AtomicBool::new(false);
 
@@ -42,12 +41,12 @@ pub fn ignore_broken_pipe() -> Result<(), Errno> {
     action(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Runs `wait`, which waits on `listener` among others and which `SIGTERM` is to end. It is told
+/// Runs `wait`, which waits on `source` among others and which `SIGTERM` is to end. It is told
 /// whether the signal has come already.
 ///
-/// If the signal comes meanwhile, the listener is shut down: it accepts nothing more.
-pub fn wait_on<T>(listener: &impl Source, wait: impl FnOnce(bool) -> T) -> T {
-    WAITED_ON.store(listener.fd().number(), Ordering::Relaxed);
+/// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more.
+pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
+    WAITED_ON.store(source.map_or(0, Fd::number), Ordering::Relaxed);
     // One thread and its signal handler: the compiler alone could reorder the two.
     compiler_fence(Ordering::SeqCst);
     let result = wait(terminating());

@@ -22,14 +22,7 @@ impl Listener {
     pub fn bind(port: u16, backlog: c_int) -> Result<Self, Errno> {
         let fd = above_standard(tcp()?)?;
         set(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)?;
-        let address = libc::sockaddr_in {
-            sin_family: libc::AF_INET as libc::sa_family_t,
-            sin_port: port.to_be(),
-            sin_addr: libc::in_addr {
-                s_addr: libc::INADDR_ANY,
-            },
-            sin_zero: [0; 8],
-        };
+        let address = address([0; 4], port);
         let (place, length) = (
             (&raw const address).expose_provenance(),
             size_of_val(&address),
@@ -67,13 +60,28 @@ impl Listener {
     /// # Errors
     /// What the kernel says; none is known for an open socket.
     pub fn set_nonblocking(&self) -> Result<(), Errno> {
-        let (command, flags) = (libc::F_SETFL as usize, libc::O_NONBLOCK as usize);
-        // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
-        check(unsafe { call3(libc::SYS_fcntl, self.0.raw(), command, flags) }).map(drop)
+        self.0.set_nonblocking()
     }
 }
 
 impl Socket {
+    /// `socket(2)`, `connect(2)`: a connection to an address of IPv4, with `TCP_NODELAY` and
+    /// non-blocking from then on.
+    ///
+    /// # Errors
+    /// What the kernel says: nobody listens there, or no way leads there.
+    pub fn connect(host: [u8; 4], port: u16) -> Result<Self, Errno> {
+        let fd = above_standard(tcp()?)?;
+        let address = address(host, port);
+        let place = (&raw const address).expose_provenance();
+        // SAFETY: `address` lives through the call, with its size behind it.
+        restart(|| unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) })?;
+        let socket = Self(fd);
+        socket.set_nodelay()?;
+        socket.0.set_nonblocking()?;
+        Ok(socket)
+    }
+
     /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
     pub fn recv(&self, into: &mut [u8]) -> Io {
         self.receive(into.as_mut_ptr(), into.len(), 0)
@@ -108,13 +116,10 @@ impl Socket {
         Io::from(restart(|| unsafe { call6(libc::SYS_sendto, arguments) }))
     }
 
-    /// `sendmsg(2)` without `SIGPIPE`, the socket's `writev(2)`: how much of `head` followed by
-    /// `body` the kernel took, in one call.
-    pub fn send_both(&self, head: &[u8], body: &[u8]) -> Io {
-        if body.is_empty() {
-            return self.send(head);
-        }
-        let parts = [part(head), part(body)];
+    /// `sendmsg(2)` without `SIGPIPE`, the socket's `writev(2)`: how much of `parts`, in their
+    /// order, the kernel took in one call.
+    pub fn send_parts(&self, parts: &[&[u8]; 3]) -> Io {
+        let parts = parts.map(part);
         // On musl the struct has private padding, so it cannot be written out.
         let mut message = EMPTY_MESSAGE;
         message.msg_iov = parts.as_ptr().cast_mut();
@@ -123,7 +128,7 @@ impl Socket {
             (&raw const message).expose_provenance(),
             libc::MSG_NOSIGNAL as usize,
         );
-        // SAFETY: the message names two live slices by place and length and nothing else, and the
+        // SAFETY: the message names three live slices by place and length and nothing else, and the
         // kernel only reads through a message that it sends.
         Io::from(restart(|| unsafe {
             call3(libc::SYS_sendmsg, self.0.raw(), place, flags)
@@ -156,6 +161,17 @@ fn part(bytes: &[u8]) -> libc::iovec {
     libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
         iov_len: bytes.len(),
+    }
+}
+
+fn address(host: [u8; 4], port: u16) -> libc::sockaddr_in {
+    libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(host),
+        },
+        sin_zero: [0; 8],
     }
 }
 

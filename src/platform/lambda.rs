@@ -1,0 +1,161 @@
+//! AWS Lambda: events are polled from a runtime API, one at a time or, on Managed Instances,
+//! several.
+//!
+//! Sources: AWS Lambda "Using the Lambda runtime API for custom runtimes", "Building a custom
+//! runtime" (response streaming, Managed Instances), "Using the Lambda Extensions API", "Runtime
+//! hooks for Lambda SnapStart".
+
+use super::is_owned;
+use crate::bytes::{Writer, is_word};
+use crate::handler::{Error, Response};
+
+/// What every path of the API begins with.
+pub const PREFIX: &[u8] = b"/2018-06-01/runtime/";
+
+/// The same of the extension API.
+pub const EXTENSION_PREFIX: &[u8] = b"/2020-01-01/extension/";
+
+/// The field that says whose extension registers, and the events it wants: none.
+pub const REGISTER_FIELDS: &[u8] = b"Lambda-Extension-Name: fnboot\r\n";
+pub const REGISTER: &[u8] = b"{\"events\":[]}";
+
+/// The header by which a registered extension is known.
+pub const EXTENSION_ID: &str = "lambda-extension-identifier";
+
+/// The header that an event is known by.
+pub const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
+
+/// The header of an event that is given back with its answer, on Managed Instances.
+pub const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
+
+/// The field that says of what type a failure is: `Function.` and the last word of the type.
+pub fn error_type(error: &Error, head: &mut Writer<'_>) {
+    head.put(b"Lambda-Runtime-Function-Error-Type: Function.");
+    let kind = error.kind().as_bytes();
+    let is_part = |byte: &u8| !byte.is_ascii_alphanumeric();
+    head.put(
+        kind.rsplit(is_part)
+            .find(|word| !word.is_empty())
+            .unwrap_or(b"Error"),
+    );
+    head.put(b"\r\n");
+}
+
+/// The fields of an answer that is sent in pieces.
+pub const STREAMING_FIELDS: &[u8] = b"Lambda-Runtime-Function-Response-Mode: streaming\r\n\
+    Content-Type: application/vnd.awslambda.http-integration-response\r\n\
+    Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\
+    Transfer-Encoding: chunked\r\n\r\n";
+
+/// What such an answer begins with: status, headers and cookies as JSON, and eight NULs.
+///
+/// # Errors
+/// The handler's response is not one that could be sent.
+pub fn prelude(response: &Response<'_>, place: &mut Writer<'_>) -> Result<(), Error> {
+    let fields = response.checked()?;
+    place.put(b"{\"statusCode\":");
+    place.put_decimal(u64::from(response.status));
+    place.put(b",\"headers\":{");
+    let is_cookie = |name: &str| is_word(name.as_bytes(), "set-cookie");
+    let mut before = &b"\""[..];
+    for (index, (name, _)) in fields.iter().enumerate() {
+        let is_it = |other: &str| is_word(other.as_bytes(), name);
+        let is_repeated = fields.iter().take(index).any(|(other, _)| is_it(other));
+        if is_cookie(name) || is_repeated || is_owned(name) {
+            continue;
+        }
+        place.put(before);
+        place.put_json(name.as_bytes());
+        place.put(b"\":\"");
+        // One member per name: repeated fields are one list (RFC 9110 §5.3).
+        let values = fields.iter().filter(|(other, _)| is_it(other));
+        for (count, (_, value)) in values.enumerate() {
+            place.put(if count > 0 { b", " } else { b"" });
+            place.put_json(value);
+        }
+        before = b"\",\"";
+    }
+    place.put(if before.len() > 1 { b"\"}" } else { b"}" });
+    place.put(b",\"cookies\":[");
+    let mut before = &b"\""[..];
+    for (_, value) in fields.iter().filter(|(name, _)| is_cookie(name)) {
+        place.put(before);
+        place.put_json(value);
+        before = b"\",\"";
+    }
+    place.put(if before.len() > 1 { b"\"]}" } else { b"]}" });
+    place.put(&[0; 8]);
+    if place.is_cut() {
+        return Err(Error::fixed("BadResponse", "headers too large"));
+    }
+    Ok(())
+}
+
+/// The end of an answer in pieces that failed: what follows the last chunk (RFC 9112 §7.1.2).
+pub fn error_trailers(error: &Error, body: &[u8], place: &mut Writer<'_>) {
+    place.put(b"0\r\n");
+    error_type(error, place);
+    place.put(b"Lambda-Runtime-Function-Error-Body: ");
+    place.put_base64(body);
+    place.put(b"\r\n\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_types_are_words() {
+        for (kind, want) in [
+            ("Oops", "Oops"),
+            ("core::num::error::ParseIntError", "ParseIntError"),
+            ("Box<dyn a::B>", "B"),
+            ("\r\n", "Error"),
+        ] {
+            let mut place = [0; 128];
+            let mut head = Writer::new(&mut place);
+            error_type(&Error::fixed(kind, ""), &mut head);
+            let want = std::format!("Lambda-Runtime-Function-Error-Type: Function.{want}\r\n");
+            assert_eq!(head.finish(), want.as_bytes());
+        }
+    }
+
+    #[track_caller]
+    fn check(response: &Response<'_>, want: &str) {
+        let mut place = [0; 256];
+        let mut text = Writer::new(&mut place);
+        prelude(response, &mut text).expect("a response that can be sent");
+        let want = std::format!("{want}\0\0\0\0\0\0\0\0");
+        assert_eq!(core::str::from_utf8(text.finish()), Ok(want.as_str()));
+    }
+
+    #[test]
+    fn preludes_are_json() {
+        check(
+            &Response::new(204),
+            r#"{"statusCode":204,"headers":{},"cookies":[]}"#,
+        );
+        check(
+            &Response::new(200)
+                .header("A", "1")
+                .header("Set-Cookie", "x=1")
+                .header("b", "\"")
+                .header("a", "2")
+                .header("connection", "close")
+                .header("set-cookie", "y=2"),
+            r#"{"statusCode":200,"headers":{"A":"1, 2","b":"\""},"cookies":["x=1","y=2"]}"#,
+        );
+        let bad = Response::new(99);
+        assert!(prelude(&bad, &mut Writer::new(&mut [0; 64])).is_err());
+    }
+
+    #[test]
+    fn trailers_carry_the_failure() {
+        let mut place = [0; 256];
+        let mut text = Writer::new(&mut place);
+        error_trailers(&Error::fixed("Oops", ""), b"{}", &mut text);
+        let want = "0\r\nLambda-Runtime-Function-Error-Type: Function.Oops\r\n\
+            Lambda-Runtime-Function-Error-Body: e30=\r\n\r\n";
+        assert_eq!(text.finish(), want.as_bytes());
+    }
+}

@@ -1,0 +1,174 @@
+//! What the APIs of polled platforms have in common: the function asks for an event, and sends its
+//! answer.
+//!
+//! Sources: AWS Lambda "Using the Lambda runtime API for custom runtimes", version 2018-06-01;
+//! Tencent SCF "Custom Runtime", "Event processing".
+
+use super::{lambda, scf};
+use crate::bytes::Writer;
+use crate::handler::Platform;
+use crate::http::write;
+
+/// What is asked of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// SCF: the function can take events.
+    Ready,
+    /// Lambda's `SnapStart`: the instance may be frozen now, and answers once it is restored.
+    Restore,
+    /// Lambda's extension API: without an extension the instance is killed without `SIGTERM`.
+    Register,
+    /// Lambda's extension API: for ever without an answer.
+    ExtensionNext,
+    /// The next event. It may take for ever; asked for again before it is answered, it is the same.
+    Next,
+    /// Takes the answer to an event.
+    Response,
+    /// Takes the failure of an event.
+    Error,
+    /// Lambda: takes the failure of what came before the first event.
+    InitError,
+}
+
+/// Where the API is, in IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub host: [u8; 4],
+    pub port: u16,
+}
+
+impl Address {
+    /// No API.
+    pub const NOWHERE: Self = Self {
+        host: [0; 4],
+        port: 0,
+    };
+}
+
+/// The request line, `Host`, and whatever else does not depend on the body.
+///
+/// `id` names the event that is answered.
+pub fn request(platform: Platform, address: Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
+    let is_lambda = platform == Platform::Lambda;
+    let is_get = matches!(ask, Ask::Next | Ask::Restore | Ask::ExtensionNext);
+    head.put(if is_get { b"GET " } else { b"POST " });
+    let is_extension = matches!(ask, Ask::Register | Ask::ExtensionNext);
+    if is_extension {
+        head.put(lambda::EXTENSION_PREFIX);
+    } else {
+        head.put(if is_lambda {
+            lambda::PREFIX
+        } else {
+            scf::PREFIX
+        });
+    }
+    if matches!(ask, Ask::Next | Ask::Response | Ask::Error) {
+        head.put(b"invocation/");
+    }
+    if is_lambda && matches!(ask, Ask::Response | Ask::Error) {
+        head.put(id);
+        head.put(b"/");
+    }
+    head.put(match ask {
+        Ask::Ready => b"init/ready",
+        Ask::Restore => b"restore/next",
+        Ask::Register => b"register",
+        Ask::ExtensionNext => b"event/next",
+        Ask::Next => b"next",
+        Ask::Response => b"response",
+        Ask::Error => b"error",
+        Ask::InitError => b"init/error",
+    });
+    head.put(b" HTTP/1.1\r\nHost: ");
+    for (index, octet) in address.host.into_iter().enumerate() {
+        head.put(if index > 0 { b"." } else { b"" });
+        head.put_decimal(u64::from(octet));
+    }
+    head.put(b":");
+    head.put_decimal(u64::from(address.port));
+    head.put(concat!("\r\nUser-Agent: fnboot/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
+}
+
+/// How the API took an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Taken,
+    /// This answer is lost, and the next event may be asked for.
+    Refused,
+    /// The platform will end the instance: it expects the process to end by itself.
+    Lost,
+}
+
+/// What the status of a response means.
+///
+/// A 413 (answer too long), a 400 (event unknown by now) and a 403 (answered already) are the end
+/// of that event only; but for an event that is asked for, everything other than 200 is the end.
+#[must_use]
+pub fn verdict(ask: Ask, status: u16) -> Verdict {
+    match (ask, status) {
+        (_, 200..300) => Verdict::Taken,
+        (Ask::Response | Ask::Error, 400..500) => Verdict::Refused,
+        // SCF: a repeated call is ignored, the first counts.
+        (Ask::Ready, 400..500) => Verdict::Refused,
+        _ => Verdict::Lost,
+    }
+}
+
+/// The last fields of a request, with the length of its body, and the empty line.
+pub fn end(head: &mut Writer<'_>, body_bytes: usize) {
+    write::content_length(head, body_bytes);
+    head.put(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDRESS: Address = Address {
+        host: [127, 0, 0, 1],
+        port: 9001,
+    };
+
+    #[track_caller]
+    fn check(platform: Platform, ask: Ask, want: &str) {
+        let mut place = [0; 256];
+        let mut head = Writer::new(&mut place);
+        request(platform, ADDRESS, ask, b"id", &mut head);
+        let head = core::str::from_utf8(head.finish()).expect("text");
+        let (line, fields) = head.split_once("\r\n").expect("a line");
+        assert_eq!(line.strip_suffix(" HTTP/1.1"), Some(want));
+        assert!(fields.starts_with("Host: 127.0.0.1:9001\r\nUser-Agent: fnboot/"));
+    }
+
+    #[test]
+    fn paths() {
+        let lambda = |ask, want| check(Platform::Lambda, ask, want);
+        lambda(Ask::Next, "GET /2018-06-01/runtime/invocation/next");
+        lambda(
+            Ask::Response,
+            "POST /2018-06-01/runtime/invocation/id/response",
+        );
+        lambda(Ask::Error, "POST /2018-06-01/runtime/invocation/id/error");
+        lambda(Ask::InitError, "POST /2018-06-01/runtime/init/error");
+        lambda(Ask::Restore, "GET /2018-06-01/runtime/restore/next");
+        lambda(Ask::Register, "POST /2020-01-01/extension/register");
+        lambda(Ask::ExtensionNext, "GET /2020-01-01/extension/event/next");
+        let scf = |ask, want| check(Platform::Scf, ask, want);
+        scf(Ask::Ready, "POST /runtime/init/ready");
+        scf(Ask::Next, "GET /runtime/invocation/next");
+        scf(Ask::Response, "POST /runtime/invocation/response");
+        scf(Ask::Error, "POST /runtime/invocation/error");
+    }
+
+    #[test]
+    fn verdicts() {
+        assert_eq!(verdict(Ask::Next, 200), Verdict::Taken);
+        assert_eq!(verdict(Ask::Next, 403), Verdict::Lost);
+        assert_eq!(verdict(Ask::Response, 202), Verdict::Taken);
+        for status in [400, 403, 413] {
+            assert_eq!(verdict(Ask::Response, status), Verdict::Refused);
+        }
+        assert_eq!(verdict(Ask::Response, 500), Verdict::Lost);
+        assert_eq!(verdict(Ask::Ready, 400), Verdict::Refused);
+    }
+}

@@ -1,0 +1,51 @@
+//! All memory of the program, but for long bodies.
+
+use super::Fatal;
+use super::caller::{self, Caller};
+use super::config::Config;
+use super::connections::Connections;
+use super::shared::Shared;
+use super::slots::{self, Slots};
+use crate::handler::Handler;
+use crate::limits::{EVENT_COUNT_MAX, SCRATCH_BYTES};
+use crate::net::pool::Pool;
+use crate::sys::epoll::Event;
+use crate::sys::memory::Reserved;
+
+/// What a short event touches lies at the front, side by side: each page that is touched costs as
+/// much as a dozen system calls.
+#[repr(C)]
+struct Memory {
+    short_head: caller::ShortHead,
+    scratch: [u8; SCRATCH_BYTES],
+    pool: Pool,
+    events: [Event; EVENT_COUNT_MAX],
+    answer: caller::Place,
+    table: slots::Table,
+}
+
+static MEMORY: Reserved<Memory> = Reserved::new(Memory {
+    short_head: [0; size_of::<caller::ShortHead>()],
+    scratch: [0; SCRATCH_BYTES],
+    pool: Pool::new(),
+    events: [Event::EMPTY; EVENT_COUNT_MAX],
+    answer: caller::Place::EMPTY,
+    table: slots::EMPTY_TABLE,
+});
+
+/// The connections, and the place for what is ready of them.
+///
+/// # Errors
+/// They are in use already.
+pub fn take<H: Handler>(
+    handler: H,
+    config: Config,
+) -> Result<(Connections<H>, &'static mut [Event]), Fatal<'static>> {
+    let memory = MEMORY.take().ok_or(Fatal::Twice)?;
+    let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
+    let caller = Caller::new(handler, config, short_head, place);
+    let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
+    let shared = Shared::new(caller, scratch, pool, config.body_bytes_max);
+    let connections = Connections::new(Slots::new(&mut memory.table), shared);
+    Ok((connections, &mut memory.events))
+}

@@ -1,0 +1,153 @@
+//! The pull platforms: connections to the platform's API, each with one question open.
+
+use super::config::Switch;
+use super::connection::Connection;
+use super::connections::Connections;
+use super::slots::Slots;
+use super::{Fatal, kernel};
+use crate::handler::{Error, Handler, Platform};
+use crate::limits::{RETRY_COUNT_MAX, RETRY_MS};
+use crate::net::reactor::Reactor;
+use crate::platform::Call;
+use crate::platform::runtime_api::{Address, Ask};
+use crate::sys::clock::{self, NEVER};
+use crate::sys::epoll::Event;
+use crate::sys::fd::Errno;
+use crate::sys::signal;
+use crate::sys::socket::Socket;
+
+struct Poller<H> {
+    reactor: Reactor,
+    connections: Connections<H>,
+    address: Address,
+    /// Why there will be no events, if the handler could not be initialized.
+    failure: Option<Error>,
+    /// Whether an extension is yet to be registered.
+    registers: bool,
+    /// How often in a row a connection came to nothing, and when the next one is tried.
+    failed_count: usize,
+    retry_ms: u64,
+    /// How many responses there were when a connection was last opened.
+    turn_count: u64,
+}
+
+/// Asks for events and answers them until `SIGTERM`.
+///
+/// # Errors
+/// The API cannot be reached, or the kernel refuses what it never should.
+pub fn poll<H: Handler>(
+    mut connections: Connections<H>,
+    events: &mut [Event],
+    address: Address,
+) -> Result<(), Fatal<'static>> {
+    signal::catch_terminate().map_err(kernel("cannot catch SIGTERM"))?;
+    let caller = &mut connections.shared.caller;
+    let config = caller.page.config;
+    let is_lambda = config.platform() == Platform::Lambda;
+    let failure = caller.hook(Call::Initialize).err();
+    if failure.is_some() && !is_lambda {
+        // There is no call to report it with: the line in the log has to do.
+        return Err(Fatal::Initialize);
+    }
+    caller.page.is_started = is_lambda && !config.is_snapshot;
+    let mut poller = Poller {
+        reactor: Reactor::new().map_err(kernel("cannot wait for events"))?,
+        connections,
+        address,
+        registers: is_lambda && config.sigterm == Switch::On && failure.is_none(),
+        failure,
+        failed_count: 0,
+        retry_ms: NEVER,
+        turn_count: 0,
+    };
+    // The one loop without a bound.
+    while !signal::terminating() {
+        poller.tick(events)?;
+    }
+    // What it returns is logged, and of no more use.
+    let _ = poller.connections.shared.caller.hook(Call::PreStop);
+    Ok(())
+}
+
+impl<H: Handler> Poller<H> {
+    /// One round: open, wait, serve, expire.
+    fn tick(&mut self, events: &mut [Event]) -> Result<(), Fatal<'static>> {
+        self.open()?;
+        let timeout_ms = self.connections.timeout_ms(self.retry_ms);
+        let socket = self.connections.slots.any().map(|first| &first.socket);
+        let ready = self.reactor.wait(socket, events, timeout_ms);
+        let ready = ready.map_err(kernel("cannot wait"))?;
+        self.connections.begin_round(ready.is_empty());
+        for event in ready {
+            self.connections.serve(&self.reactor, event.token());
+        }
+        self.connections.expire(&self.reactor);
+        Ok(())
+    }
+
+    /// Opens the connections that are missing.
+    fn open(&mut self) -> Result<(), Fatal<'static>> {
+        if self.retry_ms != NEVER && clock::monotonic_ms() < self.retry_ms {
+            return Ok(());
+        }
+        self.retry_ms = NEVER;
+        let slots = &mut self.connections.slots;
+        if self.registers {
+            self.registers = false;
+            return self.connect(Ask::Register);
+        }
+        // The platform wants to know of an extension before the first event is asked for.
+        if slots.asking(Ask::Register) > 0 {
+            return Ok(());
+        }
+        let missing = |most: usize, slots: &mut Slots| {
+            (most + slots.asking(Ask::ExtensionNext)).saturating_sub(slots.open())
+        };
+        let page = &self.connections.shared.caller.page;
+        let (ask, most) = match page.config.platform() {
+            _ if self.failure.is_some() => (Ask::InitError, 1),
+            _ if page.is_started => (Ask::Next, page.config.conn_count),
+            Platform::Lambda => (Ask::Restore, 1),
+            _ => (Ask::Ready, 1),
+        };
+        for _ in 0..missing(most, slots) {
+            self.connect(ask)?;
+            if self.retry_ms != NEVER {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a connection that asks for something. One that comes to nothing is tried again, after a
+    /// moment and not for ever.
+    fn connect(&mut self, ask: Ask) -> Result<(), Fatal<'static>> {
+        let Address { host, port } = self.address;
+        let turn_count = self.connections.shared.caller.page.turn_count;
+        if turn_count != self.turn_count {
+            (self.turn_count, self.failed_count) = (turn_count, 0);
+        }
+        let refused = match Socket::connect(host, port) {
+            Ok(socket) => {
+                let mut connection = Connection::new(socket);
+                let failure = self.failure.as_ref();
+                let want = connection.start(&mut self.connections.shared, ask, failure);
+                self.connections.keep(&self.reactor, connection, want);
+                None
+            }
+            Err(errno) => Some(errno),
+        };
+        // One that was taken comes to nothing if it ends before a response; as many as there are to
+        // be may be open without one.
+        self.failed_count += 1;
+        let is_failing = self.failed_count > self.connections.shared.caller.page.config.conn_count;
+        if refused.is_some() || is_failing {
+            self.retry_ms = clock::monotonic_ms() + RETRY_MS;
+        }
+        if self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open() {
+            let errno = refused.unwrap_or(Errno::CONNRESET);
+            return Err(Fatal::Unreachable { port, errno });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! Turns with a platform that is asked for events: Lambda and SCF.
+//!
+//! Every response of its API is followed by exactly one request, as every request to a server is
+//! followed by exactly one response: the same connection does both.
+
+use core::cell::Cell;
+
+use super::caller::{Caller, Coding, Page, Reply, Stream, context, fail, failure, perform};
+use super::config::Config;
+use super::{Fatal, end, guard};
+use crate::bytes::Writer;
+use crate::handler::{Error, Handler, Platform, Request, Response};
+use crate::http::exchange::Message;
+use crate::http::head::Head;
+use crate::http::{Persist, chunk, write};
+use crate::log;
+use crate::platform::runtime_api::{self, Address, Ask, Verdict, verdict};
+use crate::platform::{Call, lambda, scf};
+use crate::sys::{env, process};
+
+impl<H: Handler> Caller<H> {
+    /// Takes a response, and says what follows.
+    pub(super) fn turn<'a>(
+        &'a mut self,
+        message: &Message<'a>,
+        address: Address,
+        ask: &mut Ask,
+    ) -> Reply<'a> {
+        let status = message.head.status;
+        self.page.turn_count += 1;
+        // An extension is no part of what events wait for.
+        self.page.is_started |= *ask != Ask::Register;
+        match (verdict(*ask, status), *ask) {
+            (_, Ask::InitError) => process::exit(1),
+            (Verdict::Lost, _) => end(Fatal::Api { ask: *ask, status }),
+            (Verdict::Taken, Ask::Next) => return self.event(message, address, ask),
+            (Verdict::Taken, Ask::Register) => {
+                let id = message.head.headers.get(lambda::EXTENSION_ID);
+                return self.page.park(id.unwrap_or_default(), address, ask);
+            }
+            // Sockets from before a snapshot are worth nothing after it.
+            (_, Ask::Restore) => {
+                *ask = Ask::Next;
+                return Reply {
+                    persist: Persist::Close,
+                    ..Reply::NOTHING
+                };
+            }
+            // Nothing was subscribed to, so this is the end.
+            (_, Ask::ExtensionNext) => process::exit(0),
+            (Verdict::Refused, _) => {
+                let mut place = [0; 64];
+                let mut why = Writer::new(&mut place);
+                why.put(b"the platform refused the answer with status ");
+                why.put_decimal(u64::from(status));
+                log::failure(b"", "Refused", why.written(), b"");
+            }
+            (Verdict::Taken, _) => {}
+        }
+        self.page.ask(Ask::Next, address, ask)
+    }
+
+    /// An event: its answer, or its failure.
+    fn event<'a>(
+        &'a mut self,
+        message: &Message<'a>,
+        address: Address,
+        ask: &mut Ask,
+    ) -> Reply<'a> {
+        let Self { handler, page } = self;
+        let config = page.config;
+        let state = Cell::new(None);
+        let cx = context(&config, page.now_ms, &message.head, &state);
+        if config.is_alone()
+            && let Some(trace_id) = cx.trace_id()
+        {
+            env::export("_X_AMZN_TRACE_ID", trace_id);
+        }
+        let call = if config.is_streaming() {
+            Call::Http
+        } else {
+            Call::Invoke
+        };
+        let request = Request {
+            head: Head {
+                method: "POST",
+                target: "/",
+                ..message.head
+            },
+            body: message.body,
+        };
+        let mut prelude = Writer::new(&mut page.place.failure);
+        let render = |response: &Response<'_>| lambda::prelude(response, &mut prelude);
+        let outcome = guard::call(|| perform(handler, call, &request, &cx, render));
+        let body = match outcome {
+            Ok(outcome) => outcome.body,
+            Err(error) => {
+                fail(&config, call, &error, cx.id());
+                return page.result(&message.head, address, Err(error), ask);
+            }
+        };
+        if call == Call::Http {
+            let prelude = prelude.finish();
+            *ask = Ask::Response;
+            let mut head = Writer::new(&mut page.place.head);
+            answers(&config, &message.head, address, *ask, &mut head);
+            head.put(lambda::STREAMING_FIELDS);
+            chunk::put(prelude, &mut head);
+            if let Some(state) = state.get() {
+                let coding = Coding::Chunked;
+                return Reply {
+                    head: head.finish(),
+                    body,
+                    rest: Some((Stream { call, coding }, state)),
+                    ..Reply::NOTHING
+                };
+            }
+            let tail = match body {
+                b"" => chunk::LAST,
+                _ => {
+                    chunk::put_size(body.len(), &mut head);
+                    chunk::DATA_END_AND_LAST
+                }
+            };
+            return Reply {
+                head: head.finish(),
+                body,
+                tail,
+                ..Reply::NOTHING
+            };
+        }
+        if let Some(state) = state.get() {
+            let coding = Coding::Collected;
+            return Reply {
+                body,
+                rest: Some((Stream { call, coding }, state)),
+                ..Reply::NOTHING
+            };
+        }
+        page.result(&message.head, address, Ok(body), ask)
+    }
+}
+
+impl Page {
+    /// Asks for something that does not answer an event.
+    pub fn ask(&mut self, next: Ask, address: Address, ask: &mut Ask) -> Reply<'_> {
+        *ask = next;
+        let mut head = Writer::new(&mut self.place.head);
+        runtime_api::request(self.config.platform(), address, next, b"", &mut head);
+        let body = match next {
+            Ask::Ready => scf::READY,
+            Ask::Register => lambda::REGISTER,
+            _ => b"",
+        };
+        if next == Ask::Register {
+            head.put(lambda::REGISTER_FIELDS);
+        }
+        if body.is_empty() {
+            head.put(b"\r\n");
+        } else {
+            runtime_api::end(&mut head, body.len());
+        }
+        Reply {
+            head: head.finish(),
+            body,
+            ..Reply::NOTHING
+        }
+    }
+
+    /// Says that nothing could be initialized.
+    pub fn report(&mut self, error: &Error, address: Address, ask: &mut Ask) -> Reply<'_> {
+        self.put(Ask::InitError, &Head::default(), address, Err(error), ask)
+    }
+
+    /// The answer to an event, or its failure.
+    pub(super) fn result<'a>(
+        &'a mut self,
+        event: &Head<'_>,
+        address: Address,
+        result: Result<&'a [u8], Error>,
+        ask: &mut Ask,
+    ) -> Reply<'a> {
+        match result {
+            Ok(body) => self.put(Ask::Response, event, address, Ok(body), ask),
+            Err(error) => self.put(Ask::Error, event, address, Err(&error), ask),
+        }
+    }
+
+    fn put<'a>(
+        &'a mut self,
+        next: Ask,
+        event: &Head<'_>,
+        address: Address,
+        result: Result<&'a [u8], &Error>,
+        ask: &mut Ask,
+    ) -> Reply<'a> {
+        *ask = next;
+        let mut head = Writer::new(&mut self.place.head);
+        answers(&self.config, event, address, next, &mut head);
+        let body = match result {
+            Ok(body) => body,
+            Err(error) => {
+                if self.config.platform() == Platform::Lambda {
+                    lambda::error_type(error, &mut head);
+                }
+                head.put(b"Content-Type: application/json\r\n");
+                failure(error, &mut self.place.failure)
+            }
+        };
+        runtime_api::end(&mut head, body.len());
+        Reply {
+            head: head.finish(),
+            body,
+            ..Reply::NOTHING
+        }
+    }
+
+    /// Waits as an extension that wants no events: for it the platform sends `SIGTERM`.
+    fn park(&mut self, id: &[u8], address: Address, ask: &mut Ask) -> Reply<'_> {
+        *ask = Ask::ExtensionNext;
+        let mut head = Writer::new(&mut self.place.head);
+        runtime_api::request(self.config.platform(), address, *ask, b"", &mut head);
+        write::field(&mut head, lambda::EXTENSION_ID.as_bytes(), id);
+        head.put(b"\r\n");
+        Reply {
+            head: head.finish(),
+            ..Reply::NOTHING
+        }
+    }
+}
+
+/// The request that answers an event, up to the fields that depend on how.
+fn answers(config: &Config, event: &Head<'_>, address: Address, ask: Ask, head: &mut Writer<'_>) {
+    let id = event.headers.get(lambda::REQUEST_ID).unwrap_or_default();
+    runtime_api::request(config.platform(), address, ask, id, head);
+    if let Some(id) = event.headers.get(lambda::INVOCATION_ID) {
+        write::field(head, lambda::INVOCATION_ID.as_bytes(), id);
+    }
+}
