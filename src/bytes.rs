@@ -290,18 +290,19 @@ pub fn shift(bytes: &mut [u8], range: Range<usize>, to: usize) {
 }
 
 /// Whether the bytes are those of `word`, whatever their case.
+#[must_use]
+pub fn is_word(bytes: &[u8], word: &str) -> bool {
+    is_same(bytes, word.as_bytes())
+}
+
+/// Whether the bytes are the same, whatever their case.
 ///
 /// One function for all: inlined, the comparison would be there forty times.
 #[inline(never)]
 #[must_use]
-pub fn is_word(bytes: &[u8], word: &str) -> bool {
-    let mut letters = word.bytes();
-    let is_same = |byte: &u8| {
-        letters
-            .next()
-            .is_some_and(|letter| byte.eq_ignore_ascii_case(&letter))
-    };
-    bytes.len() == word.len() && bytes.iter().all(is_same)
+pub fn is_same(bytes: &[u8], others: &[u8]) -> bool {
+    let mut pairs = bytes.iter().zip(others);
+    bytes.len() == others.len() && pairs.all(|(byte, other)| byte.eq_ignore_ascii_case(other))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ pub mod lambda;
 pub mod runtime_api;
 pub mod scf;
 
-use crate::bytes::{Writer, is_word};
+use crate::bytes::{Writer, is_same};
 use crate::handler::{Error, Response};
 use crate::http::write;
 
@@ -51,16 +51,19 @@ pub fn response_head(
 /// Whether a header of a response belongs to the platform, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
     let name = name.as_bytes();
-    let is_reserved = |prefix: &str| {
-        let start = name.get(..prefix.len());
-        start.is_some_and(|start| is_word(start, prefix))
-    };
-    is_reserved("x-fc-")
-        || is_reserved("x-scf-")
-        || OWNED.split(' ').any(|other| is_word(name, other))
+    OWNED
+        .split(|&byte| byte == b' ')
+        .any(|owned| match owned.split_last() {
+            Some((b'*', prefix)) => name
+                .get(..prefix.len())
+                .is_some_and(|name| is_same(name, prefix)),
+            _ => is_same(name, owned),
+        })
 }
 
-const OWNED: &str = "connection content-length date keep-alive server transfer-encoding upgrade";
+/// Names, in which a star stands for whatever follows.
+const OWNED: &[u8] =
+    b"x-fc-* x-scf-* connection content-length date keep-alive server transfer-encoding upgrade";
 
 /// The body of the answer to a call that failed: the fields that all platforms use.
 pub fn failure_body(error: &Error, body: &mut Writer<'_>) {

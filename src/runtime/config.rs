@@ -3,7 +3,6 @@
 
 use core::ffi::CStr;
 
-use super::Fatal;
 use crate::bytes::{self, is_word};
 use crate::handler::Platform;
 use crate::limits::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
@@ -95,7 +94,7 @@ impl Config {
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
-    pub fn from_environment() -> Result<Self, Fatal<'static>> {
+    pub fn from_environment() -> Result<Self, Bad> {
         Self::from(env::var, || env::is_program("scf_bootstrap"))
     }
 
@@ -103,20 +102,24 @@ impl Config {
     fn from(
         var: impl Fn(&CStr) -> Option<&'static [u8]>,
         is_scf_bootstrap: impl Fn() -> bool,
-    ) -> Result<Self, Fatal<'static>> {
+    ) -> Result<Self, Bad> {
         let set = |name| var(name).filter(|value| !value.is_empty());
         let mut config = Self {
             platform: Platform::Fc,
             source: Source::Port(PORT_DEFAULT),
             body_bytes_max: BODY_BYTES_DEFAULT,
-            markers: switch(c"FNBOOT_MARKERS", set(c"FNBOOT_MARKERS"), Switch::On)?,
+            markers: switch(
+                "FNBOOT_MARKERS: '$' is not on or off",
+                set(c"FNBOOT_MARKERS"),
+                Switch::On,
+            )?,
             streaming: Switch::Off,
             sigterm: Switch::Off,
             is_snapshot: false,
             conn_count: 1,
         };
         if let Some(value) = set(c"FNBOOT_MAX_BODY") {
-            config.body_bytes_max = body_bytes(c"FNBOOT_MAX_BODY", value)?;
+            config.body_bytes_max = body_bytes(value)?;
         }
         if HAS_SCF && is_scf_bootstrap() {
             config.platform = Platform::Scf;
@@ -128,26 +131,34 @@ impl Config {
         }
         if HAS_SCF && let Some(host) = set(c"SCF_RUNTIME_API") {
             config.platform = Platform::Scf;
+            let value = set(c"SCF_RUNTIME_API_PORT").unwrap_or_default();
             let port = port(
-                c"SCF_RUNTIME_API_PORT",
-                set(c"SCF_RUNTIME_API_PORT").unwrap_or_default(),
+                "SCF_RUNTIME_API_PORT: '$' is not a port from 1 to 65535",
+                value,
             )?;
-            let host = address(host).ok_or(bad(c"SCF_RUNTIME_API", host, "an IPv4 address"))?;
+            let host =
+                address(host).ok_or(bad("SCF_RUNTIME_API: '$' is not an IPv4 address", host))?;
             config.source = Source::Api(Address { host, port });
             return Ok(config);
         }
         if !HAS_FC {
-            let name = if HAS_LAMBDA {
-                c"AWS_LAMBDA_RUNTIME_API"
-            } else {
-                c"SCF_RUNTIME_API"
-            };
-            return Err(bad(name, b"", "set: this build is for another platform"));
+            return Err(bad(
+                "this build is not for FC, and no other platform is there",
+                b"",
+            ));
         }
         match (set(c"FC_SERVER_PORT"), set(c"FC_CUSTOM_LISTEN_PORT")) {
-            (Some(value), _) => config.source = Source::Port(port(c"FC_SERVER_PORT", value)?),
+            (Some(value), _) => {
+                config.source = Source::Port(port(
+                    "FC_SERVER_PORT: '$' is not a port from 1 to 65535",
+                    value,
+                )?)
+            }
             (None, Some(value)) => {
-                config.source = Source::Port(port(c"FC_CUSTOM_LISTEN_PORT", value)?);
+                config.source = Source::Port(port(
+                    "FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535",
+                    value,
+                )?);
             }
             (None, None) => {}
         }
@@ -158,27 +169,35 @@ impl Config {
         &mut self,
         api: &'static [u8],
         set: impl Fn(&'static CStr) -> Option<&'static [u8]>,
-    ) -> Result<(), Fatal<'static>> {
+    ) -> Result<(), Bad> {
         self.platform = Platform::Lambda;
         let mut parts = api.splitn(2, |&byte| byte == b':');
         let host = parts.next().and_then(address);
         let port = parts.next().and_then(number::<u16>);
         let (Some(host), Some(port)) = (host, port) else {
-            return Err(bad(
-                c"AWS_LAMBDA_RUNTIME_API",
-                api,
-                "an IPv4 address and a port",
-            ));
+            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
+            return Err(bad(text, api));
         };
         self.source = Source::Api(Address { host, port });
-        self.streaming = switch(c"FNBOOT_STREAMING", set(c"FNBOOT_STREAMING"), Switch::Off)?;
-        self.sigterm = switch(c"FNBOOT_SIGTERM", set(c"FNBOOT_SIGTERM"), Switch::Off)?;
+        self.streaming = switch(
+            "FNBOOT_STREAMING: '$' is not on or off",
+            set(c"FNBOOT_STREAMING"),
+            Switch::Off,
+        )?;
+        self.sigterm = switch(
+            "FNBOOT_SIGTERM: '$' is not on or off",
+            set(c"FNBOOT_SIGTERM"),
+            Switch::Off,
+        )?;
         let kind = set(c"AWS_LAMBDA_INITIALIZATION_TYPE");
         self.is_snapshot = kind == Some(b"snap-start");
         let name = c"AWS_LAMBDA_MAX_CONCURRENCY";
         if let Some(value) = set(name) {
             let count = bytes::decimal(value).filter(|count| (1..=CONCURRENCY_MAX).contains(count));
-            let count = count.ok_or(bad(name, value, "a number from 1 to 1000"))?;
+            let count = count.ok_or(bad(
+                "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000",
+                value,
+            ))?;
             self.conn_count = usize::try_from(count).unwrap_or(1);
         }
         // On Managed Instances the log is JSON, whatever else is set.
@@ -212,39 +231,48 @@ fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
 }
 
 fn switch(
-    name: &'static CStr,
+    text: &'static str,
     value: Option<&'static [u8]>,
     default: Switch,
-) -> Result<Switch, Fatal<'static>> {
+) -> Result<Switch, Bad> {
     match value {
         None => Ok(default),
         Some(b"on") => Ok(Switch::On),
         Some(b"off") => Ok(Switch::Off),
-        Some(value) => Err(bad(name, value, "on or off")),
+        Some(value) => Err(bad(text, value)),
     }
 }
 
-fn port(name: &'static CStr, value: &'static [u8]) -> Result<u16, Fatal<'static>> {
+fn port(text: &'static str, value: &'static [u8]) -> Result<u16, Bad> {
     let port = number::<u16>(value);
-    port.filter(|&port| port > 0)
-        .ok_or(bad(name, value, "a port from 1 to 65535"))
+    port.filter(|&port| port > 0).ok_or(bad(text, value))
 }
 
-fn body_bytes(name: &'static CStr, value: &'static [u8]) -> Result<usize, Fatal<'static>> {
+fn body_bytes(value: &'static [u8]) -> Result<usize, Bad> {
     let len = bytes::decimal(value).and_then(|len| usize::try_from(len).ok());
-    len.filter(|&len| len <= BODY_BYTES_MAX)
-        .ok_or(bad(name, value, "bytes, up to 1073741824"))
+    len.filter(|&len| len <= BODY_BYTES_MAX).ok_or(bad(
+        "FNBOOT_MAX_BODY: '$' is not bytes, up to 1073741824",
+        value,
+    ))
 }
 
-fn bad(name: &'static CStr, value: &'static [u8], want: &'static str) -> Fatal<'static> {
-    Fatal::Variable { name, value, want }
+/// A variable of the environment that has a value it cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// What is wrong, in words; `$` stands for the value.
+    pub text: &'static str,
+    pub value: &'static [u8],
+}
+
+fn bad(text: &'static str, value: &'static [u8]) -> Bad {
+    Bad { text, value }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Fatal<'static>> {
+    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Bad> {
         let var = |name: &CStr| {
             let found = variables.iter().find(|(other, _)| *other == name);
             found.map(|(_, value)| value.as_bytes())
@@ -346,15 +374,12 @@ mod tests {
             (c"FNBOOT_MARKERS", "yes"),
         ] {
             let got = read(&[(name, value)]).expect_err("a bad value");
-            let Fatal::Variable {
-                name: got_name,
-                value: got_value,
-                ..
-            } = got
-            else {
-                panic!("{got:?}")
-            };
-            assert_eq!((got_name, got_value), (name, value.as_bytes()));
+            let name = name.to_str().expect("text");
+            assert!(
+                got.text.starts_with(&std::format!("{name}: '$' is not ")),
+                "{got:?}"
+            );
+            assert_eq!(got.value, value.as_bytes());
         }
     }
 }

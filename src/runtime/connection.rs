@@ -22,8 +22,8 @@ use core::time::Duration;
 
 use super::caller::{Coding, Reply, Stream};
 use super::config::Source;
+use super::fatal;
 use super::shared::Shared;
-use super::{Fatal, end};
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
 use crate::http::exchange::{Exchange, Need, Step};
@@ -369,7 +369,7 @@ impl Connection {
             // Of a response to an answer only the status matters, and not much; an event is lost
             // if nobody can read it.
             if self.ask == Ask::Next {
-                end(Fatal::Response(reject));
+                fatal::value("the platform's API: $", reject.reason().as_bytes());
             }
             return Want::Close;
         }

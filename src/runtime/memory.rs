@@ -1,9 +1,9 @@
 //! All memory of the program, but for long bodies.
 
-use super::Fatal;
 use super::caller::{self, Caller};
 use super::config::Config;
 use super::connections::Connections;
+use super::fatal;
 use super::shared::Shared;
 use super::slots::{self, Slots};
 use crate::handler::Handler;
@@ -33,19 +33,15 @@ static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     table: slots::EMPTY_TABLE,
 });
 
-/// The connections, and the place for what is ready of them.
-///
-/// # Errors
-/// They are in use already.
-pub fn take<H: Handler>(
-    handler: H,
-    config: Config,
-) -> Result<(Connections<H>, &'static mut [Event]), Fatal<'static>> {
-    let memory = MEMORY.take().ok_or(Fatal::Twice)?;
+/// The connections, and the place for what is ready of them: once in the life of a process.
+pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static mut [Event]) {
+    let memory = MEMORY
+        .take()
+        .unwrap_or_else(|| fatal::value("already running", b""));
     let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
     let caller = Caller::new(handler, config, short_head, place);
     let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
     let shared = Shared::new(caller, scratch, pool, config.body_bytes_max);
     let connections = Connections::new(Slots::new(&mut memory.table), shared);
-    Ok((connections, &mut memory.events))
+    (connections, &mut memory.events)
 }

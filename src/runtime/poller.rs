@@ -3,8 +3,8 @@
 use super::config::Switch;
 use super::connection::Connection;
 use super::connections::Connections;
+use super::fatal::{self, kernel};
 use super::slots::Slots;
-use super::{Fatal, kernel};
 use crate::handler::{Error, Handler, Platform};
 use crate::limits::{RETRY_COUNT_MAX, RETRY_MS};
 use crate::net::reactor::Reactor;
@@ -16,9 +16,9 @@ use crate::sys::fd::Errno;
 use crate::sys::signal;
 use crate::sys::socket::Socket;
 
-struct Poller<H> {
+struct Poller<'a, H> {
     reactor: Reactor,
-    connections: Connections<H>,
+    connections: &'a mut Connections<H>,
     address: Address,
     /// Why there will be no events, if the handler could not be initialized.
     failure: Option<Error>,
@@ -32,26 +32,19 @@ struct Poller<H> {
 }
 
 /// Asks for events and answers them until `SIGTERM`.
-///
-/// # Errors
-/// The API cannot be reached, or the kernel refuses what it never should.
-pub fn poll<H: Handler>(
-    mut connections: Connections<H>,
-    events: &mut [Event],
-    address: Address,
-) -> Result<(), Fatal<'static>> {
-    signal::catch_terminate().map_err(kernel("cannot catch SIGTERM"))?;
+pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], address: Address) {
+    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
     let caller = &mut connections.shared.caller;
     let config = caller.page.config;
     let is_lambda = config.platform() == Platform::Lambda;
     let failure = caller.hook(Call::Initialize).err();
     if failure.is_some() && !is_lambda {
         // There is no call to report it with: the line in the log has to do.
-        return Err(Fatal::Initialize);
+        fatal::value("the function could not be initialized", b"");
     }
     caller.page.is_started = is_lambda && !config.is_snapshot;
     let mut poller = Poller {
-        reactor: Reactor::new().map_err(kernel("cannot wait for events"))?,
+        reactor: kernel("cannot wait for events: !", Reactor::new()),
         connections,
         address,
         registers: is_lambda && config.sigterm == Switch::On && failure.is_none(),
@@ -62,33 +55,33 @@ pub fn poll<H: Handler>(
     };
     // The one loop without a bound.
     while !signal::terminating() {
-        poller.tick(events)?;
+        poller.tick(events);
     }
     // What it returns is logged, and of no more use.
     let _ = poller.connections.shared.caller.hook(Call::PreStop);
-    Ok(())
 }
 
-impl<H: Handler> Poller<H> {
+impl<H: Handler> Poller<'_, H> {
     /// One round: open, wait, serve, expire.
-    fn tick(&mut self, events: &mut [Event]) -> Result<(), Fatal<'static>> {
-        self.open()?;
+    fn tick(&mut self, events: &mut [Event]) {
+        self.open();
         let timeout_ms = self.connections.timeout_ms(self.retry_ms);
         let socket = self.connections.slots.any().map(|first| &first.socket);
-        let ready = self.reactor.wait(socket, events, timeout_ms);
-        let ready = ready.map_err(kernel("cannot wait"))?;
+        let ready = kernel(
+            "cannot wait: !",
+            self.reactor.wait(socket, events, timeout_ms),
+        );
         self.connections.begin_round(ready.is_empty());
         for event in ready {
             self.connections.serve(&self.reactor, event.token());
         }
         self.connections.expire(&self.reactor);
-        Ok(())
     }
 
     /// Opens the connections that are missing.
-    fn open(&mut self) -> Result<(), Fatal<'static>> {
+    fn open(&mut self) {
         if self.retry_ms != NEVER && clock::monotonic_ms() < self.retry_ms {
-            return Ok(());
+            return;
         }
         self.retry_ms = NEVER;
         let slots = &mut self.connections.slots;
@@ -98,7 +91,7 @@ impl<H: Handler> Poller<H> {
         }
         // The platform wants to know of an extension before the first event is asked for.
         if slots.asking(Ask::Register) > 0 {
-            return Ok(());
+            return;
         }
         let missing = |most: usize, slots: &mut Slots| {
             (most + slots.asking(Ask::ExtensionNext)).saturating_sub(slots.open())
@@ -111,17 +104,16 @@ impl<H: Handler> Poller<H> {
             _ => (Ask::Ready, 1),
         };
         for _ in 0..missing(most, slots) {
-            self.connect(ask)?;
+            self.connect(ask);
             if self.retry_ms != NEVER {
                 break;
             }
         }
-        Ok(())
     }
 
     /// Opens a connection that asks for something. One that comes to nothing is tried again, after a
     /// moment and not for ever.
-    fn connect(&mut self, ask: Ask) -> Result<(), Fatal<'static>> {
+    fn connect(&mut self, ask: Ask) {
         let Address { host, port } = self.address;
         let turn_count = self.connections.shared.caller.page.turn_count;
         if turn_count != self.turn_count {
@@ -146,8 +138,8 @@ impl<H: Handler> Poller<H> {
         }
         if self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open() {
             let errno = refused.unwrap_or(Errno::CONNRESET);
-            return Err(Fatal::Unreachable { port, errno });
+            let text = "cannot reach the platform's API on port #: !";
+            fatal::port(text, port, errno);
         }
-        Ok(())
     }
 }

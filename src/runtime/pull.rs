@@ -7,7 +7,8 @@ use core::cell::Cell;
 
 use super::caller::{Caller, Coding, Page, Reply, Stream, context, fail, failure, perform};
 use super::config::Config;
-use super::{Fatal, end, guard};
+use super::fatal;
+use super::guard;
 use crate::bytes::Writer;
 use crate::handler::{Error, Handler, Platform, Request, Response};
 use crate::http::exchange::Message;
@@ -32,7 +33,14 @@ impl<H: Handler> Caller<H> {
         self.page.is_started |= *ask != Ask::Register;
         match (verdict(*ask, status), *ask) {
             (_, Ask::InitError) => process::exit(1),
-            (Verdict::Lost, _) => end(Fatal::Api { ask: *ask, status }),
+            (Verdict::Lost, Ask::Next) => {
+                let text = "the platform's API answered the question for an event with status #";
+                fatal::number(text, u64::from(status))
+            }
+            (Verdict::Lost, _) => {
+                let text = "the platform's API answered with status #";
+                fatal::number(text, u64::from(status))
+            }
             (Verdict::Taken, Ask::Next) => return self.event(message, address, ask),
             (Verdict::Taken, Ask::Register) => {
                 let id = message.head.headers.get(lambda::EXTENSION_ID);

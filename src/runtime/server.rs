@@ -2,8 +2,8 @@
 
 use super::connection::{Connection, Want};
 use super::connections::Connections;
+use super::fatal::{self, kernel};
 use super::shared::Shared;
-use super::{Fatal, kernel};
 use crate::handler::Handler;
 use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
 use crate::net::reactor::{self, Reactor, Waiting};
@@ -13,9 +13,9 @@ use crate::sys::fd::Errno;
 use crate::sys::signal;
 use crate::sys::socket::Socket;
 
-struct Server<H> {
+struct Server<'a, H> {
     reactor: Reactor,
-    connections: Connections<H>,
+    connections: &'a mut Connections<H>,
     /// When accepting is tried again, while it pauses. This moment and the next are milliseconds of
     /// the monotonic clock, or `NEVER`.
     resume_ms: u64,
@@ -24,27 +24,19 @@ struct Server<H> {
 }
 
 /// Serves until `SIGTERM`, and then until what is in flight is answered.
-///
-/// # Errors
-/// The port cannot be listened on, or the kernel refuses what it never should.
-pub fn serve<H: Handler>(
-    mut connections: Connections<H>,
-    events: &mut [Event],
-    port: u16,
-) -> Result<(), Fatal<'static>> {
-    let waiting = Waiting::listen(port).map_err(|errno| Fatal::Port { port, errno })?;
-    signal::catch_terminate().map_err(kernel("cannot catch SIGTERM"))?;
+pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], port: u16) {
+    let waiting = Waiting::listen(port)
+        .unwrap_or_else(|errno| fatal::port("cannot listen on port #: !", port, errno));
+    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
     // The first connection is answered before anything is set up for those to come.
     let first = waiting.first().map(|socket| {
         connections.shared.caller.set_time();
         served(socket, &mut connections.shared)
     });
     if signal::terminating() && first.is_none() {
-        return Ok(());
+        return;
     }
-    let reactor = waiting
-        .into_reactor()
-        .map_err(kernel("cannot wait for connections"))?;
+    let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);
     }
@@ -55,8 +47,7 @@ pub fn serve<H: Handler>(
         drain_ms: NEVER,
     };
     // The one loop without a bound.
-    while server.tick(events).map_err(kernel("cannot wait"))? == Tick::Next {}
-    Ok(())
+    while server.tick(events) == Tick::Next {}
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,13 +66,16 @@ fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Wa
     (connection, want)
 }
 
-impl<H: Handler> Server<H> {
+impl<H: Handler> Server<'_, H> {
     /// One round: wait, accept, serve, expire, end.
-    fn tick(&mut self, events: &mut [Event]) -> Result<Tick, Errno> {
+    fn tick(&mut self, events: &mut [Event]) -> Tick {
         let timeout_ms = self
             .connections
             .timeout_ms(self.resume_ms.min(self.drain_ms));
-        let ready = self.reactor.wait(None, events, timeout_ms)?;
+        let ready = kernel(
+            "cannot wait: !",
+            self.reactor.wait(None, events, timeout_ms),
+        );
         self.connections.begin_round(ready.is_empty());
         let before = self.connections.slots.open();
         for event in ready {
@@ -93,9 +87,9 @@ impl<H: Handler> Server<H> {
         self.connections.expire(&self.reactor);
         self.resume(before);
         if signal::terminating() {
-            Ok(self.drain())
+            self.drain()
         } else {
-            Ok(Tick::Next)
+            Tick::Next
         }
     }
 

@@ -1,0 +1,78 @@
+//! The end of a program that cannot start, or not go on: one line on standard error, and a status.
+
+use crate::log;
+use crate::sys::fd::Errno;
+use crate::sys::process;
+
+/// So much of somebody's bytes is shown: what they should have been must still fit the line.
+const VALUE_BYTES_MAX: usize = 200;
+
+/// Status of a process that could not start, or not go on.
+const STATUS: i32 = 1;
+
+/// Status of a process that was started with arguments it does not understand.
+const USAGE_STATUS: i32 = 2;
+
+/// Status of a process that panicked, as Rust's own.
+const PANIC_STATUS: i32 = 101;
+
+/// Ends the process. In `text`, `$` stands for the value.
+pub fn value(text: &'static str, value: &[u8]) -> ! {
+    end(STATUS, text, value, 0, Errno(0))
+}
+
+/// Ends the process. In `text`, `#` stands for the number.
+pub fn number(text: &'static str, number: u64) -> ! {
+    end(STATUS, text, b"", number, Errno(0))
+}
+
+/// Ends the process. In `text`, `#` stands for the port, and `!` for what the kernel said.
+pub fn port(text: &'static str, port: u16, errno: Errno) -> ! {
+    end(STATUS, text, b"", u64::from(port), errno)
+}
+
+/// Ends the process over an argument, for which `$` stands.
+pub fn usage(text: &'static str, argument: &[u8]) -> ! {
+    end(USAGE_STATUS, text, argument, 0, Errno(0))
+}
+
+/// Ends the process over a panic in that line of that file.
+pub fn panic(file: &str, line: u32) -> ! {
+    let number = u64::from(line);
+    end(
+        PANIC_STATUS,
+        "panic at $:#",
+        file.as_bytes(),
+        number,
+        Errno(0),
+    )
+}
+
+/// What the kernel gave, or the end of the process if it refused what it never should.
+pub fn kernel<T>(text: &'static str, result: Result<T, Errno>) -> T {
+    result.unwrap_or_else(|errno| end(STATUS, text, b"", 0, errno))
+}
+
+#[cold]
+#[inline(never)]
+fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno) -> ! {
+    log::complain(|line| {
+        for &byte in text.as_bytes() {
+            match byte {
+                b'$' => line.put(value.get(..VALUE_BYTES_MAX).unwrap_or(value)),
+                b'#' => line.put_decimal(number),
+                b'!' => match errno {
+                    Errno::ADDRINUSE => line.put(b"address already in use"),
+                    Errno::ACCES => line.put(b"permission denied"),
+                    Errno::CONNREFUSED => line.put(b"connection refused"),
+                    Errno(number) => {
+                        line.put(b"error ");
+                        line.put_decimal(u64::from(number.unsigned_abs()));
+                    }
+                },
+                _ => line.put(&[byte]),
+            }
+        }
+    });
+    process::exit(status)
+}
