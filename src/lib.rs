@@ -56,7 +56,7 @@
 //! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
-//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts | knows HTTP, retries, logs, decides |
+//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |

@@ -233,9 +233,12 @@ mod tests {
 
     const BODY_BYTES_MAX: usize = 64;
 
+    /// A body, and what is left after its end.
+    type Decoded = (Vec<u8>, Vec<u8>);
+
     /// Decodes the pieces one after the other, as the network would deliver them; the body, and
     /// what was left after its end. `None` if the end has not come.
-    fn decode(pieces: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, Reject> {
+    fn decode(pieces: &[&[u8]]) -> Result<Option<Decoded>, Reject> {
         let mut decoder = Decoder::new();
         let mut at = Progress {
             read: 0,

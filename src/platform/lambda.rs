@@ -3,7 +3,7 @@
 //!
 //! Sources: AWS Lambda "Using the Lambda runtime API for custom runtimes", "Building a custom
 //! runtime" (response streaming, Managed Instances), "Using the Lambda Extensions API", "Runtime
-//! hooks for Lambda SnapStart".
+//! hooks for Lambda `SnapStart`".
 
 use super::is_owned;
 use crate::bytes::{Writer, is_word};

@@ -147,7 +147,7 @@ impl Config {
                 config.source = Source::Port(port(
                     "FC_SERVER_PORT: '$' is not a port from 1 to 65535",
                     value,
-                )?)
+                )?);
             }
             (None, Some(value)) => {
                 config.source = Source::Port(port(

@@ -123,12 +123,11 @@ impl<H: Handler> Caller<H> {
                     ..Reply::NOTHING
                 };
             }
-            let tail = match body {
-                b"" => chunk::LAST,
-                _ => {
-                    chunk::put_size(body.len(), &mut head);
-                    chunk::DATA_END_AND_LAST
-                }
+            let tail = if body.is_empty() {
+                chunk::LAST
+            } else {
+                chunk::put_size(body.len(), &mut head);
+                chunk::DATA_END_AND_LAST
             };
             return Reply {
                 head: head.finish(),

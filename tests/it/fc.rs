@@ -296,7 +296,6 @@ fn ids_cannot_forge_the_log() {
         (b"a b\tc", "a?b?c"),
         ("a\u{85}b\u{2028}c".as_bytes(), "a??b???c"),
         ("\u{9b}31m".as_bytes(), "??31m"),
-        // Not text: as if there were none.
         (b"\xff\x9b31m", "??31m"),
         (b"%0aFC Invoke End", "%0aFC?Invoke?End"),
         (long.as_bytes(), &long[..128]),

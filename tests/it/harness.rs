@@ -36,6 +36,11 @@ pub fn bootstrap() -> PathBuf {
     built("BOOTSTRAP", "pkg/bootstrap")
 }
 
+/// The same for one platform alone.
+pub fn smallest() -> PathBuf {
+    built("SMALLEST", "pkg/fc/bootstrap")
+}
+
 /// A handler of `tests/fixture`, built as a program.
 pub fn fixture(name: &str) -> PathBuf {
     let folder = "target/x86_64-unknown-linux-musl/release/examples";
@@ -285,9 +290,8 @@ impl Server {
     pub fn connect(&mut self) -> Client {
         let stream = wait_for("a listener", || {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok();
-            if stream.is_none() && !self.is_alive() {
-                panic!("the program ended: {:?}", self.stderr.take());
-            }
+            let is_fine = stream.is_some() || self.is_alive();
+            assert!(is_fine, "the program ended: {:?}", self.stderr.take());
             stream
         });
         Client::new(stream)

@@ -6,9 +6,17 @@
 #![allow(
     clippy::expect_used,
     clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    clippy::format_collect,
+    clippy::unchecked_time_subtraction,
     reason = "a test that cannot go on fails, and says so"
+)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::format_push_string,
+    clippy::large_stack_arrays,
+    clippy::needless_pass_by_value,
+    clippy::too_many_lines,
+    reason = "tests are tables, patterns of bytes, and nothing that has to be small or fast"
 )]
 
 mod conform;

@@ -155,15 +155,16 @@ fn read_head(bytes: &[u8]) -> Option<Result<Seen, &'static str>> {
     if line.is_some_and(|line| !line.contains(&b'\n')) {
         return Some(Err("too long a line"));
     }
-    let mut start = 0;
-    while bytes[start..].starts_with(b"\r\n") {
-        start += 2;
+    // Empty lines before it are none of it, but must be whole ones.
+    let start = bytes
+        .iter()
+        .position(|&byte| byte != b'\r' && byte != b'\n')?;
+    let (before, rest) = bytes.split_at(start);
+    let end = rest.windows(4).position(|four| four == b"\r\n\r\n")?;
+    if !before.chunks(2).all(|line| line == b"\r\n") {
+        return Some(Err("a bare line end"));
     }
-    let end = start
-        + bytes[start..]
-            .windows(4)
-            .position(|four| four == b"\r\n\r\n")?;
-    Some(read_lines(&bytes[start..end], end + 4))
+    Some(read_lines(&rest[..end], start + end + 4))
 }
 
 fn read_lines(text: &[u8], len: usize) -> Result<Seen, &'static str> {

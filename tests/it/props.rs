@@ -205,7 +205,7 @@ fn config(cases: u32) -> ProptestConfig {
 }
 
 proptest! {
-    #![proptest_config(config(1_500))]
+    #![proptest_config(config(5_000))]
 
     #[test]
     fn whatever_comes_nothing_panics(bytes in stream()) {
@@ -235,7 +235,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(60))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn limits_are_those_of_the_grammar(bytes in large()) {

@@ -390,9 +390,9 @@ fn descriptors_run_out() {
         drop(client);
     }
     while let Some(mut client) = (!clients.is_empty()).then(|| clients.remove(0)) {
-        if client.read_response("GET").is_err() {
-            panic!("one was forgotten, {} are left", clients.len());
-        }
+        let answer = client.read_response("GET");
+        let left = clients.len();
+        assert!(answer.is_ok(), "one was forgotten, {left} are left");
     }
     server.connect().expect_open();
     server.signal(Signal::TERM);
@@ -436,9 +436,9 @@ fn connections_come_and_go() {
         if clients.len() > 50 {
             let client = clients.swap_remove(n * 7 % 50);
             if n % 2 == 0 {
-                client.reset()
+                client.reset();
             } else {
-                drop(client)
+                drop(client);
             }
         }
     }

@@ -133,6 +133,7 @@ mod tests {
     use super::*;
     use crate::figures::Figures;
 
+    #[allow(clippy::needless_pass_by_value, reason = "what is compared is given")]
     #[track_caller]
     fn check(method: &Method, path: &str, want: Ask) {
         assert_eq!(Scf::route(method, path), want, "{method} {path}");
