@@ -11,14 +11,19 @@
     reason = "a test that cannot go on fails, and says so"
 )]
 
+mod api;
 mod conform;
 mod examples;
 mod fc;
 mod gates;
 mod harness;
+mod lambda;
 mod library;
+mod polled;
 mod properties;
 mod props;
+mod scf;
+mod stream;
 mod structure;
 mod tool;
 mod wire;
