@@ -19,14 +19,19 @@
     reason = "tests are tables, patterns of bytes, and nothing that has to be small or fast"
 )]
 
+mod api;
 mod conform;
 mod examples;
 mod fc;
 mod gates;
 mod harness;
+mod lambda;
 mod library;
+mod polled;
 mod properties;
 mod props;
+mod scf;
+mod stream;
 mod structure;
 mod tool;
 mod wire;

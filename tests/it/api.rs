@@ -1,0 +1,437 @@
+//! A runtime API played by the test itself: the program under test is its client.
+//!
+//! An [`Api`] listens; a [`Peer`] is one connection that the program opened. What the program asks
+//! is checked strictly, what it is told are the bytes that the test writes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+
+use rustix::net::sockopt;
+use std::time::Duration;
+
+use crate::harness::{PATIENCE, Program, Server, find, wait_for};
+
+/// Whose API it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Platform {
+    Lambda,
+    Scf,
+}
+
+pub const PLATFORMS: [Platform; 2] = [Platform::Lambda, Platform::Scf];
+
+/// The id of the event that a test does not name.
+pub const ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
+impl Platform {
+    /// The line of the request for the next event.
+    pub fn next(self) -> &'static str {
+        match self {
+            Self::Lambda => "GET /2018-06-01/runtime/invocation/next",
+            Self::Scf => "GET /runtime/invocation/next",
+        }
+    }
+
+    pub fn response(self, id: &str) -> String {
+        self.answer(id, "response")
+    }
+
+    pub fn error(self, id: &str) -> String {
+        self.answer(id, "error")
+    }
+
+    fn answer(self, id: &str, what: &str) -> String {
+        match self {
+            Self::Lambda => format!("POST /2018-06-01/runtime/invocation/{id}/{what}"),
+            Self::Scf => format!("POST /runtime/invocation/{what}"),
+        }
+    }
+
+    /// The fields of an event.
+    pub fn fields(self, id: &str) -> String {
+        match self {
+            Self::Lambda => format!(
+                "Content-Type: application/json\r\n\
+                Lambda-Runtime-Aws-Request-Id: {id}\r\n\
+                Lambda-Runtime-Deadline-Ms: 4102444800000\r\n"
+            ),
+            Self::Scf => format!(
+                "Request_Id: {id}\r\nMemory_Limit_In_Mb: 128\r\nTime_Limit_In_Ms: 3000\r\n"
+            ),
+        }
+    }
+}
+
+/// The listener.
+pub struct Api {
+    listener: TcpListener,
+    pub platform: Platform,
+}
+
+impl Api {
+    pub fn new(platform: Platform) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        listener.set_nonblocking(true).expect("set_nonblocking");
+        Self { listener, platform }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().expect("an address").port()
+    }
+
+    /// What `Host` must say.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    /// The program, told where the API is.
+    pub fn program(&self, program: Program) -> Program {
+        let program = program.without_port();
+        match self.platform {
+            Platform::Lambda => program.env("AWS_LAMBDA_RUNTIME_API", self.host()),
+            Platform::Scf => program
+                .env("SCF_RUNTIME_API", "127.0.0.1")
+                .env("SCF_RUNTIME_API_PORT", self.port()),
+        }
+    }
+
+    /// Starts the program.
+    pub fn start(&self, program: Program) -> Server {
+        self.program(program).start()
+    }
+
+    /// Starts the program and lets it come to its first question for an event.
+    #[track_caller]
+    pub fn begin(&self, program: Program) -> (Server, Peer) {
+        let server = self.start(program);
+        let mut peer = self.accept();
+        if self.platform == Platform::Scf {
+            peer.expect("POST /runtime/init/ready");
+            peer.accept();
+        }
+        peer.expect_next();
+        (server, peer)
+    }
+
+    /// The next connection that the program opens.
+    #[track_caller]
+    pub fn accept(&self) -> Peer {
+        wait_for("a connection", || self.try_accept())
+    }
+
+    /// The next connection, if there is one.
+    pub fn try_accept(&self) -> Option<Peer> {
+        let (stream, _) = self.listener.accept().ok()?;
+        stream.set_nonblocking(false).expect("set_nonblocking");
+        stream.set_nodelay(true).expect("set_nodelay");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        Some(Peer {
+            stream,
+            buffer: Vec::new(),
+            host: self.host(),
+            platform: self.platform,
+        })
+    }
+
+    /// No further connection may have been opened so far.
+    #[track_caller]
+    pub fn expect_no_connection(&self) {
+        let got = self.listener.accept();
+        assert!(
+            got.is_err_and(|error| error.kind() == ErrorKind::WouldBlock),
+            "a connection too many"
+        );
+    }
+}
+
+/// A connection of the program's.
+pub struct Peer {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    host: String,
+    platform: Platform,
+}
+
+/// What the program sent.
+#[derive(Debug)]
+pub struct Request {
+    /// Method and target.
+    pub line: String,
+    pub head: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// What follows the last chunk.
+    pub trailers: Vec<(String, String)>,
+}
+
+impl Request {
+    /// The value of a field that is there once, or not at all.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        value(&self.headers, name)
+    }
+
+    #[track_caller]
+    pub fn trailer(&self, name: &str) -> Option<&str> {
+        value(&self.trailers, name)
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+#[track_caller]
+fn value<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut values = fields.iter().filter(|(other, _)| other == name);
+    let first = values.next().map(|(_, value)| value.as_str());
+    assert!(values.next().is_none(), "{name} twice: {fields:?}");
+    first
+}
+
+fn fields(text: &str) -> Vec<(String, String)> {
+    let field = |line: &str| {
+        let (name, value) = line.split_once(": ").expect("a field");
+        (name.to_ascii_lowercase(), value.to_string())
+    };
+    text.split_terminator("\r\n").map(field).collect()
+}
+
+impl Peer {
+    /// Reads a request: it must be that method and target.
+    #[track_caller]
+    pub fn expect(&mut self, line: &str) -> Request {
+        let request = self.request();
+        assert_eq!(request.line, line);
+        request
+    }
+
+    #[track_caller]
+    pub fn expect_next(&mut self) -> &mut Self {
+        let request = self.expect(self.platform.next());
+        assert_eq!(request.body, b"");
+        self
+    }
+
+    /// Reads the answer to the event without a name.
+    #[track_caller]
+    pub fn expect_response(&mut self) -> Request {
+        self.expect(&self.platform.response(ID))
+    }
+
+    #[track_caller]
+    pub fn expect_error(&mut self) -> Request {
+        self.expect(&self.platform.error(ID))
+    }
+
+    /// Gives an event, takes its answer, which is the same, and comes to the next question.
+    #[track_caller]
+    pub fn expect_echo(&mut self, event: impl AsRef<[u8]>) {
+        self.event(&event);
+        let answer = self.expect_response();
+        crate::harness::assert_same(&answer.body, event.as_ref());
+        self.accept();
+        self.expect_next();
+    }
+
+    /// Gives an event.
+    #[track_caller]
+    pub fn event(&mut self, event: impl AsRef<[u8]>) -> &mut Self {
+        self.send(self.rendered(event))
+    }
+
+    /// An event as it is sent.
+    pub fn rendered(&self, event: impl AsRef<[u8]>) -> Vec<u8> {
+        let fields = self.platform.fields(ID);
+        response("200 OK", &fields, event)
+    }
+
+    /// Says that an answer is taken.
+    #[track_caller]
+    pub fn accept(&mut self) -> &mut Self {
+        match self.platform {
+            Platform::Lambda => self.reply("202 Accepted", "{\"status\":\"OK\"}\n"),
+            Platform::Scf => self.reply("200 OK", ""),
+        }
+    }
+
+    #[track_caller]
+    pub fn reply(&mut self, status: &str, body: &str) -> &mut Self {
+        self.send(response(status, "Content-Type: application/json\r\n", body))
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.write_all(bytes.as_ref()).expect("send");
+        self
+    }
+
+    /// Says that nothing more will be sent; what comes can still be read.
+    pub fn finish(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self
+    }
+
+    /// Ends the connection the rude way.
+    pub fn reset(self) {
+        let linger = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
+        linger.expect("SO_LINGER");
+    }
+
+    /// Waits until the program has read everything that was sent: its socket's queue is empty.
+    #[track_caller]
+    pub fn wait_until_read(&self) {
+        let port = self.stream.peer_addr().expect("an address").port();
+        let local = format!(":{port:04X}");
+        wait_for("the program to read", || {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+            let its = sockets.lines().find(|line| {
+                let address = line.split_whitespace().nth(1);
+                address.is_some_and(|address| address.ends_with(&local))
+            });
+            its.is_none_or(|line| line.contains(":00000000 ")).then_some(())
+        });
+    }
+
+    /// The program must end the connection properly, with nothing more said.
+    #[track_caller]
+    pub fn expect_close(mut self) {
+        let end = self.fill();
+        let rest = String::from_utf8_lossy(&self.buffer);
+        assert!(
+            matches!(end, Ok(0)) && rest.is_empty(),
+            "no end: {end:?}, {rest:?}"
+        );
+    }
+
+    /// Whether the connection is open and nothing has come.
+    pub fn is_silent(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("set_nonblocking");
+        let got = self.fill();
+        self.stream.set_nonblocking(false).expect("set_nonblocking");
+        got.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) && self.buffer.is_empty()
+    }
+
+    /// Reads until that much of an answer that goes on has come, and returns it as it is.
+    #[track_caller]
+    pub fn read_until(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        while !is_enough(&self.buffer) {
+            self.fill_more();
+        }
+        self.buffer.clone()
+    }
+
+    /// Reads a request, about which everything is checked that holds for all of them.
+    #[track_caller]
+    pub fn request(&mut self) -> Request {
+        let head_len = self.find(0, b"\r\n\r\n") + 4;
+        let head: Vec<u8> = self.buffer.drain(..head_len).collect();
+        let head = String::from_utf8(head).expect("text");
+        let (line, rest) = head.split_once(" HTTP/1.1\r\n").expect("a line");
+        let headers = fields(rest.strip_suffix("\r\n").expect("an end"));
+        assert_eq!(value(&headers, "host"), Some(self.host.as_str()));
+        let agent = concat!("fnboot/", env!("CARGO_PKG_VERSION"));
+        assert_eq!(value(&headers, "user-agent"), Some(agent));
+        let length = value(&headers, "content-length").map(|n| n.parse::<usize>().expect("n"));
+        let coding = value(&headers, "transfer-encoding");
+        let (body, trailers) = match (length, coding) {
+            (Some(length), None) => (self.take(length), Vec::new()),
+            (None, Some("chunked")) => self.chunks(),
+            (None, None) => {
+                assert!(line.starts_with("GET "), "a body without a length: {head}");
+                (Vec::new(), Vec::new())
+            }
+            _ => panic!("both lengths: {head}"),
+        };
+        Request {
+            line: line.to_string(),
+            headers,
+            head: head.clone(),
+            body,
+            trailers,
+        }
+    }
+
+    #[track_caller]
+    fn chunks(&mut self) -> (Vec<u8>, Vec<(String, String)>) {
+        let mut body = Vec::new();
+        loop {
+            let end = self.find(0, b"\r\n");
+            let size = self.take(end + 2);
+            let size = std::str::from_utf8(&size[..end]).expect("text");
+            match usize::from_str_radix(size, 16).expect("a size") {
+                0 => break,
+                size => body.extend(self.take(size)),
+            }
+            assert_eq!(self.take(2), b"\r\n");
+        }
+        let mut trailers = String::new();
+        loop {
+            let end = self.find(0, b"\r\n");
+            let line = self.take(end + 2);
+            if end == 0 {
+                return (body, fields(&trailers));
+            }
+            trailers.push_str(std::str::from_utf8(&line).expect("text"));
+        }
+    }
+
+    #[track_caller]
+    fn find(&mut self, from: usize, part: &[u8]) -> usize {
+        loop {
+            if let Some(at) = find(&self.buffer[from..], part) {
+                return from + at;
+            }
+            self.fill_more();
+        }
+    }
+
+    #[track_caller]
+    fn take(&mut self, len: usize) -> Vec<u8> {
+        while self.buffer.len() < len {
+            self.fill_more();
+        }
+        self.buffer.drain(..len).collect()
+    }
+
+    #[track_caller]
+    fn fill_more(&mut self) {
+        let count = self.fill().expect("read");
+        let got = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(500)]);
+        assert!(count > 0, "the end after {got:?}");
+    }
+
+    fn fill(&mut self) -> std::io::Result<usize> {
+        let mut piece = [0; 64 * 1024];
+        let count = self.stream.read(&mut piece)?;
+        self.buffer.extend_from_slice(&piece[..count]);
+        Ok(count)
+    }
+}
+
+/// A response with a length.
+pub fn response(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+/// The same in chunks of at most `size` bytes.
+pub fn chunked(fields: &str, body: &[u8], size: usize) -> Vec<u8> {
+    let mut response =
+        format!("HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+    for chunk in body.chunks(size) {
+        response.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        response.extend_from_slice(chunk);
+        response.extend_from_slice(b"\r\n");
+    }
+    response.extend_from_slice(b"0\r\n\r\n");
+    response
+}

@@ -1,0 +1,426 @@
+//! What Lambda and SCF have in common: the program asks for events, whatever becomes of its
+//! connection.
+
+use std::fmt::Write as _;
+
+use rustix::process::Signal;
+
+use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
+use crate::harness::{Case, Program, Server, assert_same, free_port, noise};
+
+/// For both platforms: a program that has asked for its first event.
+fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer)) {
+    for platform in PLATFORMS {
+        let _case = Case(platform);
+        let api = Api::new(platform);
+        let (mut server, peer) = api.begin(program());
+        test(&api, &mut server, peer);
+    }
+}
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn events_of_any_length_are_answered_on_one_connection() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        for len in [0, 11, 1, 4096, 32 * 1024 - 1, 32 * 1024, 6 * MIB, 2, 20 * MIB, 0, 3] {
+            peer.expect_echo(noise(len));
+        }
+        api.expect_no_connection();
+    });
+}
+
+#[test]
+fn events_come_in_chunks_too() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        for (len, size) in [(0, 1), (1, 1), (11, 3), (100_000, 4096), (6 * MIB, 65_536), (500, 1)] {
+            let event = noise(len);
+            peer.send(chunked(&api.platform.fields(ID), &event, size));
+            assert_same(&peer.expect_response().body, &event);
+            peer.accept().expect_next();
+        }
+        api.expect_no_connection();
+    });
+}
+
+#[test]
+fn where_the_network_cuts_does_not_matter() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        let whole = peer.rendered("Hello World");
+        let coded = chunked(&api.platform.fields(ID), b"Hello World", 4);
+        for wire in [whole, coded] {
+            for cut in 1..wire.len() {
+                peer.send(&wire[..cut]).wait_until_read();
+                peer.send(&wire[cut..]);
+                assert_eq!(peer.expect_response().text(), "Hello World", "cut at {cut}");
+                peer.accept().expect_next();
+            }
+        }
+        // And the response to an answer, which the next event may follow at once.
+        let accepted = response("202 Accepted", "Content-Type: application/json\r\n", "{}\n");
+        for cut in 1..accepted.len() {
+            peer.event("a");
+            peer.expect_response();
+            peer.send(&accepted[..cut]).wait_until_read();
+            peer.send(&accepted[cut..]).expect_next();
+        }
+        api.expect_no_connection();
+    });
+}
+
+#[test]
+fn names_of_headers_have_any_case() {
+    for fields in [
+        str::to_ascii_lowercase as fn(&str) -> String,
+        str::to_ascii_uppercase,
+    ] {
+        each(Program::bootstrap, |api, _, mut peer| {
+            let text = api.platform.fields("abc");
+            peer.send(response("200 OK", &fields(&text), "event"));
+            let id = fields("abc");
+            peer.expect(&api.platform.response(&id));
+        });
+    }
+}
+
+#[test]
+fn a_failed_call_is_reported_and_the_next_one_served() {
+    each(
+        || Program::fixture("fixture"),
+        |api, server, mut peer| {
+            peer.event("fail");
+            let error = peer.expect_error();
+            assert_eq!(error.header("content-type"), Some("application/json"));
+            let name = "lambda-runtime-function-error-type";
+            let is_lambda = api.platform == Platform::Lambda;
+            assert_eq!(error.header(name), is_lambda.then_some("Function.Broken"));
+            let told = error.json();
+            assert_eq!(told["errorType"], "Broken");
+            assert_eq!(told["errorMessage"], "it \"broke\"\n\\ \u{1} \u{e9}\u{1f600}");
+            let place = told["stackTrace"][0].as_str().expect("a place");
+            assert!(place.contains("handler.rs:"), "{place}");
+            assert!(server.stdout.text().contains(&format!("{ID} [ERROR] Broken: it")));
+            peer.accept().expect_next();
+            peer.expect_echo("echo this");
+        },
+    );
+}
+
+/// With unwinding a panic is a failed call, too.
+#[test]
+fn a_panic_fails_its_call_alone() {
+    each(
+        || Program::fixture("fixture_std"),
+        |_, server, mut peer| {
+            peer.event("panic with text");
+            assert_eq!(peer.expect_error().json()["errorType"], "Panic");
+            peer.accept().expect_next();
+            peer.expect_echo("echo this");
+            assert!(server.stderr.take().contains("text: 15"));
+        },
+    );
+}
+
+/// Without, it is the end of the process, and the platform sees its connection end.
+#[test]
+fn a_panic_without_unwinding_ends_the_process() {
+    each(
+        || Program::fixture("fixture"),
+        |_, server, mut peer| {
+            peer.event("panic");
+            server.expect_exit(101);
+            assert!(server.stderr.take().contains("panic at "));
+            peer.expect_close();
+        },
+    );
+}
+
+/// The answer is lost and nothing else: above all there is no `/error` after a `/response`.
+#[test]
+fn a_refused_answer_is_survived() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        let mut log = String::new();
+        for status in ["413 Request Entity Too Large", "400 Bad Request", "403 Forbidden"] {
+            peer.event("a").expect_response();
+            peer.reply(status, "{\"errorMessage\":\"no\",\"errorType\":\"No\"}\n");
+            peer.expect_next();
+            let status = &status[..3];
+            writeln!(log, "[ERROR] Refused: the platform refused the answer with status {status}")
+                .expect("text");
+            for (got, want) in server.stdout.text().lines().zip(log.lines()) {
+                assert!(got.contains(want), "{got}");
+            }
+        }
+        assert_eq!(server.stdout.text().lines().count(), 3);
+        peer.expect_echo("b");
+    });
+}
+
+#[test]
+fn a_refused_error_is_survived() {
+    each(
+        || Program::fixture("fixture"),
+        |_, _, mut peer| {
+            peer.event("fail").expect_error();
+            peer.reply("403 Forbidden", "{}").expect_next();
+            peer.expect_echo("echo");
+        },
+    );
+}
+
+/// The platform ends the instance, and expects the process to have ended by itself.
+#[test]
+fn a_failure_of_the_platform_is_the_end() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        peer.event("a").expect_response();
+        peer.reply("500 Internal Server Error", "{}");
+        server.expect_exit(1);
+        let line = server.stderr.take();
+        assert_eq!(
+            line,
+            "fnboot: the platform's API answered a request with status 500\n"
+        );
+    });
+    for status in ["403 Forbidden", "500 Internal Server Error", "404 Not Found", "302 Found"] {
+        each(Program::bootstrap, |_, server, mut peer| {
+            peer.reply(status, "{}");
+            server.expect_exit(1);
+            let want = format!(
+                "fnboot: the platform's API answered the question for an event with status {}\n",
+                &status[..3]
+            );
+            assert_eq!(server.stderr.take(), want);
+        });
+    }
+}
+
+/// An event that nobody can read, or too long a one: one clear line.
+#[test]
+fn what_is_not_http_is_the_end() {
+    for (wire, why) in [
+        ("SSH-2.0-OpenSSH_9.6\r\n", "bad request line"),
+        ("HTTP/1.1 200 OK\r\n\r\nevent", "a body without a length"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nevent",
+            "bad Content-Length",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
+            "request body too large",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+            "bad chunk size",
+        ),
+    ] {
+        let _case = Case(wire);
+        let program = || Program::bootstrap().env("FNBOOT_MAX_BODY", 1000);
+        each(program, |_, server, mut peer| {
+            peer.send(wire);
+            server.expect_exit(1);
+            let want = format!("fnboot: the platform's API: {why}\n");
+            assert_eq!(server.stderr.take(), want);
+        });
+    }
+}
+
+/// A connection that ends while an event is waited for: the event comes again.
+#[test]
+fn a_connection_that_ends_is_opened_again() {
+    each(Program::bootstrap, |api, _, peer| {
+        let event = peer.rendered(noise(100_000));
+        let mut peer = peer;
+        for sent in [0, 1, 17, event.len() - 100_001, event.len() - 100_000, 50_000, 99_999] {
+            for is_rude in [false, true] {
+                let _case = Case((sent, is_rude));
+                peer.send(&event[..sent]);
+                peer.wait_until_read();
+                if is_rude {
+                    peer.reset();
+                } else {
+                    drop(peer);
+                }
+                peer = api.accept();
+                peer.expect_next();
+                peer.expect_echo("Hello World");
+            }
+        }
+        api.expect_no_connection();
+    });
+}
+
+/// One that ends instead of the response to an answer: nobody knows whether it was taken, and the
+/// platform gives the event again if it was not.
+#[test]
+fn an_answer_without_a_response_is_not_sent_again() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        for sent in ["", "HTTP/1.1 202 Accepted\r\nContent-Le"] {
+            peer.event("Hello World").expect_response();
+            peer.send(sent);
+            drop(peer);
+            peer = api.accept();
+            peer.expect_next();
+            peer.expect_echo("Hello World");
+        }
+        // In the middle of an answer that is longer than the kernel takes.
+        peer.event(noise(8 * MIB)).read_until(|bytes| bytes.len() > 100_000);
+        peer.reset();
+        peer = api.accept();
+        peer.expect_next();
+        peer.expect_echo("Hello World");
+    });
+}
+
+/// After the response to an answer.
+#[test]
+fn a_connection_may_end_between_two_events() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        for _ in 0..20 {
+            peer.event("Hello World").expect_response();
+            peer.accept();
+            drop(peer);
+            peer = api.accept();
+            peer.expect_next();
+        }
+        peer.expect_echo("Hello World");
+    });
+}
+
+/// A server that closes after every response: the answer to an event goes over the next connection.
+#[test]
+fn servers_that_close_after_each_response() {
+    for version in ["HTTP/1.1 200 OK\r\nConnection: close", "HTTP/1.0 200 OK"] {
+        each(Program::bootstrap, |api, _, mut peer| {
+            for len in [11, 0, 6 * MIB, 1] {
+                let event = noise(len);
+                let fields = api.platform.fields(ID);
+                let head = format!("{version}\r\n{fields}Content-Length: {len}\r\n\r\n");
+                peer.send([head.as_bytes(), &event].concat());
+                peer.expect_close();
+                peer = api.accept();
+                assert_same(&peer.expect_response().body, &event);
+                peer.send(format!("{version}\r\nContent-Length: 2\r\n\r\n{{}}"));
+                peer.finish();
+                // Either the connection or the next question is first seen to end.
+                peer = api.accept();
+                peer.expect_next();
+            }
+        });
+    }
+}
+
+/// And one that says by closing how long the response to an answer is.
+#[test]
+fn responses_to_answers_need_no_length() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        for _ in 0..3 {
+            peer.event("Hello World").expect_response();
+            peer.send("HTTP/1.0 202 Accepted\r\n\r\n{}").finish();
+            peer = api.accept();
+            peer.expect_next();
+        }
+    });
+}
+
+#[test]
+fn sigterm_ends_a_program_that_waits() {
+    each(
+        || Program::fixture("fixture"),
+        |_, server, mut peer| {
+            peer.expect_echo("echo");
+            server.signal(Signal::TERM);
+            server.expect_exit(0);
+            let log = server.stdout.take();
+            assert!(log.ends_with(" [INFO] stopping\n"), "{log}");
+            peer.expect_close();
+        },
+    );
+}
+
+/// In the middle of an event, or before anything is answered at all.
+#[test]
+fn sigterm_ends_a_program_whatever_it_waits_for() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        let event = peer.rendered(noise(100_000));
+        peer.send(&event[..50_000]).wait_until_read();
+        server.signal(Signal::TERM);
+        server.expect_exit(0);
+    });
+    for platform in PLATFORMS {
+        let api = Api::new(platform);
+        let mut server = api.start(Program::bootstrap());
+        api.accept().request();
+        server.signal(Signal::TERM);
+        server.expect_exit(0);
+    }
+}
+
+/// An answer that is on its way arrives.
+#[test]
+fn sigterm_lets_an_answer_through() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        let event = noise(16 * MIB);
+        peer.event(&event);
+        peer.read_until(|bytes| bytes.len() > 100_000);
+        server.signal(Signal::TERM);
+        assert_same(&peer.expect_response().body, &event);
+        peer.accept();
+        server.expect_exit(0);
+    });
+}
+
+#[test]
+fn an_api_that_is_not_there_is_named() {
+    for platform in PLATFORMS {
+        let api = Api::new(platform);
+        let port = api.port();
+        let program = api.program(Program::bootstrap());
+        drop(api);
+        let (status, _, line) = program.run();
+        assert_eq!(status.code(), Some(1), "{platform:?}");
+        let want =
+            format!("fnboot: cannot reach the platform's API on port {port}: connection refused\n");
+        assert_eq!(line, want);
+    }
+}
+
+/// One that takes connections and ends them is not asked for ever, nor in haste.
+#[test]
+fn an_api_that_only_hangs_up_is_given_up() {
+    for platform in PLATFORMS {
+        let api = Api::new(platform);
+        let mut server = api.start(Program::bootstrap());
+        let mut count = 0;
+        while server.is_alive() {
+            if let Some(peer) = api.try_accept() {
+                drop(peer);
+                count += 1;
+            }
+        }
+        assert!((10..100).contains(&count), "{count} connections");
+        server.expect_exit(1);
+        let line = server.stderr.take();
+        assert!(line.starts_with("fnboot: cannot reach the platform's API"), "{line}");
+    }
+}
+
+#[test]
+fn bad_addresses_are_named() {
+    for (name, value) in [
+        ("AWS_LAMBDA_RUNTIME_API", "localhost"),
+        ("AWS_LAMBDA_RUNTIME_API", "api:80"),
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:0"),
+        ("SCF_RUNTIME_API", "api"),
+    ] {
+        let port = free_port();
+        let program = Program::bootstrap().without_port().env(name, value);
+        let (status, _, line) = program.env("SCF_RUNTIME_API_PORT", port).run();
+        assert_eq!(status.code(), Some(1));
+        let start = format!("fnboot: {name}: '{value}' is not ");
+        assert!(line.starts_with(&start), "{line}");
+    }
+    let program = Program::bootstrap().without_port();
+    let (status, _, line) = program.env("SCF_RUNTIME_API", "127.0.0.1").run();
+    assert_eq!(status.code(), Some(1));
+    assert!(line.starts_with("fnboot: SCF_RUNTIME_API_PORT: '' is not a port"), "{line}");
+}
