@@ -55,9 +55,9 @@ impl Platform {
                 Lambda-Runtime-Aws-Request-Id: {id}\r\n\
                 Lambda-Runtime-Deadline-Ms: 4102444800000\r\n"
             ),
-            Self::Scf => format!(
-                "Request_Id: {id}\r\nMemory_Limit_In_Mb: 128\r\nTime_Limit_In_Ms: 3000\r\n"
-            ),
+            Self::Scf => {
+                format!("Request_Id: {id}\r\nMemory_Limit_In_Mb: 128\r\nTime_Limit_In_Ms: 3000\r\n")
+            }
         }
     }
 }
@@ -295,7 +295,8 @@ impl Peer {
                 let address = line.split_whitespace().nth(1);
                 address.is_some_and(|address| address.ends_with(&local))
             });
-            its.is_none_or(|line| line.contains(":00000000 ")).then_some(())
+            its.is_none_or(|line| line.contains(":00000000 "))
+                .then_some(())
         });
     }
 

@@ -23,7 +23,19 @@ const MIB: usize = 1024 * 1024;
 #[test]
 fn events_of_any_length_are_answered_on_one_connection() {
     each(Program::bootstrap, |api, _, mut peer| {
-        for len in [0, 11, 1, 4096, 32 * 1024 - 1, 32 * 1024, 6 * MIB, 2, 20 * MIB, 0, 3] {
+        for len in [
+            0,
+            11,
+            1,
+            4096,
+            32 * 1024 - 1,
+            32 * 1024,
+            6 * MIB,
+            2,
+            20 * MIB,
+            0,
+            3,
+        ] {
             peer.expect_echo(noise(len));
         }
         api.expect_no_connection();
@@ -33,7 +45,14 @@ fn events_of_any_length_are_answered_on_one_connection() {
 #[test]
 fn events_come_in_chunks_too() {
     each(Program::bootstrap, |api, _, mut peer| {
-        for (len, size) in [(0, 1), (1, 1), (11, 3), (100_000, 4096), (6 * MIB, 65_536), (500, 1)] {
+        for (len, size) in [
+            (0, 1),
+            (1, 1),
+            (11, 3),
+            (100_000, 4096),
+            (6 * MIB, 65_536),
+            (500, 1),
+        ] {
             let event = noise(len);
             peer.send(chunked(&api.platform.fields(ID), &event, size));
             assert_same(&peer.expect_response().body, &event);
@@ -96,10 +115,18 @@ fn a_failed_call_is_reported_and_the_next_one_served() {
             assert_eq!(error.header(name), is_lambda.then_some("Function.Broken"));
             let told = error.json();
             assert_eq!(told["errorType"], "Broken");
-            assert_eq!(told["errorMessage"], "it \"broke\"\n\\ \u{1} \u{e9}\u{1f600}");
+            assert_eq!(
+                told["errorMessage"],
+                "it \"broke\"\n\\ \u{1} \u{e9}\u{1f600}"
+            );
             let place = told["stackTrace"][0].as_str().expect("a place");
             assert!(place.contains("handler.rs:"), "{place}");
-            assert!(server.stdout.text().contains(&format!("{ID} [ERROR] Broken: it")));
+            assert!(
+                server
+                    .stdout
+                    .text()
+                    .contains(&format!("{ID} [ERROR] Broken: it"))
+            );
             peer.accept().expect_next();
             peer.expect_echo("echo this");
         },
@@ -140,13 +167,20 @@ fn a_panic_without_unwinding_ends_the_process() {
 fn a_refused_answer_is_survived() {
     each(Program::bootstrap, |_, server, mut peer| {
         let mut log = String::new();
-        for status in ["413 Request Entity Too Large", "400 Bad Request", "403 Forbidden"] {
+        for status in [
+            "413 Request Entity Too Large",
+            "400 Bad Request",
+            "403 Forbidden",
+        ] {
             peer.event("a").expect_response();
             peer.reply(status, "{\"errorMessage\":\"no\",\"errorType\":\"No\"}\n");
             peer.expect_next();
             let status = &status[..3];
-            writeln!(log, "[ERROR] Refused: the platform refused the answer with status {status}")
-                .expect("text");
+            writeln!(
+                log,
+                "[ERROR] Refused: the platform refused the answer with status {status}"
+            )
+            .expect("text");
             for (got, want) in server.stdout.text().lines().zip(log.lines()) {
                 assert!(got.contains(want), "{got}");
             }
@@ -181,7 +215,12 @@ fn a_failure_of_the_platform_is_the_end() {
             "fnboot: the platform's API answered a request with status 500\n"
         );
     });
-    for status in ["403 Forbidden", "500 Internal Server Error", "404 Not Found", "302 Found"] {
+    for status in [
+        "403 Forbidden",
+        "500 Internal Server Error",
+        "404 Not Found",
+        "302 Found",
+    ] {
         each(Program::bootstrap, |_, server, mut peer| {
             peer.reply(status, "{}");
             server.expect_exit(1);
@@ -230,7 +269,15 @@ fn a_connection_that_ends_is_opened_again() {
     each(Program::bootstrap, |api, _, peer| {
         let event = peer.rendered(noise(100_000));
         let mut peer = peer;
-        for sent in [0, 1, 17, event.len() - 100_001, event.len() - 100_000, 50_000, 99_999] {
+        for sent in [
+            0,
+            1,
+            17,
+            event.len() - 100_001,
+            event.len() - 100_000,
+            50_000,
+            99_999,
+        ] {
             for is_rude in [false, true] {
                 let _case = Case((sent, is_rude));
                 peer.send(&event[..sent]);
@@ -263,7 +310,8 @@ fn an_answer_without_a_response_is_not_sent_again() {
             peer.expect_echo("Hello World");
         }
         // In the middle of an answer that is longer than the kernel takes.
-        peer.event(noise(8 * MIB)).read_until(|bytes| bytes.len() > 100_000);
+        peer.event(noise(8 * MIB))
+            .read_until(|bytes| bytes.len() > 100_000);
         peer.reset();
         peer = api.accept();
         peer.expect_next();
@@ -400,7 +448,10 @@ fn an_api_that_only_hangs_up_is_given_up() {
         assert!((10..100).contains(&count), "{count} connections");
         server.expect_exit(1);
         let line = server.stderr.take();
-        assert!(line.starts_with("fnboot: cannot reach the platform's API"), "{line}");
+        assert!(
+            line.starts_with("fnboot: cannot reach the platform's API"),
+            "{line}"
+        );
     }
 }
 
@@ -422,5 +473,8 @@ fn bad_addresses_are_named() {
     let program = Program::bootstrap().without_port();
     let (status, _, line) = program.env("SCF_RUNTIME_API", "127.0.0.1").run();
     assert_eq!(status.code(), Some(1));
-    assert!(line.starts_with("fnboot: SCF_RUNTIME_API_PORT: '' is not a port"), "{line}");
+    assert!(
+        line.starts_with("fnboot: SCF_RUNTIME_API_PORT: '' is not a port"),
+        "{line}"
+    );
 }
