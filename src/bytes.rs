@@ -303,7 +303,8 @@ pub fn is_word(bytes: &[u8], word: &str) -> bool {
 #[inline(never)]
 #[must_use]
 pub fn is_same(bytes: &[u8], others: &[u8]) -> bool {
-    let mut pairs = bytes.iter().zip(others);
+    // From the end: names of fields rather begin than end alike.
+    let mut pairs = bytes.iter().zip(others).rev();
     bytes.len() == others.len() && pairs.all(|(byte, other)| byte.eq_ignore_ascii_case(other))
 }
 

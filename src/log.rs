@@ -274,7 +274,8 @@ pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
     line.put(kept.unwrap_or(request_id));
     let written = line.written_mut().get_mut(before..);
     for byte in written.unwrap_or_default() {
-        if !byte.is_ascii_graphic() || matches!(byte, b'"' | b'\\') {
+        // Neither a control nor a blank, nor what would end a JSON string.
+        if !(b'!'..=b'~').contains(byte) || *byte == b'"' || *byte == b'\\' {
             *byte = b'?';
         }
     }

@@ -198,7 +198,7 @@ fn check_lines(head: &[u8], method: &str, fields: &[Header<'_>]) -> Result<(), R
     let empty_lines = before(method);
     let crs = empty_lines.iter().map(|&byte| usize::from(byte == b'\r'));
     let is_empty_lines = 2 * crs.sum::<usize>() == empty_lines.len();
-    let follows_line_end = |field: &Header<'_>| before(field.name).ends_with(b"\r\n");
+    let follows_line_end = |field: &Header<'_>| matches!(before(field.name), [.., b'\r', b'\n']);
     if is_empty_lines && head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())
     } else {

@@ -34,7 +34,8 @@ impl<H: Handler> Caller<H> {
         };
         let state = Cell::new(None);
         let cx = context(&config, page.now_ms, &message.head, &state);
-        mark(&config, call, Edge::Start, cx.id());
+        let id = cx.id();
+        mark(&config, call, Edge::Start, id);
         let mut head = Writer::new(match call {
             Call::Http => &mut page.place.head,
             _ => &mut page.short_head[..],
@@ -49,12 +50,12 @@ impl<H: Handler> Caller<H> {
                     .get()
                     .filter(|_| matches!(call, Call::Http | Call::Invoke));
                 if state.is_none() {
-                    mark(&config, call, Edge::End, cx.id());
+                    mark(&config, call, Edge::End, id);
                 }
                 (status, body, state)
             }
             Err(error) => {
-                fail(&config, call, &error, cx.id());
+                fail(&config, call, &error, id);
                 head.clear();
                 fc::failure_head(call, is_fc, &mut head);
                 (404, failure(&error, &mut page.place.failure), None)

@@ -33,14 +33,31 @@ pub fn var(name: &CStr) -> Option<&'static [u8]> {
         if text.is_null() {
             return None;
         }
-        // SAFETY: every entry is a string that ends with a NUL.
-        let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-        if let Some([b'=', value @ ..]) = text.strip_prefix(name.to_bytes()) {
+        if let Some(value) = value_of(text, name) {
             return Some(value);
         }
         // SAFETY: this was not the last entry.
         entry = unsafe { entry.add(1) };
     }
+}
+
+/// The value in `entry`, if it is that of the variable.
+///
+/// Compared byte by byte: the length of an entry is not known, and finding it out for all of them
+/// would be most of the work that a start is.
+fn value_of(entry: *const c_char, name: &CStr) -> Option<&'static [u8]> {
+    let mut at = entry;
+    for &byte in name.to_bytes().iter().chain(b"=") {
+        // SAFETY: an entry is a string that ends with a NUL, and so far nothing was one: a name has
+        // none.
+        if unsafe { *at } != byte.cast_signed() {
+            return None;
+        }
+        // SAFETY: the byte before was no NUL.
+        at = unsafe { at.add(1) };
+    }
+    // SAFETY: the rest of the entry ends with a NUL, and stays.
+    Some(unsafe { CStr::from_ptr(at) }.to_bytes())
 }
 
 /// Whether the program was started under that file name.
