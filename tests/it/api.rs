@@ -55,9 +55,9 @@ impl Platform {
                 Lambda-Runtime-Aws-Request-Id: {id}\r\n\
                 Lambda-Runtime-Deadline-Ms: 4102444800000\r\n"
             ),
-            Self::Scf => format!(
-                "Request_Id: {id}\r\nMemory_Limit_In_Mb: 128\r\nTime_Limit_In_Ms: 3000\r\n"
-            ),
+            Self::Scf => {
+                format!("Request_Id: {id}\r\nMemory_Limit_In_Mb: 128\r\nTime_Limit_In_Ms: 3000\r\n")
+            }
         }
     }
 }
@@ -295,7 +295,8 @@ impl Peer {
                 let address = line.split_whitespace().nth(1);
                 address.is_some_and(|address| address.ends_with(&local))
             });
-            its.is_none_or(|line| line.contains(":00000000 ")).then_some(())
+            its.is_none_or(|line| line.contains(":00000000 "))
+                .then_some(())
         });
     }
 
@@ -434,4 +435,22 @@ pub fn chunked(fields: &str, body: &[u8], size: usize) -> Vec<u8> {
     }
     response.extend_from_slice(b"0\r\n\r\n");
     response
+}
+
+/// What base64 stands for (RFC 4648 §4).
+#[track_caller]
+pub fn base64(text: &str) -> Vec<u8> {
+    let digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    assert!(text.len().is_multiple_of(4), "{text}");
+    let text = text.trim_end_matches('=');
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for digit in text.chars() {
+        bits = bits << 6 | digits.find(digit).expect("a digit") as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    bytes
 }
