@@ -32,7 +32,7 @@ pub fn civil(second: u64) -> Civil {
     // by one product in years, then in months.
     let quarters = 4 * (today + 719_468) + 3;
     let century = quarters / 146_097;
-    let years = 2_939_745 * u64::from(quarters % 146_097 | 3);
+    let years = 2_939_745 * u64::from((quarters % 146_097) | 3);
     let day_of_year = years as u32 / 2_939_745 / 4;
     let months = 2_141 * day_of_year + 197_913;
     let is_next_year = u32::from(day_of_year >= 306);

@@ -1,7 +1,7 @@
 //! fnboot turns a function into a cloud function: it is the whole of the small static program,
-//! `bootstrap`, that a serverless platform starts. The platform (today: Alibaba Cloud Function
-//! Compute, FC) calls the program over HTTP; fnboot speaks that protocol and hands each call to a
-//! [`Handler`].
+//! `bootstrap`, that a serverless platform starts. The platform calls the program over HTTP (Alibaba
+//! Cloud Function Compute, FC; the web functions of Tencent Cloud SCF), or is asked for events over
+//! HTTP (AWS Lambda, SCF); fnboot speaks these protocols and hands each call to a [`Handler`].
 //!
 //! ```
 //! use fnboot::{Context, Error, Handler, info};
@@ -35,6 +35,10 @@
 //!                 head and body in one call; the rest, if any, waits where it lies
 //! ```
 //!
+//! A platform that is asked for events takes the same road: its responses come in, one of them with
+//! the event, and requests go out, one of them with the answer. Every message has exactly one
+//! answer, so the same connection, the same exchange and the same buffers serve both sides.
+//!
 //! One thread, one direction, no queue. The whole of a tick (wait, accept, serve, expire, end) can
 //! be read in one function, `runtime::server::Server::tick`, and the whole life of a connection in
 //! the drawing at the top of `runtime::connection`.
@@ -42,6 +46,11 @@
 //! A request that arrives in one read is parsed, called and answered out of one buffer that all
 //! connections share. Only a request that does not owns memory, a mapping big enough for all of it,
 //! and only until it is answered. An answer that lies in that memory is sent from there.
+//!
+//! An answer that goes on ([`Context::stream`]) gets a mapping of its own: the head of its call, so
+//! that every piece has the whole context, and one piece at a time. The loop asks the handler for
+//! the next piece when the socket has taken the last: no thread, no queue, and a client that does
+//! not read stops the handler. A handler that never streams carries none of this.
 //!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. A program that is linked in the ordinary way starts in the ordinary way.
@@ -58,7 +67,7 @@
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
-//! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`] | `bytes http limits` | does I/O |
+//! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
@@ -107,10 +116,10 @@
 //!    to the call it is; from an answer or an [`Error`] to status, fields and body; its log lines.
 //!    Every header it sends gets its accessor in [`Context`], which falls back, not forks: users
 //!    write one function for all platforms.
-//! 2. The direction: a platform that pushes (FC, SCF's HTTP functions) is served by
-//!    `runtime::server` as it is. One that is polled (Lambda, SCF) gets `runtime::poller`, which
-//!    drives the same `http` the other way round: the request goes out, the response's body is the
-//!    event.
+//! 2. The direction: one that pushes (FC, SCF's web functions) is served by `runtime::server`, and
+//!    what is particular about its answers is in `runtime::push`. One that is polled (Lambda, SCF's
+//!    event functions) is asked by `runtime::poller`, and `runtime::pull` says which request follows
+//!    which response; what the APIs have in common is in `platform::runtime_api`.
 //! 3. `runtime::config` tells the platforms apart by what they put into the environment, and
 //!    [`Platform`] by its variant.
 //! 4. The local tool plays it: `src/bin/fnboot/platform/NAME`.

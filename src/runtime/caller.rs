@@ -135,6 +135,11 @@ impl<H: Handler> Caller<H> {
         self.page.config.source()
     }
 
+    /// When this round of the loop began, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        self.page.now_ms
+    }
+
     /// Which side of a connection is read.
     pub fn kind(&self) -> Kind {
         match self.page.config.source() {
@@ -153,13 +158,14 @@ impl<H: Handler> Caller<H> {
     }
 
     /// Asks the handler for the next piece of an answer, which it writes to `piece`. `head` is the
-    /// head of the message that is answered.
+    /// head of the message that is answered, which came at `arrived_ms`.
     ///
     /// # Errors
     /// The handler failed, and that is logged.
     pub fn piece(
         &mut self,
         head: &[u8],
+        arrived_ms: u64,
         stream: Stream,
         state: &mut u64,
         piece: &mut Writer<'_>,
@@ -168,7 +174,7 @@ impl<H: Handler> Caller<H> {
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
-        let cx = context(&self.page.config, self.page.now_ms, &head, &again);
+        let cx = context(&self.page.config, arrived_ms, &head, &again);
         let handler = &mut self.handler;
         let bad = |message| Err(Error::fixed("BadPiece", message));
         let result = match guard::call(|| handler.stream(state, piece, &cx)) {
@@ -261,14 +267,14 @@ fn kept<'h, 'b: 'h>(kind: Kind, bytes: &'b [u8], fields: &'h mut head::Fields<'b
 /// What the handler is told about the call that has this head.
 pub(super) fn context<'a>(
     config: &Config,
-    now_ms: u64,
+    arrived_ms: u64,
     head: &Head<'a>,
     stream: &'a Cell<Option<u64>>,
 ) -> Context<'a> {
     Context {
         platform: config.platform(),
         headers: head.headers,
-        arrived_ms: now_ms,
+        arrived_ms,
         now_ms: clock::epoch_ms,
         environment: env::var,
         stream,

@@ -211,8 +211,9 @@ impl Connection {
     pub fn release<H: Handler>(mut self, shared: &mut Shared<H>) {
         if H::STREAMS && self.phase == Phase::Streaming && !self.is_over {
             let record = bytes::slice(self.bytes(), 0..self.room as usize);
-            let (state, head) = recorded(record);
-            shared.caller.abandon(head, self.stream, state);
+            if let Some((state, _, head)) = recorded(record) {
+                shared.caller.abandon(head, self.stream, state);
+            }
         }
         if let Some(mapping) = self.buffer.take() {
             shared.pool.put(mapping);
@@ -291,13 +292,14 @@ impl Connection {
                         (self.socket, self.interest) = (socket, None);
                     }
                     let head_bytes = bytes::slice(input, 0..message.head.len);
+                    let now_ms = shared.caller.now_ms();
                     let reply = shared.caller.call(&message, &mut self.ask);
                     self.persist = reply.persist;
                     let waiting = bytes::slice(place, self.input.range());
                     let rest = reply.rest.filter(|_| H::STREAMS);
                     let goes_on = rest.filter(|(stream, _)| stream.coding != Coding::Dropped);
                     if let Some((stream, state)) = goes_on {
-                        let begun = begin(shared.pool, &reply, state, head_bytes, waiting);
+                        let begun = begin(shared.pool, &reply, state, now_ms, head_bytes, waiting);
                         return self.begun(shared, stream, begun);
                     }
                     let owned = is_owned.then_some(&place[..]);
@@ -541,10 +543,11 @@ impl Connection {
             room = room.min(shared.body_bytes_max.saturating_sub(collected));
         }
         let mut piece = Writer::new(bytes::slice_mut(back, 0..room));
-        let (mut state, head_bytes) = recorded(record);
-        let result = shared
-            .caller
-            .piece(head_bytes, self.stream, &mut state, &mut piece);
+        let (mut state, arrived_ms, head_bytes) = recorded(record)?;
+        let result =
+            shared
+                .caller
+                .piece(head_bytes, arrived_ms, self.stream, &mut state, &mut piece);
         let len = piece.written().len();
         bytes::copy(record, &state.to_le_bytes());
         if coding == Coding::Collected {
@@ -611,7 +614,7 @@ impl Connection {
         self.is_over = true;
         self.phase = Phase::Open;
         let place = self.buffer.as_deref().unwrap_or_default();
-        let (_, head_bytes) = recorded(bytes::slice(place, 0..self.room as usize));
+        let (_, _, head_bytes) = recorded(bytes::slice(place, 0..self.room as usize))?;
         let body = bytes::slice(place, self.output.range());
         let waiting = bytes::slice(place, self.input.range());
         let result = result.map(|()| body);
@@ -660,7 +663,7 @@ const TRAILER_ROOM_BYTES: usize = 16 * 1024;
 /// that was not yet taken, and what is to be sent.
 struct Begun {
     buffer: Mapping,
-    /// Length of the record: the handler's state, and the head of the message.
+    /// Length of the record: the handler's state, when the message came, and its head.
     record: u32,
     input: Span,
     output: Span,
@@ -670,16 +673,18 @@ fn begin(
     pool: &mut Pool,
     reply: &Reply<'_>,
     state: u64,
+    arrived_ms: u64,
     head: &[u8],
     waiting: &[u8],
 ) -> Option<Begun> {
-    let record = size_of_val(&state) + head.len();
+    let record = size_of_val(&state) + size_of_val(&arrived_ms) + head.len();
     let start = record + waiting.len();
     let chunk_bytes = chunk::SIZE_BYTES + chunk::DATA_END.len();
     let len = start + reply.head.len() + chunk_bytes + reply.body.len();
     let mut buffer = pool.take(len + PIECE_BYTES + TRAILER_ROOM_BYTES).ok()?;
     let mut writer = Writer::new(&mut buffer);
-    for part in [&state.to_le_bytes(), head, waiting, reply.head] {
+    let (state, arrived) = (state.to_le_bytes(), arrived_ms.to_le_bytes());
+    for part in [&state, &arrived, head, waiting, reply.head] {
         writer.put(part);
     }
     match reply.rest {
@@ -703,11 +708,15 @@ fn begin(
     })
 }
 
-/// The handler's state, and the head of the message.
-fn recorded(record: &[u8]) -> (u64, &[u8]) {
-    record
-        .split_first_chunk()
-        .map_or((0, b""), |(state, head)| (u64::from_le_bytes(*state), head))
+/// The handler's state, when the message came, and its head.
+fn recorded(record: &[u8]) -> Option<(u64, u64, &[u8])> {
+    let (state, rest) = record.split_first_chunk()?;
+    let (arrived, head) = rest.split_first_chunk()?;
+    Some((
+        u64::from_le_bytes(*state),
+        u64::from_le_bytes(*arrived),
+        head,
+    ))
 }
 
 fn later(time: Duration) -> u64 {
