@@ -192,6 +192,11 @@ impl Connection {
         self.phase == Phase::Open && self.buffer.is_none()
     }
 
+    /// Whether an answer is on its way.
+    pub fn is_answering(&self) -> bool {
+        matches!(self.phase, Phase::Sending | Phase::Streaming)
+    }
+
     /// Whether nothing but the peer's end is waited for.
     pub fn is_lingering(&self) -> bool {
         self.phase == Phase::Lingering
@@ -373,6 +378,7 @@ impl Connection {
             if self.ask == Ask::Next {
                 fatal::value("the platform's API: $", reject.reason());
             }
+            shared.caller.page.note_turn(self.ask);
             return Want::Close;
         }
         self.input = Span::EMPTY;
