@@ -155,3 +155,92 @@ fn fields_with_underscores_in_any_case() {
         peer.accept().expect_next();
     }
 }
+
+/// A web function: the program's name says so, and its port is fixed.
+mod web {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::harness::{fixture, post};
+
+    /// The fixture under the name that a web function must have.
+    fn program() -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("fnboot-web-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("scf_bootstrap");
+        fs::copy(fixture("fixture"), &path).expect("a copy");
+        path
+    }
+
+    /// As nothing else can listen on that port, this is one test.
+    #[test]
+    fn is_a_server_on_port_9000() {
+        let path = program();
+        // Neither another platform's port counts, nor an API that may be there as well.
+        let program = Program::at(path.clone());
+        let other_port = program.port();
+        let mut server = program
+            .env("SCF_RUNTIME_API", "127.0.0.1")
+            .env("SCF_RUNTIME_API_PORT", other_port)
+            .env("SCF_FUNCTIONNAME", "hello")
+            .start();
+        server.port = 9000;
+        crate::harness::wait_for("a listener, or its end", || {
+            let is_there = std::net::TcpStream::connect("127.0.0.1:9000").is_ok();
+            (is_there || !server.is_alive()).then_some(())
+        });
+        if !server.is_alive() {
+            // Somebody else's program is there: this machine cannot tell more.
+            let line = server.stderr.take();
+            let want = "fnboot: cannot listen on port 9000: address already in use\n";
+            assert_eq!(line, want);
+            return;
+        }
+        let mut client = server.connect();
+        let fields = "X-Scf-Request-Id: an-id\r\n";
+        client.send(post("/echo", fields, "a body"));
+        let answer = client.expect(200);
+        assert_eq!(answer.text(), "a body");
+        assert!(
+            answer
+                .headers
+                .iter()
+                .all(|(name, _)| !name.starts_with("x-fc-"))
+        );
+        // No path belongs to the platform.
+        assert_eq!(
+            client
+                .send(post("/invoke", fields, "echo"))
+                .expect(404)
+                .text(),
+            "no such page"
+        );
+        assert_eq!(
+            client
+                .send(post("/initialize", fields, ""))
+                .expect(404)
+                .text(),
+            "no such page"
+        );
+        let error = client.send(post("/fail", fields, "")).expect(500);
+        assert!(error.text().contains("\"errorType\":\"Broken\""));
+        assert_eq!(error.header("x-fc-status"), None);
+        let log = server.stdout.wait_until(|log| log.contains("Broken"));
+        assert!(
+            log.contains(" an-id [ERROR] Broken: an HTTP function"),
+            "{log}"
+        );
+        assert!(!log.contains("FC Invoke"), "{log}");
+        client.send("GET /stream/more/2/10 HTTP/1.1\r\nHost: h\r\n\r\n");
+        let stream = client.read_bytes_until(b"\r\n0\r\n\r\n");
+        let stream = String::from_utf8(stream).expect("text");
+        assert!(
+            stream.contains("\r\nTransfer-Encoding: chunked\r\n"),
+            "{stream}"
+        );
+        server.signal(rustix::process::Signal::TERM);
+        server.expect_exit(0);
+        fs::remove_dir_all(path.parent().expect("a folder")).expect("remove");
+    }
+}
