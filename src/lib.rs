@@ -68,7 +68,7 @@
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
-//! | `log` | one entry, one `write(2)`; the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
+//! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | is more than an example |
