@@ -241,6 +241,8 @@ fn show(series: &[Series], cells: &[Cell], round_count: usize) -> Outcome<()> {
         )?;
     }
     report::publish("wrk", &how, &markdown, &rows(series))?;
+    let summary = summary(series, cells, connection_count);
+    report::show_in_readme("wrk", &summary.markdown())?;
     draw(series, cells, connection_count)
 }
 
