@@ -116,7 +116,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), aarch64, other people's clients and servers
+slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other people's clients, aarch64
 	@$(MAKE) --no-print-directory musl ARCH=aarch64
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
@@ -131,6 +131,12 @@ fuzz: linker
 	@for target in head exchange chunk; do mkdir -p target/fuzz/$$target; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+
+peers: musl
+	$(call need,curl,curl)
+	$(call need,nginx,nginx-light)
+	$(call need,python3,python3)
+	@tests/peers
 
 bench: linker ## the protocol in memory
 	cargo bench --quiet --bench http

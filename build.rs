@@ -24,7 +24,8 @@ SECTIONS {
     LONG(list_start) LONG(list_end) LONG(relro_start) LONG(relro_end)
     *(.rodata .rodata.*) *(.text .text.*)
   } :code
-  . = ALIGN(4096) + (. % 4096 > 3072 ? 0 : . % 4096);
+  room = 4096 - SIZEOF(.dynamic) - SIZEOF(.data.rel.ro);
+  . = ALIGN(4096) + (. % 4096 > room ? 0 : . % 4096);
   relro_start = .;
   .dynamic : { *(.dynamic) } :data :relro :dynamic
   .data.rel.ro : { *(.data.rel.ro .data.rel.ro.*) *(.got .got.plt) } :data :relro

@@ -108,8 +108,9 @@ pub fn verdict(ask: Ask, status: u16) -> Verdict {
     match (ask, status) {
         (_, 200..300) => Verdict::Taken,
         (Ask::Response | Ask::Error, 400..500) => Verdict::Refused,
-        // SCF: a repeated call is ignored, the first counts.
-        (Ask::Ready, 400..500) => Verdict::Refused,
+        // SCF: a repeated call is ignored, the first counts. Lambda: an extension is for those who
+        // want to be told of the end.
+        (Ask::Ready | Ask::Register, 400..500) => Verdict::Refused,
         _ => Verdict::Lost,
     }
 }
@@ -170,5 +171,7 @@ mod tests {
         }
         assert_eq!(verdict(Ask::Response, 500), Verdict::Lost);
         assert_eq!(verdict(Ask::Ready, 400), Verdict::Refused);
+        assert_eq!(verdict(Ask::Register, 403), Verdict::Refused);
+        assert_eq!(verdict(Ask::Register, 500), Verdict::Lost);
     }
 }

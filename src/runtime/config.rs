@@ -168,7 +168,10 @@ impl Config {
         self.platform = Platform::Lambda;
         let mut parts = api.splitn(2, |&byte| byte == b':');
         let host = parts.next().and_then(address);
-        let port = parts.next().and_then(number::<u16>);
+        let port = parts
+            .next()
+            .and_then(number::<u16>)
+            .filter(|&port| port > 0);
         let (Some(host), Some(port)) = (host, port) else {
             let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
             return Err(bad(text, api));
@@ -350,6 +353,7 @@ mod tests {
             "1.2.3.4.5:6",
             "1.2.3.256:7",
             "1.2.3.4:65536",
+            "1.2.3.4:0",
             "host:1",
         ] {
             let config = read(&[(c"AWS_LAMBDA_RUNTIME_API", bad)]);

@@ -181,8 +181,9 @@ impl Connection {
         match self.phase {
             Phase::Open => self.read(shared),
             Phase::Sending => self.write(shared),
-            Phase::Streaming if H::STREAMS => self.go_on_streaming(shared),
-            Phase::Streaming => Want::Close,
+            // Nothing but the time was waited for: then the peer has gone.
+            Phase::Streaming if !H::STREAMS || self.is_early() => Want::Close,
+            Phase::Streaming => self.go_on_streaming(shared),
             Phase::Lingering => self.discard(),
         }
     }
@@ -190,6 +191,16 @@ impl Connection {
     /// Whether nothing has come of a next request and nothing is left of an answer.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Open && self.buffer.is_none()
+    }
+
+    /// Whether the next piece is not yet due.
+    fn is_early(&self) -> bool {
+        self.interest == Some(Interest::Nothing) && clock::monotonic_ms() < self.deadline_ms
+    }
+
+    /// Whether an answer is on its way.
+    pub fn is_answering(&self) -> bool {
+        matches!(self.phase, Phase::Sending | Phase::Streaming)
     }
 
     /// Whether nothing but the peer's end is waited for.
@@ -295,6 +306,9 @@ impl Connection {
                     let goes_on = rest.filter(|(stream, _)| stream.coding != Coding::Dropped);
                     if let Some((stream, state)) = goes_on {
                         let begun = begin(shared.pool, &reply, state, now_ms, head_bytes, waiting);
+                        if begun.is_none() {
+                            shared.caller.abandon(head_bytes, stream, state);
+                        }
                         return self.begun(shared, stream, begun);
                     }
                     let owned = is_owned.then_some(&place[..]);
@@ -373,6 +387,7 @@ impl Connection {
             if self.ask == Ask::Next {
                 fatal::value("the platform's API: $", reject.reason());
             }
+            shared.caller.page.note_turn(self.ask);
             return Want::Close;
         }
         self.input = Span::EMPTY;
@@ -678,20 +693,18 @@ fn begin(
     let mut buffer = pool.take(len + PIECE_BYTES + TRAILER_ROOM_BYTES).ok()?;
     let mut writer = Writer::new(&mut buffer);
     let (state, arrived) = (state.to_le_bytes(), arrived_ms.to_le_bytes());
-    for part in [&state, &arrived, head, waiting, reply.head] {
+    for part in [&state, &arrived, head, waiting] {
         writer.put(part);
     }
-    match reply.rest {
-        Some((
-            Stream {
-                coding: Coding::Chunked,
-                ..
-            },
-            _,
-        )) => {
-            chunk::put(reply.body, &mut writer);
-        }
-        _ => writer.put(reply.body),
+    let coding = reply.rest.map(|(stream, _)| stream.coding);
+    // What is collected gets its head at the end.
+    if coding != Some(Coding::Collected) {
+        writer.put(reply.head);
+    }
+    if coding == Some(Coding::Chunked) {
+        chunk::put(reply.body, &mut writer);
+    } else {
+        writer.put(reply.body);
     }
     let end = writer.written().len();
     Some(Begun {

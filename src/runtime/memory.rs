@@ -17,18 +17,18 @@ use crate::sys::memory::Reserved;
 #[repr(C)]
 struct Memory {
     short_head: caller::ShortHead,
-    scratch: [u8; SCRATCH_BYTES],
     pool: Pool,
     events: [Event; EVENT_COUNT_MAX],
+    scratch: [u8; SCRATCH_BYTES],
     answer: caller::Place,
     table: slots::Table,
 }
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     short_head: [0; size_of::<caller::ShortHead>()],
-    scratch: [0; SCRATCH_BYTES],
     pool: Pool::new(),
     events: [Event::EMPTY; EVENT_COUNT_MAX],
+    scratch: [0; SCRATCH_BYTES],
     answer: caller::Place::EMPTY,
     table: slots::EMPTY_TABLE,
 });

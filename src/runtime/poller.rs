@@ -6,15 +6,15 @@ use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
-use crate::limits::{RETRY_COUNT_MAX, RETRY_MS};
+use crate::limits::{DRAIN_MS_MAX, RETRY_COUNT_MAX, RETRY_MS};
 use crate::net::reactor::Reactor;
 use crate::platform::Call;
 use crate::platform::runtime_api::{Address, Ask};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Event;
 use crate::sys::fd::Errno;
-use crate::sys::signal;
 use crate::sys::socket::Socket;
+use crate::sys::{process, signal};
 
 struct Poller<'a, H> {
     reactor: Reactor,
@@ -55,18 +55,29 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     };
     // The one loop without a bound.
     while !signal::terminating() {
-        poller.tick(events);
+        poller.open();
+        poller.round(poller.retry_ms, events);
+    }
+    // Nothing more is asked for, but what is being answered still is.
+    let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
+    while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
+        poller.round(end_ms, events);
     }
     // What it returns is logged, and of no more use.
     let _ = poller.connections.shared.caller.hook(Call::PreStop);
 }
 
 impl<H: Handler> Poller<'_, H> {
-    /// One round: open, wait, serve, expire.
-    fn tick(&mut self, events: &mut [Event]) {
-        self.open();
-        let timeout_ms = self.connections.timeout_ms(self.retry_ms);
-        let socket = self.connections.slots.any().map(|first| &first.socket);
+    /// One round, at most until then: wait, serve, expire.
+    fn round(&mut self, until_ms: u64, events: &mut [Event]) {
+        // `SIGTERM` ends the wait, once.
+        let first = self
+            .connections
+            .slots
+            .any()
+            .filter(|_| !signal::terminating());
+        let socket = first.map(|first| &first.socket);
+        let timeout_ms = self.connections.timeout_ms(until_ms);
         let ready = kernel(
             "cannot wait: !",
             self.reactor.wait(socket, events, timeout_ms),
@@ -85,6 +96,10 @@ impl<H: Handler> Poller<'_, H> {
         }
         self.retry_ms = NEVER;
         let slots = &mut self.connections.slots;
+        // Nobody was there to be told: it stands in the log.
+        if self.failure.is_some() && self.failed_count > 0 && slots.open() == 0 {
+            process::exit(1);
+        }
         if self.registers {
             self.registers = false;
             return self.connect(Ask::Register);

@@ -27,11 +27,8 @@ impl<H: Handler> Caller<H> {
         ask: &mut Ask,
     ) -> Reply<'a> {
         let status = message.head.status;
-        self.page.turn_count += 1;
-        // An extension is no part of what events wait for.
-        self.page.is_started |= *ask != Ask::Register;
+        self.page.note_turn(*ask);
         match (verdict(*ask, status), *ask) {
-            (_, Ask::InitError) => process::exit(1),
             (Verdict::Lost, Ask::Next) => {
                 let text = "the platform's API answered the question for an event with status #";
                 fatal::number(text, u64::from(status))
@@ -55,12 +52,24 @@ impl<H: Handler> Caller<H> {
             }
             // Nothing was subscribed to, so this is the end.
             (_, Ask::ExtensionNext) => process::exit(0),
-            (Verdict::Refused, _) => {
+            (Verdict::Refused, asked) => {
                 let mut place = [0; 64];
                 let mut why = Writer::new(&mut place);
-                why.put(b"the platform refused the answer with status ");
+                why.put(b"the platform refused it with status ");
                 why.put_decimal(u64::from(status));
-                log::failure(b"", "Refused", why.written(), b"");
+                let what = match asked {
+                    Ask::Register => "Extension",
+                    Ask::Ready => "Ready",
+                    _ => "Answer",
+                };
+                log::failure(b"", what, why.written(), b"");
+                // What comes next depends on more than this.
+                if asked == Ask::Register {
+                    return Reply {
+                        persist: Persist::Close,
+                        ..Reply::NOTHING
+                    };
+                }
             }
             (Verdict::Taken, _) => {}
         }
@@ -79,11 +88,9 @@ impl<H: Handler> Caller<H> {
         let state = Cell::new(None);
         let cx = context(&config, page.now_ms, &message.head, &state);
         // Without std nothing reads it.
-        if cfg!(feature = "std")
-            && config.is_alone()
-            && let Some(trace_id) = cx.trace_id()
-        {
-            env::export("_X_AMZN_TRACE_ID", trace_id);
+        let is_lambda = config.platform() == Platform::Lambda;
+        if cfg!(feature = "std") && is_lambda && config.is_alone() {
+            env::export("_X_AMZN_TRACE_ID", cx.trace_id());
         }
         let call = if config.is_streaming() {
             Call::Http
@@ -149,6 +156,16 @@ impl<H: Handler> Caller<H> {
 }
 
 impl Page {
+    /// Notes that something that was asked for was responded to.
+    pub fn note_turn(&mut self, ask: Ask) {
+        if ask == Ask::InitError {
+            process::exit(1);
+        }
+        self.turn_count += 1;
+        // An extension is no part of what events wait for.
+        self.is_started |= ask != Ask::Register;
+    }
+
     /// Asks for something that does not answer an event.
     pub fn ask(&mut self, next: Ask, address: Address, ask: &mut Ask) -> Reply<'_> {
         *ask = next;

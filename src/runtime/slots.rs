@@ -55,6 +55,16 @@ impl Slots {
             .count()
     }
 
+    /// Whether an answer is on its way.
+    pub fn is_answering(&self) -> bool {
+        let mut connections = self.table.iter();
+        connections.any(|slot| {
+            slot.connection
+                .as_ref()
+                .is_some_and(Connection::is_answering)
+        })
+    }
+
     /// How many connections are open.
     pub fn open(&self) -> usize {
         self.open

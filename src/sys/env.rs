@@ -105,17 +105,22 @@ fn executed() -> Option<&'static [u8]> {
     }
 }
 
-/// Sets a variable for whatever else is linked in and reads it; without std nothing does.
+/// Sets a variable, or takes it away, for whatever else is linked in and reads it; without std
+/// nothing does.
 #[cfg(feature = "std")]
-pub fn export(name: &str, value: &str) {
-    // SAFETY: std has a lock for those who read it by std, and fnboot documents that it sets this
-    // variable for those who do not.
-    unsafe { std::env::set_var(name, value) };
+pub fn export(name: &str, value: Option<&str>) {
+    match value {
+        // SAFETY: std has a lock for those who read it by std, and fnboot documents that it sets
+        // this variable for those who do not.
+        Some(value) => unsafe { std::env::set_var(name, value) },
+        // SAFETY: as above.
+        None => unsafe { std::env::remove_var(name) },
+    }
 }
 
-/// Sets a variable for whatever else is linked in and reads it; without std nothing does.
+/// Nothing, without std.
 #[cfg(not(feature = "std"))]
-pub fn export(_name: &str, _value: &str) {}
+pub fn export(_name: &str, _value: Option<&str>) {}
 
 /// The arguments of the process, the program's own name first.
 #[derive(Clone, Copy, Debug)]

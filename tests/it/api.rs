@@ -436,3 +436,21 @@ pub fn chunked(fields: &str, body: &[u8], size: usize) -> Vec<u8> {
     response.extend_from_slice(b"0\r\n\r\n");
     response
 }
+
+/// What base64 stands for (RFC 4648 §4).
+#[track_caller]
+pub fn base64(text: &str) -> Vec<u8> {
+    let digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    assert!(text.len().is_multiple_of(4), "{text}");
+    let text = text.trim_end_matches('=');
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for digit in text.chars() {
+        bits = bits << 6 | digits.find(digit).expect("a digit") as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    bytes
+}

@@ -541,6 +541,23 @@ impl Client {
         self.buffer
     }
 
+    /// Everything up to and with `end`, as it came.
+    #[track_caller]
+    pub fn read_bytes_until(&mut self, end: &[u8]) -> Vec<u8> {
+        loop {
+            if let Some(at) = find(&self.buffer, end) {
+                return self.buffer.drain(..at + end.len()).collect();
+            }
+            let count = self.fill().expect("read");
+            assert!(count > 0, "the end after {} bytes", self.buffer.len());
+        }
+    }
+
+    /// Takes what came and was not yet looked at.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
     /// One read; how many bytes came.
     pub fn fill(&mut self) -> std::io::Result<usize> {
         let mut piece = [0; 64 * 1024];

@@ -31,6 +31,7 @@ mod polled;
 mod properties;
 mod props;
 mod scf;
+mod soak;
 mod stream;
 mod structure;
 mod tool;
