@@ -237,7 +237,11 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
          headers; one core for the server, one for the client; {round_count} rounds, interleaved.",
     );
     report::publish("coldstart", &how, &table(series).markdown(), &rows(series))?;
-    report::show_in_readme("coldstart", &summary(series).markdown())?;
+    report::show_in_readme(
+        "coldstart",
+        &format!("Medians of {round_count} starts."),
+        &summary(series).markdown(),
+    )?;
     let row = |one: &Series| Row {
         label: one.server.label().to_owned(),
         role: match one.server {
@@ -389,5 +393,6 @@ fn show_functions(functions: &[Function], round_count: usize) -> Outcome<()> {
     };
     let rows = [row(fnboot), row(other)];
     report::publish("lambda", &how, &table.markdown(), &rows)?;
-    report::show_in_readme("lambda", &table.markdown())
+    let how = format!("Medians of {round_count} starts and 200 events each.");
+    report::show_in_readme("lambda", &how, &table.markdown())
 }

@@ -242,7 +242,8 @@ fn show(series: &[Series], cells: &[Cell], round_count: usize) -> Outcome<()> {
     }
     report::publish("wrk", &how, &markdown, &rows(series))?;
     let summary = summary(series, cells, connection_count);
-    report::show_in_readme("wrk", &summary.markdown())?;
+    let how = format!("Medians of {round_count} rounds; wrk on another core.");
+    report::show_in_readme("wrk", &how, &summary.markdown())?;
     draw(series, cells, connection_count)
 }
 

@@ -23,10 +23,10 @@ pub(crate) fn publish(name: &str, how: &str, markdown: &str, rows: &[Value]) -> 
     Ok(())
 }
 
-/// Puts `markdown` into the README, between the two comments that have this name.
+/// Puts a table and how it came to be into the README, between the two comments that have this name.
 ///
 /// Only the results of a whole run: where the environment asked for less, the README stays.
-pub(crate) fn show_in_readme(name: &str, markdown: &str) -> Outcome<()> {
+pub(crate) fn show_in_readme(name: &str, how: &str, table: &str) -> Outcome<()> {
     if !settings::is_whole() {
         println!("README.md is left as it is: MEASURE_… or BOOTSTRAP is set");
         return Ok(());
@@ -44,7 +44,10 @@ pub(crate) fn show_in_readme(name: &str, markdown: &str) -> Outcome<()> {
     let (before, after) = parts.ok_or_else(|| format!("README.md has no place for {name}"))?;
     fs::write(
         &path,
-        format!("{before}{begin}\n{}\n\n{end}{after}", markdown.trim()),
+        format!(
+            "{before}{begin}\n{table}\n{how} {}.\n\n{end}{after}",
+            machine::name()
+        ),
     )?;
     println!("shown in {}", path.display());
     Ok(())
