@@ -8,8 +8,8 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
-//! | `MEASURE_ROUNDS` | 3 | rounds, of which the medians are shown |
-//! | `MEASURE_SECONDS` | 2 | seconds of load per figure |
+//! | `MEASURE_ROUNDS` | 7 | rounds, of which the medians are shown |
+//! | `MEASURE_SECONDS` | 1 | seconds of load per figure and round |
 //! | `MEASURE_SERVERS` | all | `fnboot,floor,hyper-speed,hyper-smallest,nginx,nginx-echo,go` |
 //! | `MEASURE_EVENTS` | `11,4096,1048576` | bytes of the event |
 //! | `MEASURE_CONNECTIONS` | `1,16,64` | |
@@ -68,8 +68,8 @@ fn main() -> Outcome<()> {
     if !measure::asked_for() {
         return Ok(());
     }
-    let round_count = settings::number("MEASURE_ROUNDS", 3)?;
-    let load = Load::new(settings::number("MEASURE_SECONDS", 2)?)?;
+    let round_count = settings::number("MEASURE_ROUNDS", 7)?;
+    let load = Load::new(settings::number("MEASURE_SECONDS", 1)?)?;
     let cells = cells()?;
     let peers = peer::prepare(&SERVERS)?;
     machine::pin(settings::cores()?.client)?;

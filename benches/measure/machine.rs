@@ -2,7 +2,6 @@
 
 use std::fs::read_to_string;
 
-use rustix::process::setpriority_process;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use super::Outcome;
@@ -26,13 +25,11 @@ pub(crate) fn name() -> String {
     format!("{model}, {cores} cores, Linux {version}")
 }
 
-/// Keeps this thread, and what it starts from now on, on one core, and puts it before other
-/// processes where that is allowed.
+/// Keeps this thread, and what it starts from now on, on one core.
 pub(crate) fn pin(core: usize) -> Outcome<()> {
     let mut cores = CpuSet::new();
     cores.set(core);
     sched_setaffinity(None, &cores)
         .map_err(|errno| format!("cannot run on core {core}: {errno}; see MEASURE_CORES"))?;
-    let _ = setpriority_process(None, -20); // Without it there is more noise, and that is all.
     Ok(())
 }
