@@ -104,6 +104,7 @@ struct Seen {
 }
 
 impl Seen {
+    #[inline(never)]
     fn item(&mut self, kind: Kind, item: &[u8]) -> Result<(), Reject> {
         let fault = match kind {
             Kind::Host => {

@@ -46,18 +46,18 @@ pub fn var(name: &CStr) -> Option<&'static [u8]> {
 /// Compared byte by byte: the length of an entry is not known, and finding it out for all of them
 /// would be most of the work that a start is.
 fn value_of(entry: *const c_char, name: &CStr) -> Option<&'static [u8]> {
-    let mut at = entry;
+    let mut at = entry.cast::<u8>();
     for &byte in name.to_bytes().iter().chain(b"=") {
         // SAFETY: an entry is a string that ends with a NUL, and so far nothing was one: a name has
         // none.
-        if unsafe { *at } != byte.cast_signed() {
+        if unsafe { *at } != byte {
             return None;
         }
         // SAFETY: the byte before was no NUL.
         at = unsafe { at.add(1) };
     }
     // SAFETY: the rest of the entry ends with a NUL, and stays.
-    Some(unsafe { CStr::from_ptr(at) }.to_bytes())
+    Some(unsafe { CStr::from_ptr(at.cast()) }.to_bytes())
 }
 
 /// Whether the program was started under that file name.

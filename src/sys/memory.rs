@@ -120,6 +120,7 @@ pub fn give_back(bytes: &mut [u8]) {
     };
 }
 
+#[inline(never)]
 fn round(len: usize) -> usize {
     len.max(1).next_multiple_of(PAGE_BYTES)
 }

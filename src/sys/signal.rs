@@ -19,6 +19,7 @@ static TERMINATING: AtomicBool = AtomicBool::new(false);
 static WAITED_ON: AtomicI32 = AtomicI32::new(0);
 
 /// Whether `SIGTERM` has come.
+#[inline(never)]
 #[must_use]
 pub fn terminating() -> bool {
     TERMINATING.load(Ordering::Relaxed)

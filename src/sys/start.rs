@@ -69,8 +69,8 @@ const PAGE_BYTES: usize = 4096;
 unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layout) -> ! {
     // SAFETY: the caller's promise, and nothing has been relocated yet.
     unsafe { relocate(base, layout) };
-    let [start, end] = layout.relro.map(|distance| base.addr() + distance as usize);
-    protect(start, end);
+    let [start, end] = layout.relro;
+    protect(base.addr() + start as usize, base.addr() + end as usize);
     // SAFETY: the caller's promise: the first word is there.
     let count = unsafe { *stack };
     // SAFETY: and so are `count` arguments behind it.
@@ -93,9 +93,9 @@ unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layou
 /// # Safety
 /// `base` and `layout` are those of the running program, and this is the first thing that it does.
 unsafe fn relocate(base: *mut usize, layout: &Layout) {
-    let [from, to] = layout.list.map(|distance| distance as usize / WORD_BYTES);
+    let [from, to] = layout.list;
     let mut next = 0;
-    for index in from..to {
+    for index in from as usize / WORD_BYTES..to as usize / WORD_BYTES {
         // SAFETY: the list is part of the program.
         let entry = unsafe { base.add(index) };
         // SAFETY: as the linker says, and nobody writes to it.

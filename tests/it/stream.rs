@@ -247,8 +247,8 @@ fn for_an_event_that_is_polled_all_together() {
             assert_eq!(error["errorType"], want);
             peer.accept().expect_next();
         }
-        let want = format!("[ERROR] BadPiece: a piece longer than its room\n");
-        server.stdout.wait_until(|log| log.ends_with(&want));
+        let want = "[ERROR] BadPiece: a piece longer than its room\n";
+        server.stdout.wait_until(|log| log.ends_with(want));
         peer.expect_echo("echo");
     }
 }
