@@ -5,6 +5,9 @@
 //! disturbs all. The honest figure is the server's processor time per call: requests per second and
 //! latencies are the client's too.
 //!
+//! Nothing else may run meanwhile: a real-time priority does not help here, it keeps the kernel's own
+//! threads from their share of the work.
+//!
 //! | variable | default | |
 //! |---|---|---|
 //! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
