@@ -1,4 +1,5 @@
-//! The function's log: one line, one `write(2)` to standard output.
+//! The function's log: one line, one `write(2)` to standard output; a line longer than a page takes
+//! one for each page, as that much is what a pipe can be asked for.
 //!
 //! A log must never cost a call. A reader that is gone is noticed and nothing is written; one that
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
