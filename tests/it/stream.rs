@@ -485,7 +485,9 @@ fn a_panic_in_the_middle() {
     let answer = String::from_utf8(client.read_to_end()).expect("text");
     assert!(!answer.contains("\r\n0\r\n"), "{answer}");
     assert_eq!(markers(&server, 2), [START, FAILED]);
-    assert!(server.stderr.take().contains("in the middle"));
+    let is_all = |text: &str| text.contains("in the middle") && text.ends_with('\n');
+    server.stderr.wait_until(is_all);
+    server.stderr.take();
     server.connect().expect_open();
 }
 
