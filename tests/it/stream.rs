@@ -97,9 +97,9 @@ impl<'a> Chunks<'a> {
 /// The marker lines of a log.
 fn markers(server: &Server, count: usize) -> Vec<String> {
     let is_marker = |line: &&str| line.starts_with("FC ");
-    let text = server
-        .stdout
-        .wait_until(|text| text.lines().filter(is_marker).count() >= count && text.ends_with('\n'));
+    let text = server.stdout.wait_until(|text| {
+        text.lines().filter(is_marker).count() >= count && text.ends_with("display a backtrace\n")
+    });
     text.lines().filter(is_marker).map(String::from).collect()
 }
 
@@ -485,7 +485,8 @@ fn a_panic_in_the_middle() {
     let answer = String::from_utf8(client.read_to_end()).expect("text");
     assert!(!answer.contains("\r\n0\r\n"), "{answer}");
     assert_eq!(markers(&server, 2), [START, FAILED]);
-    let is_all = |text: &str| text.contains("in the middle") && text.ends_with('\n');
+    let is_all =
+        |text: &str| text.contains("in the middle") && text.ends_with("display a backtrace\n");
     server.stderr.wait_until(is_all);
     server.stderr.take();
     server.connect().expect_open();
