@@ -206,6 +206,7 @@ impl<V: Var> Settings<V> {
         number
     }
 
+    #[inline(never)]
     fn port(&mut self, text: &'static str) -> Option<u16> {
         self.number(text, PORTS)
             .and_then(|port| u16::try_from(port).ok())
