@@ -69,8 +69,12 @@ export EVENT EVENT_FILE HTTP
 serve: musl tool ## a local endpoint on PORT=8000 that plays the platform's gateway
 	@$(TOOL) serve --platform $(PLATFORM) --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) $(PROGRAM)
 
-package: musl tool ## pkg/bootstrap.zip, ready to deploy
-	@$(TOOL) package --platform $(PLATFORM) --output $(PKG)/bootstrap.zip $(PKG)/bootstrap
+package: musl tool ## pkg/bootstrap.zip, ready to deploy (PLATFORM=scf: pkg/scf, too; and WEB=1: a web function of SCF, pkg/scf.zip)
+	@$(TOOL) package --platform $(PLATFORM) $(if $(WEB),--web) --output $(PKG)/$(if $(WEB),scf,bootstrap).zip $(PKG)/bootstrap
+ifeq ($(PLATFORM),scf)
+	@rm -rf $(PKG)/scf
+	@install -D -m 755 $(PKG)/bootstrap $(PKG)/scf/$(if $(WEB),scf_,)bootstrap
+endif
 
 smallest: target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
 	@$(STATIC) --no-default-features --features fc --bin bootstrap
@@ -132,11 +136,12 @@ fuzz: linker
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 
-peers: musl
+peers: musl tool fixture
 	$(call need,curl,curl)
 	$(call need,nginx,nginx-light)
 	$(call need,python3,python3)
 	@tests/peers
+	@tests/lambda
 
 bench: linker ## the protocol in memory
 	cargo bench --quiet --bench http

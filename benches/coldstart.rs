@@ -5,15 +5,22 @@
 //! the launcher, and stops when the whole answer has been read. Until somebody listens the client
 //! tries to connect again and again, so the answer's time has the grain of one attempt: about 5 µs.
 //!
+//! In rounds of their own fnboot and AWS's runtime are started as Lambda functions: from `execve(2)`
+//! to the first question for an event, and then event by event (`measure/lambda.rs`).
+//!
+//! On a machine that has other work, `chrt -f 10 make coldstart` keeps it out of the way.
+//!
 //! | variable | default | |
 //! |---|---|---|
 //! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
 //! | `MEASURE_ROUNDS` | 200 | rounds |
-//! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go` |
+//! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go,lambda-runtime` |
 //! | `MEASURE_CORES` | `0,1` | the server's core, the client's core |
 
 #[path = "measure/calls.rs"]
 mod calls;
+#[path = "measure/lambda.rs"]
+mod lambda;
 #[allow(
     dead_code,
     reason = "this measurement uses its part of what both share"
@@ -27,6 +34,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use calls::Calls;
+use lambda::Run;
 use measure::chart::{Chart, Role, Row};
 use measure::peer::{self, Id, Peer, Peers};
 use measure::server::{self, Server};
@@ -34,7 +42,7 @@ use measure::stats::{float, median, median_ratio, percentile};
 use measure::table::{Table, count, figure, ratio};
 use measure::{Outcome, machine, process, report, request, settings};
 
-const SERVERS: [Id; 7] = [
+const SERVERS: [Id; 8] = [
     Id::Fnboot,
     Id::FloorBlocking,
     Id::Floor,
@@ -42,6 +50,7 @@ const SERVERS: [Id; 7] = [
     Id::HyperSpeed,
     Id::Nginx,
     Id::Go,
+    Id::LambdaRuntime,
 ];
 
 /// What was measured for one server, a value per round.
@@ -61,10 +70,12 @@ fn main() -> Outcome<()> {
         return Ok(());
     }
     let round_count = settings::number("MEASURE_ROUNDS", 200)?;
-    let peers = peer::prepare(&SERVERS)?;
+    let mut peers = peer::prepare(&SERVERS)?;
+    let lambda_runtime = peers.all.pop_if(|peer| peer.id == Id::LambdaRuntime);
     machine::pin(settings::cores()?.client)?;
 
     let call = request::call(&request::event(11));
+    eprintln!("packing them takes a while, too");
     let mut series = peers
         .all
         .iter()
@@ -80,7 +91,12 @@ fn main() -> Outcome<()> {
             eprintln!("round {round} of {round_count}");
         }
     }
-    show(&series, round_count)
+    let fnboot = peers.all.iter().find(|peer| peer.id == Id::Fnboot);
+    let functions: Vec<&Peer> = fnboot.into_iter().chain(&lambda_runtime).collect();
+    let mut functions = measure_functions(&peers.launcher, &functions, round_count)?;
+    show(&series, round_count)?;
+    functions.sort_by_key(|one| one.runtime != Id::Fnboot);
+    show_functions(&functions, round_count)
 }
 
 /// What does not change from round to round.
@@ -104,14 +120,18 @@ fn describe(peer: &Peer, call: &[u8]) -> Outcome<Series> {
     })
 }
 
-/// Size of a zip archive that holds the program and nothing else, as it is uploaded.
+/// Size of a zip archive that holds the program and nothing else, packed with as much effort as
+/// `make package` takes.
 fn zip_bytes(program: &Path) -> Outcome<u64> {
+    let content = fs::read(program)?;
+    let passes = (16 * 1024 * 1024 / content.len().max(1)).clamp(5, 255);
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(zip::CompressionMethod::Deflated)
-        .compression_level(Some(9));
+        .compression_level(Some(9 + i64::try_from(passes)?))
+        .with_zopfli_buffer(Some(content.len() + 1));
     archive.start_file("bootstrap", options)?;
-    archive.write_all(&fs::read(program)?)?;
+    archive.write_all(&content)?;
     Ok(u64::try_from(archive.finish()?.into_inner().len())?)
 }
 
@@ -152,6 +172,53 @@ fn measure_start(
     Ok(())
 }
 
+/// What was measured for one runtime of Lambda, a value per round.
+struct Function {
+    runtime: Id,
+    runs: Vec<Run>,
+    file_bytes: u64,
+    zip_bytes: u64,
+}
+
+fn measure_functions(
+    launcher: &Path,
+    peers: &[&Peer],
+    round_count: usize,
+) -> Outcome<Vec<Function>> {
+    let mut functions = Vec::new();
+    for peer in peers {
+        functions.push(Function {
+            runtime: peer.id,
+            runs: Vec::new(),
+            file_bytes: fs::metadata(&peer.program)?.len(),
+            zip_bytes: zip_bytes(&peer.program)?,
+        });
+    }
+    // The first round is not kept, here either.
+    for round in 0..=round_count {
+        for turn in 0..peers.len() {
+            let index = (round + turn) % peers.len();
+            let run = lambda::run(launcher, peers[index])
+                .map_err(|error| format!("{}: {error}", peers[index].id.label()))?;
+            if round > 0 {
+                functions[index].runs.push(run);
+            }
+        }
+    }
+    Ok(functions)
+}
+
+impl Function {
+    fn values(&self, of: fn(&Run) -> f64) -> Vec<f64> {
+        self.runs.iter().map(of).collect()
+    }
+
+    /// A value in times of another runtime's, round by round.
+    fn to(&self, other: &Self, of: fn(&Run) -> f64) -> f64 {
+        median_ratio(&self.values(of), &other.values(of))
+    }
+}
+
 impl Series {
     fn forget(&mut self) {
         for values in [
@@ -177,6 +244,11 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
          headers; one core for the server, one for the client; {round_count} rounds, interleaved.",
     );
     report::publish("coldstart", &how, &table(series).markdown(), &rows(series))?;
+    report::show_in_readme(
+        "coldstart",
+        &format!("Medians of {round_count} starts."),
+        &summary(series).markdown(),
+    )?;
     let row = |one: &Series| Row {
         label: one.server.label().to_owned(),
         role: match one.server {
@@ -196,6 +268,31 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
         rows: series.iter().map(row).collect(),
     };
     chart.draw("coldstart")
+}
+
+/// The table that the README shows.
+fn summary(series: &[Series]) -> Table {
+    let mut table = Table::new(&[
+        "server",
+        "file",
+        "zip",
+        "cold start µs",
+        "× floor",
+        "minor faults",
+        "peak RSS",
+    ]);
+    for one in series {
+        table.rows.push(vec![
+            one.server.label().to_owned(),
+            count(one.file_bytes),
+            count(one.zip_bytes),
+            figure(median(&one.us)),
+            ratio(one.to(Id::FloorBlocking, series)),
+            format!("{:.0}", median(&one.minor_faults)),
+            format!("{} KiB", figure(median(&one.peak_rss_kib))),
+        ]);
+    }
+    table
 }
 
 fn table(series: &[Series]) -> Table {
@@ -249,4 +346,60 @@ fn rows(series: &[Series]) -> Vec<Value> {
         })
     };
     series.iter().map(row).collect()
+}
+
+fn show_functions(functions: &[Function], round_count: usize) -> Outcome<()> {
+    let [fnboot, other] = functions else {
+        return Ok(()); // One of them was not wanted, or cannot be had.
+    };
+    let mut table = Table::new(&[
+        "Lambda runtime",
+        "file",
+        "zip",
+        "to the first `next`, µs",
+        "µs per event",
+        "of it CPU",
+        "RSS",
+    ]);
+    let part = |one: &Function, of| {
+        let own = figure(median(&one.values(of)));
+        match one.runtime {
+            Id::Fnboot => format!("{own} ({})", ratio(one.to(other, of))),
+            _ => own,
+        }
+    };
+    for one in functions {
+        table.rows.push(vec![
+            one.runtime.label().to_owned(),
+            count(one.file_bytes),
+            count(one.zip_bytes),
+            part(one, |run| run.to_next_us),
+            part(one, |run| run.event_us),
+            part(one, |run| run.processor_us),
+            format!("{} KiB", part(one, |run| run.rss_kib)),
+        ]);
+    }
+    let how = format!(
+        "`make coldstart`: the same programs as Lambda functions; from execve to the first question \
+         for an event, from an event to the next question, RSS after 220 events; in brackets in \
+         times of the other; {round_count} rounds, interleaved.",
+    );
+    let row = |one: &Function| {
+        json!({
+            "runtime": one.runtime.word(),
+            "to_next_us": median(&one.values(|run| run.to_next_us)),
+            "event_us": median(&one.values(|run| run.event_us)),
+            "processor_us": median(&one.values(|run| run.processor_us)),
+            "rss_kib": median(&one.values(|run| run.rss_kib)),
+            "to_next_ratio": one.to(other, |run| run.to_next_us),
+            "event_ratio": one.to(other, |run| run.event_us),
+            "rss_ratio": one.to(other, |run| run.rss_kib),
+            "file_bytes": one.file_bytes,
+            "zip_bytes": one.zip_bytes,
+        })
+    };
+    let rows = [row(fnboot), row(other)];
+    report::publish("lambda", &how, &table.markdown(), &rows)?;
+    let how = format!("Medians of {round_count} starts and 200 events each.");
+    report::show_in_readme("lambda", &how, &table.markdown())
 }

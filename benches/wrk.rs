@@ -5,11 +5,14 @@
 //! disturbs all. The honest figure is the server's processor time per call: requests per second and
 //! latencies are the client's too.
 //!
+//! Nothing else may run meanwhile: a real-time priority does not help here, it keeps the kernel's own
+//! threads from their share of the work.
+//!
 //! | variable | default | |
 //! |---|---|---|
 //! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
-//! | `MEASURE_ROUNDS` | 3 | rounds, of which the medians are shown |
-//! | `MEASURE_SECONDS` | 2 | seconds of load per figure |
+//! | `MEASURE_ROUNDS` | 7 | rounds, of which the medians are shown |
+//! | `MEASURE_SECONDS` | 1 | seconds of load per figure and round |
 //! | `MEASURE_SERVERS` | all | `fnboot,floor,hyper-speed,hyper-smallest,nginx,nginx-echo,go` |
 //! | `MEASURE_EVENTS` | `11,4096,1048576` | bytes of the event |
 //! | `MEASURE_CONNECTIONS` | `1,16,64` | |
@@ -68,8 +71,8 @@ fn main() -> Outcome<()> {
     if !measure::asked_for() {
         return Ok(());
     }
-    let round_count = settings::number("MEASURE_ROUNDS", 3)?;
-    let load = Load::new(settings::number("MEASURE_SECONDS", 2)?)?;
+    let round_count = settings::number("MEASURE_ROUNDS", 7)?;
+    let load = Load::new(settings::number("MEASURE_SECONDS", 1)?)?;
     let cells = cells()?;
     let peers = peer::prepare(&SERVERS)?;
     machine::pin(settings::cores()?.client)?;
@@ -241,6 +244,9 @@ fn show(series: &[Series], cells: &[Cell], round_count: usize) -> Outcome<()> {
         )?;
     }
     report::publish("wrk", &how, &markdown, &rows(series))?;
+    let summary = summary(series, cells, connection_count);
+    let how = format!("Medians of {round_count} rounds; wrk on another core.");
+    report::show_in_readme("wrk", &how, &summary.markdown())?;
     draw(series, cells, connection_count)
 }
 

@@ -84,6 +84,9 @@ pub const RETRY_COUNT_MAX: usize = 50;
 /// How long the next try waits.
 pub const RETRY_MS: u64 = 100;
 
+/// How long a connection must have been there for its end to be no failure, even if nothing came.
+pub const FORGIVE_MS: u64 = 2_000;
+
 /// How long accepting pauses when descriptors run out and none of ours is closed meanwhile.
 pub const PAUSE_MS_MAX: u64 = 250;
 

@@ -21,6 +21,7 @@ pub(crate) enum Id {
     Nginx,
     NginxEcho,
     Go,
+    LambdaRuntime,
 }
 
 /// A server that can be started.
@@ -46,6 +47,7 @@ impl Id {
             Self::Nginx => "nginx",
             Self::NginxEcho => "nginx-echo",
             Self::Go => "go",
+            Self::LambdaRuntime => "lambda-runtime",
         }
     }
 
@@ -59,6 +61,7 @@ impl Id {
             Self::Nginx => "nginx, return 200",
             Self::NginxEcho => "nginx, echo module",
             Self::Go => "Go net/http",
+            Self::LambdaRuntime => "lambda_runtime, smallest build",
         }
     }
 
@@ -142,7 +145,7 @@ fn find(id: Id) -> Outcome<PathBuf> {
         Id::Floor => build_floor("floor"),
         Id::FloorBlocking => build_floor("floor-blocking"),
         Id::HyperSpeed => build_hyper_speed(),
-        Id::HyperSmallest => build_hyper_smallest(),
+        Id::HyperSmallest => build_smallest("hyper", "hyper-echo"),
         Id::Nginx => installed("nginx", "nginx"),
         Id::NginxEcho => {
             let module = "/usr/lib/nginx/modules/ngx_http_echo_module.so";
@@ -150,6 +153,7 @@ fn find(id: Id) -> Outcome<PathBuf> {
             installed("nginx", "nginx")
         }
         Id::Go => build_go(),
+        Id::LambdaRuntime => build_smallest("lambda_runtime", "lambda-echo"),
     }
 }
 
@@ -167,7 +171,7 @@ fn build_hyper_speed() -> Outcome<PathBuf> {
 }
 
 /// As small as it gets: the standard library built anew, without what panics print.
-fn build_hyper_smallest() -> Outcome<PathBuf> {
+fn build_smallest(crate_name: &str, program: &str) -> Outcome<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-musl");
     let arguments = [
         "+nightly",
@@ -178,14 +182,17 @@ fn build_hyper_smallest() -> Outcome<PathBuf> {
         "-Zbuild-std=std,panic_abort",
         "-Zbuild-std-features=optimize_for_size",
     ];
-    let mut cargo = cargo("hyper", &arguments);
+    let mut cargo = cargo(crate_name, &arguments);
     cargo.env(
         "RUSTFLAGS",
         "-Zunstable-options -Cpanic=immediate-abort -Crelocation-model=static",
     );
     let remedy = format!("rustup toolchain install nightly -c rust-src -t {target}");
     run(&mut cargo, &remedy)?;
-    Ok(built("hyper").join(target).join("smallest/hyper-echo"))
+    Ok(built(crate_name)
+        .join(target)
+        .join("smallest")
+        .join(program))
 }
 
 fn build_go() -> Outcome<PathBuf> {

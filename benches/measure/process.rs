@@ -29,10 +29,21 @@ pub(crate) fn processor_ticks(id: u32) -> Outcome<(u64, u64)> {
 
 /// The largest resident size so far in KiB: `VmHWM`.
 pub(crate) fn peak_rss_kib(id: u32) -> Outcome<u64> {
+    status_field(id, "VmHWM:")
+}
+
+/// The resident size in KiB: `VmRSS`.
+pub(crate) fn rss_kib(id: u32) -> Outcome<u64> {
+    status_field(id, "VmRSS:")
+}
+
+fn status_field(id: u32, field: &str) -> Outcome<u64> {
     let status = read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or("a process without VmHWM")?.parse()?)
+    Ok(number
+        .ok_or_else(|| format!("a process without {field}"))?
+        .parse()?)
 }
 
 /// A field of `/proc/PID/stat`, counted from one as `proc_pid_stat(5)` does.

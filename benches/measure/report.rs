@@ -1,4 +1,4 @@
-//! Where results go: the terminal, `target/measure/NAME.md` and `NAME.json`.
+//! Where results go: the terminal, `target/measure/NAME.md` and `NAME.json`, and the README.
 
 use std::fs;
 
@@ -20,5 +20,35 @@ pub(crate) fn publish(name: &str, how: &str, markdown: &str, rows: &[Value]) -> 
     let document = json!({ "measurement": name, "how": how, "machine": machine, "rows": rows });
     fs::write(&figures, serde_json::to_string_pretty(&document)? + "\n")?;
     println!("kept in {} and {}", table.display(), figures.display());
+    Ok(())
+}
+
+/// Puts a table and how it came to be into the README, between the two comments that have this name.
+///
+/// Only the results of a whole run: where the environment asked for less, the README stays.
+pub(crate) fn show_in_readme(name: &str, how: &str, table: &str) -> Outcome<()> {
+    if !settings::is_whole() {
+        println!("README.md is left as it is: MEASURE_… or BOOTSTRAP is set");
+        return Ok(());
+    }
+    let path = settings::root().join("README.md");
+    let readme = fs::read_to_string(&path)?;
+    let (begin, end) = (
+        format!("<!-- {name}:begin -->\n"),
+        format!("<!-- {name}:end -->"),
+    );
+    let parts = readme.split_once(&begin).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(&end)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.ok_or_else(|| format!("README.md has no place for {name}"))?;
+    fs::write(
+        &path,
+        format!(
+            "{before}{begin}\n{table}\n{how} {}.\n\n{end}{after}",
+            machine::name()
+        ),
+    )?;
+    println!("shown in {}", path.display());
     Ok(())
 }

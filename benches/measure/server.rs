@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::{Outcome, request};
 
 /// How long a server may take to listen, or to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Below the ports that the kernel gives to clients: a client that asks for a port again and again
 /// until somebody listens can be given that very port, and then talks to itself.
@@ -33,16 +33,33 @@ pub(crate) struct Start {
 }
 
 impl Server {
-    /// Starts `peer` on one core, through the launcher.
+    /// Starts `peer` on one core, through the launcher, to listen on a free port.
     pub(crate) fn start(launcher: &Path, peer: &Peer, core: usize) -> Outcome<Self> {
         let port = free_port()?;
+        Self::launch(
+            launcher,
+            peer,
+            port,
+            core,
+            &[("FC_SERVER_PORT", &port.to_string())],
+        )
+    }
+
+    /// Starts `peer` on one core, through the launcher, with that environment and nothing else.
+    pub(crate) fn launch(
+        launcher: &Path,
+        peer: &Peer,
+        port: u16,
+        core: usize,
+        environment: &[(&str, &str)],
+    ) -> Outcome<Self> {
         let (report, report_to) = std::io::pipe()?;
         let process = Command::new(launcher)
             .arg(core.to_string())
             .arg(&peer.program)
             .args(peer.arguments(port)?)
             .env_clear()
-            .env("FC_SERVER_PORT", port.to_string())
+            .envs(environment.iter().copied())
             .stdin(report_to)
             .stdout(Stdio::null())
             .spawn()?;
@@ -155,7 +172,7 @@ pub(crate) fn free_port() -> Outcome<u16> {
 }
 
 /// The clock that the launcher reads too.
-fn now_ns() -> Outcome<u64> {
+pub(crate) fn now_ns() -> Outcome<u64> {
     let now = clock_gettime(ClockId::Monotonic);
     Ok(u64::try_from(now.tv_sec)? * 1_000_000_000 + u64::try_from(now.tv_nsec)?)
 }

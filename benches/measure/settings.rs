@@ -37,6 +37,14 @@ pub(crate) fn output() -> Outcome<PathBuf> {
     Ok(directory)
 }
 
+/// Whether nothing was asked to be other than it is by default.
+pub(crate) fn is_whole() -> bool {
+    std::env::vars_os().all(|(name, _)| {
+        let name = name.to_string_lossy();
+        name != "BOOTSTRAP" && !name.starts_with("MEASURE_")
+    })
+}
+
 /// One number from the environment.
 pub(crate) fn number(name: &str, default: usize) -> Outcome<usize> {
     match list(name, &[default])?[..] {

@@ -6,7 +6,7 @@ use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
-use crate::limits::{DRAIN_MS_MAX, RETRY_COUNT_MAX, RETRY_MS};
+use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS};
 use crate::net::reactor::Reactor;
 use crate::platform::Call;
 use crate::platform::runtime_api::{Address, Ask};
@@ -27,8 +27,9 @@ struct Poller<'a, H> {
     /// How often in a row a connection came to nothing, and when the next one is tried.
     failed_count: usize,
     retry_ms: u64,
-    /// How many responses there were when a connection was last opened.
+    /// How many responses there were when a connection was last opened, and when that was.
     turn_count: u64,
+    connect_ms: u64,
 }
 
 /// Asks for events and answers them until `SIGTERM`.
@@ -52,6 +53,7 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
         failed_count: 0,
         retry_ms: NEVER,
         turn_count: 0,
+        connect_ms: 0,
     };
     // The one loop without a bound.
     while !signal::terminating() {
@@ -131,9 +133,12 @@ impl<H: Handler> Poller<'_, H> {
     fn connect(&mut self, ask: Ask) {
         let Address { host, port } = self.address;
         let turn_count = self.connections.shared.caller.page.turn_count;
-        if turn_count != self.turn_count {
+        // A platform may well end a connection on which nothing happens for long.
+        let now_ms = clock::monotonic_ms();
+        if turn_count != self.turn_count || now_ms - self.connect_ms > FORGIVE_MS {
             (self.turn_count, self.failed_count) = (turn_count, 0);
         }
+        self.connect_ms = now_ms;
         let refused = match Socket::connect(host, port) {
             Ok(socket) => {
                 let mut connection = Connection::new(socket);

@@ -1,6 +1,8 @@
 //! What Lambda and SCF have in common: the program asks for events, whatever becomes of its
 //! connection.
 
+use std::time::Duration;
+
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
@@ -199,6 +201,36 @@ fn a_refused_answer_is_survived() {
             assert!(lines[log - 1].ends_with(&want), "{lines:?}");
         }
         peer.expect_echo("b");
+    });
+}
+
+/// A platform that has seen enough of an answer to refuse it, and reads no more.
+#[test]
+fn an_answer_refused_before_its_end_is_survived() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        peer.event(noise(16 * MIB))
+            .read_until(|bytes| bytes.len() > 100_000);
+        peer.send(
+            "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        );
+        drop(peer);
+        let mut peer = api.accept();
+        peer.expect_next();
+        peer.expect_echo("Hello World");
+    });
+}
+
+/// A long event's memory is given back when no other one comes, and waiting costs nothing.
+#[test]
+fn a_program_that_waits_holds_little() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        peer.expect_echo(noise(6 * MIB));
+        wait_for("the memory", || {
+            (server.status_kib("VmRSS") < 200).then_some(())
+        });
+        let cpu = server.cpu();
+        peer.expect_echo("Hello World");
+        assert!(server.cpu() - cpu <= Duration::from_millis(10));
     });
 }
 

@@ -158,6 +158,15 @@ fn the_end_is_logged_after_the_last_piece() {
     assert_eq!(told, ["start", "piece", "piece", "piece", "end"]);
 }
 
+#[test]
+fn on_a_connection_that_closes() {
+    let mut server = server();
+    let mut client = server.connect();
+    client.send("GET /stream/more/3/10 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    assert_eq!(Chunks::expect(&mut client).all(), pieces(3, 10));
+    client.expect_close();
+}
+
 /// HTTP/1.0 knows no chunks: the end of the connection is the end of the answer.
 #[test]
 fn to_a_client_of_http_1_0() {
