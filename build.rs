@@ -50,7 +50,7 @@ fn main() -> io::Result<()> {
     let script = Path::new(&env::var("OUT_DIR").unwrap_or_default()).join("discard.ld");
     fs::write(&script, SCRIPT)?;
     let script = format!("-T{}", script.display());
-    for argument in [
+    let arguments = [
         "-efnboot_start",
         "-znoseparate-code",
         "-znosectionheader",
@@ -58,9 +58,12 @@ fn main() -> io::Result<()> {
         "--build-id=none",
         "--no-eh-frame-hdr",
         &script,
-    ] {
+    ];
+    for argument in arguments {
         println!("cargo:rustc-link-arg-bin=bootstrap={argument}");
     }
+    // For the build scripts of functions in crates of their own: `DEP_FNBOOT_LINK_ARGS`.
+    println!("cargo:link_args={}", arguments.join(" "));
     Ok(())
 }
 

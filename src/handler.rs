@@ -5,7 +5,6 @@
 //! buffer, and what it answers may be, too: then not a byte of a body is copied.
 
 use core::cell::Cell;
-use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 use core::panic::Location;
 use core::str;
@@ -215,7 +214,7 @@ pub struct Context<'a> {
     /// Milliseconds since the Unix epoch.
     pub(crate) arrived_ms: u64,
     pub(crate) now_ms: fn() -> u64,
-    pub(crate) environment: fn(&CStr) -> Option<&'static [u8]>,
+    pub(crate) environment: fn(&[u8]) -> Option<&'static [u8]>,
     /// Where a handler leaves that its answer goes on.
     pub(crate) stream: &'a Cell<Option<u64>>,
 }
@@ -304,8 +303,8 @@ impl<'a> Context<'a> {
     pub fn function_name(&self) -> Option<&'a str> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-function-name"),
-            Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_NAME"),
-            Platform::Scf => self.variable(c"SCF_FUNCTIONNAME"),
+            Platform::Lambda => self.variable("AWS_LAMBDA_FUNCTION_NAME"),
+            Platform::Scf => self.variable("SCF_FUNCTIONNAME"),
         }
     }
 
@@ -314,7 +313,7 @@ impl<'a> Context<'a> {
     pub fn function_handler(&self) -> Option<&'a str> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-function-handler"),
-            Platform::Lambda | Platform::Scf => self.variable(c"_HANDLER"),
+            Platform::Lambda | Platform::Scf => self.variable("_HANDLER"),
         }
     }
 
@@ -324,7 +323,7 @@ impl<'a> Context<'a> {
         match self.platform() {
             Platform::Fc => self.number("x-fc-function-memory"),
             Platform::Lambda => {
-                let value = (self.environment)(c"AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?;
+                let value = (self.environment)(b"AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?;
                 bytes::decimal(value)
             }
             Platform::Scf => self.number("memory_limit_in_mb"),
@@ -361,8 +360,8 @@ impl<'a> Context<'a> {
     pub fn region(&self) -> Option<&'a str> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-region"),
-            Platform::Lambda => self.variable(c"AWS_REGION"),
-            Platform::Scf => self.variable(c"TENCENTCLOUD_REGION"),
+            Platform::Lambda => self.variable("AWS_REGION"),
+            Platform::Scf => self.variable("TENCENTCLOUD_REGION"),
         }
     }
 
@@ -373,7 +372,7 @@ impl<'a> Context<'a> {
             Platform::Fc => self.field("x-fc-account-id"),
             // arn:aws:lambda:REGION:ACCOUNT:function:NAME
             Platform::Lambda => self.function_arn()?.split(':').nth(4),
-            Platform::Scf => self.variable(c"TENCENTCLOUD_UIN"),
+            Platform::Scf => self.variable("TENCENTCLOUD_UIN"),
         }
     }
 
@@ -388,8 +387,8 @@ impl<'a> Context<'a> {
     pub fn version_id(&self) -> Option<&'a str> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-version-id"),
-            Platform::Lambda => self.variable(c"AWS_LAMBDA_FUNCTION_VERSION"),
-            Platform::Scf => self.variable(c"SCF_FUNCTIONVERSION"),
+            Platform::Lambda => self.variable("AWS_LAMBDA_FUNCTION_VERSION"),
+            Platform::Scf => self.variable("SCF_FUNCTIONVERSION"),
         }
     }
 
@@ -484,19 +483,19 @@ impl<'a> Context<'a> {
     pub fn credentials(&self) -> Option<Credentials<'a>> {
         let [id, secret, token] = match self.platform() {
             Platform::Fc => [
-                c"ALIBABA_CLOUD_ACCESS_KEY_ID",
-                c"ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-                c"ALIBABA_CLOUD_SECURITY_TOKEN",
+                "ALIBABA_CLOUD_ACCESS_KEY_ID",
+                "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+                "ALIBABA_CLOUD_SECURITY_TOKEN",
             ],
             Platform::Lambda => [
-                c"AWS_ACCESS_KEY_ID",
-                c"AWS_SECRET_ACCESS_KEY",
-                c"AWS_SESSION_TOKEN",
+                "AWS_ACCESS_KEY_ID",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
             ],
             Platform::Scf => [
-                c"TENCENTCLOUD_SECRETID",
-                c"TENCENTCLOUD_SECRETKEY",
-                c"TENCENTCLOUD_SESSIONTOKEN",
+                "TENCENTCLOUD_SECRETID",
+                "TENCENTCLOUD_SECRETKEY",
+                "TENCENTCLOUD_SESSIONTOKEN",
             ],
         };
         let sent = match self.platform() {
@@ -552,8 +551,8 @@ impl<'a> Context<'a> {
         self.headers.get(name).and_then(bytes::decimal)
     }
 
-    fn variable(&self, name: &CStr) -> Option<&'static str> {
-        let value = (self.environment)(name)?;
+    fn variable(&self, name: &str) -> Option<&'static str> {
+        let value = (self.environment)(name.as_bytes())?;
         str::from_utf8(value).ok().filter(|value| !value.is_empty())
     }
 }

@@ -187,21 +187,27 @@ fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
 fn render(request_id: &[u8], level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
     prefix(request_id, level, line);
     // A `Display` that fails leaves what it wrote before: better than no line.
-    let _ = if IS_JSON.load(Ordering::Relaxed) {
-        Json(line).write_fmt(message)
-    } else {
-        line.write_fmt(message)
-    };
+    let _ = Message(line).write_fmt(message);
     line.put(end());
 }
 
-/// Formatted text as the inside of a JSON string.
-struct Json<'a, 'b>(&'a mut Writer<'b>);
+/// Formatted text as part of the message.
+struct Message<'a, 'b>(&'a mut Writer<'b>);
 
-impl fmt::Write for Json<'_, '_> {
+impl fmt::Write for Message<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.put_json(text.as_bytes());
+        put_message(text.as_bytes(), self.0);
         Ok(())
+    }
+}
+
+/// Part of the message: in JSON, the inside of a string.
+#[inline(never)]
+fn put_message(text: &[u8], line: &mut Writer<'_>) {
+    if IS_JSON.load(Ordering::Relaxed) {
+        line.put_json(text);
+    } else {
+        line.put(text);
     }
 }
 
@@ -212,21 +218,13 @@ pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[
     let mut place = [0; 2048];
     let mut line = Writer::new(&mut place);
     prefix(request_id, Level::Error, &mut line);
-    let is_json = IS_JSON.load(Ordering::Relaxed);
-    let mut put = |text: &[u8]| {
-        if is_json {
-            line.put_json(text);
-        } else {
-            line.put(text);
-        }
-    };
-    put(kind.as_bytes());
-    put(b": ");
-    put(message);
+    put_message(kind.as_bytes(), &mut line);
+    put_message(b": ", &mut line);
+    put_message(message, &mut line);
     if !place_of_error.is_empty() {
-        put(b" (at ");
-        put(place_of_error);
-        put(b")");
+        put_message(b" (at ", &mut line);
+        put_message(place_of_error, &mut line);
+        put_message(b")", &mut line);
     }
     line.put(end());
     write(line.written());
@@ -254,18 +252,19 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
         now.second,
         (now_ms % 1000) as u32,
     ];
-    let is_json = IS_JSON.load(Ordering::Relaxed);
-    line.put(if is_json { b"{\"timestamp\":\"" } else { b"" });
-    line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers);
-    line.put(if is_json {
-        b"\",\"requestId\":\""
+    let form: &[u8] = if IS_JSON.load(Ordering::Relaxed) {
+        b"{\"timestamp\":\"@\",\"requestId\":\"#\",\"level\":\"!\",\"message\":\""
     } else {
-        b" "
-    });
-    id(request_id, line);
-    line.put(if is_json { b"\",\"level\":\"" } else { b" [" });
-    line.put(level.name());
-    line.put(if is_json { b"\",\"message\":\"" } else { b"] " });
+        b"@ # [!] "
+    };
+    for &byte in form {
+        match byte {
+            b'@' => line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers),
+            b'#' => id(request_id, line),
+            b'!' => line.put(level.name()),
+            _ => line.put(&[byte]),
+        }
+    }
 }
 
 /// A request id is somebody's bytes: it must not be able to end a line and begin another.

@@ -12,9 +12,6 @@ use crate::handler::Error;
 /// What every path of the API begins with.
 pub const PREFIX: &[u8] = b"/2018-06-01/runtime/";
 
-/// The same of the extension API.
-pub const EXTENSION_PREFIX: &[u8] = b"/2020-01-01/extension/";
-
 /// The field that says whose extension registers, and the events it wants: none.
 pub const REGISTER_FIELDS: &[u8] = b"Lambda-Extension-Name: fnboot\r\n";
 pub const REGISTER: &[u8] = b"{\"events\":[]}";

@@ -50,44 +50,38 @@ impl Address {
 /// `id` names the event that is answered.
 pub fn request(platform: Platform, address: Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
     let is_lambda = platform == Platform::Lambda;
-    let is_get = matches!(ask, Ask::Next | Ask::Restore | Ask::ExtensionNext);
-    head.put(if is_get { b"GET " } else { b"POST " });
-    let is_extension = matches!(ask, Ask::Register | Ask::ExtensionNext);
-    if is_extension {
-        head.put(lambda::EXTENSION_PREFIX);
-    } else {
-        head.put(if is_lambda {
-            lambda::PREFIX
-        } else {
-            scf::PREFIX
-        });
+    let mut lines = LINES.split(|&byte| byte == b'\n');
+    for &byte in lines.nth(ask as usize).unwrap_or_default() {
+        match byte {
+            b'~' if is_lambda => head.put(lambda::PREFIX),
+            b'~' => head.put(scf::PREFIX),
+            b'$' if is_lambda => {
+                head.put(id);
+                head.put(b"/");
+            }
+            b'$' => {}
+            _ => head.put(&[byte]),
+        }
     }
-    if matches!(ask, Ask::Next | Ask::Response | Ask::Error) {
-        head.put(b"invocation/");
-    }
-    if is_lambda && matches!(ask, Ask::Response | Ask::Error) {
-        head.put(id);
-        head.put(b"/");
-    }
-    head.put(match ask {
-        Ask::Ready => b"init/ready",
-        Ask::Restore => b"restore/next",
-        Ask::Register => b"register",
-        Ask::ExtensionNext => b"event/next",
-        Ask::Next => b"next",
-        Ask::Response => b"response",
-        Ask::Error => b"error",
-        Ask::InitError => b"init/error",
-    });
     head.put(b" HTTP/1.1\r\nHost: ");
-    for (index, octet) in address.host.into_iter().enumerate() {
-        head.put(if index > 0 { b"." } else { b"" });
+    for (octet, mark) in address.host.into_iter().zip(b"...:") {
         head.put_decimal(u64::from(octet));
+        head.put(&[*mark]);
     }
-    head.put(b":");
     head.put_decimal(u64::from(address.port));
     head.put(concat!("\r\nUser-Agent: fnboot/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
 }
+
+/// Method and path of every [`Ask`], in their order: `~` is what all paths of a platform begin with,
+/// `$` the event.
+const LINES: &[u8] = b"POST ~init/ready
+GET ~restore/next
+POST /2020-01-01/extension/register
+GET /2020-01-01/extension/event/next
+GET ~invocation/next
+POST ~invocation/$response
+POST ~invocation/$error
+POST ~init/error";
 
 /// How the API took an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

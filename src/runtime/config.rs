@@ -1,7 +1,7 @@
 //! Settings, from the environment. Nothing below `runtime` reads it, but for what a handler asks of
 //! its context.
 
-use core::ffi::CStr;
+use core::ops::RangeInclusive;
 
 use crate::bytes::{self, is_word};
 use crate::handler::Platform;
@@ -48,9 +48,10 @@ pub enum Switch {
 }
 
 const PORT_DEFAULT: u16 = 9000;
+const PORTS: RangeInclusive<usize> = 1..=65_535;
 
 /// Most events that are taken at once: as many connections, and no platform allows more.
-const CONCURRENCY_MAX: u64 = 1000;
+const CONCURRENCY_MAX: usize = 1000;
 
 /// Which platforms this build knows, so that nothing is left in it of the others.
 const HAS_FC: bool = cfg!(feature = "fc");
@@ -93,121 +94,140 @@ impl Config {
         Self::from(env::var, || env::is_program("scf_bootstrap"))
     }
 
-    /// A variable that is set but empty counts as not set: images set them so.
     fn from(
-        var: impl Fn(&CStr) -> Option<&'static [u8]>,
+        var: impl Fn(&[u8]) -> Option<&'static [u8]>,
         is_scf_bootstrap: impl Fn() -> bool,
     ) -> Result<Self, Bad> {
-        let set = |name| var(name).filter(|value| !value.is_empty());
+        let mut settings = Settings { var, bad: None };
         let mut config = Self {
             platform: Platform::Fc,
             source: Source::Port(PORT_DEFAULT),
-            body_bytes_max: BODY_BYTES_DEFAULT,
-            markers: switch(
-                "FNBOOT_MARKERS: '$' is not on or off",
-                set(c"FNBOOT_MARKERS"),
-                Switch::On,
-            )?,
+            body_bytes_max: settings
+                .number(
+                    "FNBOOT_MAX_BODY: '$' is not bytes, up to 1073741824",
+                    0..=BODY_BYTES_MAX,
+                )
+                .unwrap_or(BODY_BYTES_DEFAULT),
+            markers: settings.switch("FNBOOT_MARKERS: '$' is not on or off", Switch::On),
             streaming: Switch::Off,
             sigterm: Switch::Off,
             is_snapshot: false,
             conn_count: 1,
         };
-        if let Some(value) = set(c"FNBOOT_MAX_BODY") {
-            config.body_bytes_max = body_bytes(value)?;
-        }
         if HAS_SCF && is_scf_bootstrap() {
             config.platform = Platform::Scf;
-            return Ok(config);
+        } else if HAS_LAMBDA && let Some(api) = settings.value("AWS_LAMBDA_RUNTIME_API") {
+            config.lambda(api, &mut settings);
+        } else if HAS_SCF && let Some(host) = settings.value("SCF_RUNTIME_API") {
+            config.scf(host, &mut settings);
+        } else if HAS_FC {
+            let port = settings
+                .port("FC_SERVER_PORT: '$' is not a port from 1 to 65535")
+                .or_else(|| {
+                    settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535")
+                });
+            config.source = Source::Port(port.unwrap_or(PORT_DEFAULT));
+        } else {
+            let text = "this build is not for FC, and no other platform is there";
+            settings.refuse(text, b"");
         }
-        if HAS_LAMBDA && let Some(value) = set(c"AWS_LAMBDA_RUNTIME_API") {
-            config.lambda(value, set)?;
-            return Ok(config);
-        }
-        if HAS_SCF && let Some(host) = set(c"SCF_RUNTIME_API") {
-            config.platform = Platform::Scf;
-            let value = set(c"SCF_RUNTIME_API_PORT").unwrap_or_default();
-            let port = port(
-                "SCF_RUNTIME_API_PORT: '$' is not a port from 1 to 65535",
-                value,
-            )?;
-            let host =
-                address(host).ok_or(bad("SCF_RUNTIME_API: '$' is not an IPv4 address", host))?;
-            config.source = Source::Api(Address { host, port });
-            return Ok(config);
-        }
-        if !HAS_FC {
-            return Err(bad(
-                "this build is not for FC, and no other platform is there",
-                b"",
-            ));
-        }
-        match (set(c"FC_SERVER_PORT"), set(c"FC_CUSTOM_LISTEN_PORT")) {
-            (Some(value), _) => {
-                config.source = Source::Port(port(
-                    "FC_SERVER_PORT: '$' is not a port from 1 to 65535",
-                    value,
-                )?);
-            }
-            (None, Some(value)) => {
-                config.source = Source::Port(port(
-                    "FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535",
-                    value,
-                )?);
-            }
-            (None, None) => {}
-        }
-        Ok(config)
+        settings.bad.map_or(Ok(config), Err)
     }
 
-    fn lambda(
-        &mut self,
-        api: &'static [u8],
-        set: impl Fn(&'static CStr) -> Option<&'static [u8]>,
-    ) -> Result<(), Bad> {
+    fn scf<V: Var>(&mut self, host: &'static [u8], settings: &mut Settings<V>) {
+        self.platform = Platform::Scf;
+        let text = "SCF_RUNTIME_API_PORT: '$' is not a port from 1 to 65535";
+        match (address(host), settings.port(text)) {
+            (Some(host), Some(port)) => self.source = Source::Api(Address { host, port }),
+            (Some(_), None) => settings.refuse(text, b""),
+            (None, _) => settings.refuse("SCF_RUNTIME_API: '$' is not an IPv4 address", host),
+        }
+    }
+
+    fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
         let mut parts = api.splitn(2, |&byte| byte == b':');
         let host = parts.next().and_then(address);
-        let port = parts
-            .next()
-            .and_then(number::<u16>)
-            .filter(|&port| port > 0);
-        let (Some(host), Some(port)) = (host, port) else {
-            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
-            return Err(bad(text, api));
-        };
-        self.source = Source::Api(Address { host, port });
-        self.streaming = switch(
-            "FNBOOT_STREAMING: '$' is not on or off",
-            set(c"FNBOOT_STREAMING"),
-            Switch::Off,
-        )?;
-        self.sigterm = switch(
-            "FNBOOT_SIGTERM: '$' is not on or off",
-            set(c"FNBOOT_SIGTERM"),
-            Switch::Off,
-        )?;
-        let kind = set(c"AWS_LAMBDA_INITIALIZATION_TYPE");
-        self.is_snapshot = kind == Some(b"snap-start");
-        let name = c"AWS_LAMBDA_MAX_CONCURRENCY";
-        if let Some(value) = set(name) {
-            let count = bytes::decimal(value).filter(|count| (1..=CONCURRENCY_MAX).contains(count));
-            let count = count.ok_or(bad(
-                "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000",
-                value,
-            ))?;
-            self.conn_count = usize::try_from(count).unwrap_or(1);
+        match (host, parts.next().and_then(port)) {
+            (Some(host), Some(port)) => self.source = Source::Api(Address { host, port }),
+            _ => {
+                let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
+                settings.refuse(text, api);
+            }
         }
+        self.streaming = settings.switch("FNBOOT_STREAMING: '$' is not on or off", Switch::Off);
+        self.sigterm = settings.switch("FNBOOT_SIGTERM: '$' is not on or off", Switch::Off);
+        let kind = settings.value("AWS_LAMBDA_INITIALIZATION_TYPE");
+        self.is_snapshot = kind == Some(b"snap-start");
+        let text = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000";
+        let conn_count = settings.number(text, 1..=CONCURRENCY_MAX);
+        self.conn_count = conn_count.unwrap_or(1);
         // On Managed Instances the log is JSON, whatever else is set.
-        let is_json = set(c"AWS_LAMBDA_LOG_FORMAT").is_some_and(|form| is_word(form, "json"));
-        let level = set(c"AWS_LAMBDA_LOG_LEVEL").map_or(Level::Debug, Level::named);
-        let form = if is_json || set(name).is_some() {
-            Form::Json
-        } else {
-            Form::Text
-        };
-        log::configure(form, level);
-        Ok(())
+        let form = settings.value("AWS_LAMBDA_LOG_FORMAT");
+        let is_json = conn_count.is_some() || form.is_some_and(|form| is_word(form, "json"));
+        let level = settings.value("AWS_LAMBDA_LOG_LEVEL");
+        log::configure(
+            if is_json { Form::Json } else { Form::Text },
+            level.map_or(Level::Debug, Level::named),
+        );
+    }
+}
+
+/// The value of a variable.
+trait Var: Fn(&[u8]) -> Option<&'static [u8]> {}
+
+impl<F: Fn(&[u8]) -> Option<&'static [u8]>> Var for F {}
+
+/// Where settings are read from, and the first that has a value it cannot have.
+///
+/// A setting is known by what is said of such a value: that begins with the variable's name.
+struct Settings<V> {
+    var: V,
+    bad: Option<Bad>,
+}
+
+impl<V: Var> Settings<V> {
+    /// A variable that is set but empty counts as not set: images set them so.
+    #[inline(never)]
+    fn value(&self, text: &'static str) -> Option<&'static [u8]> {
+        let text = text.as_bytes();
+        let end = text.iter().position(|&byte| byte == b':');
+        let name = bytes::slice(text, 0..end.unwrap_or(text.len()));
+        (self.var)(name).filter(|value| !value.is_empty())
+    }
+
+    #[inline(never)]
+    fn number(&mut self, text: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
+        let value = self.value(text)?;
+        let number = number(value).filter(|number| range.contains(number));
+        if number.is_none() {
+            self.refuse(text, value);
+        }
+        number
+    }
+
+    #[inline(never)]
+    fn port(&mut self, text: &'static str) -> Option<u16> {
+        self.number(text, PORTS)
+            .and_then(|port| u16::try_from(port).ok())
+    }
+
+    #[inline(never)]
+    fn switch(&mut self, text: &'static str, default: Switch) -> Switch {
+        match self.value(text) {
+            Some(b"on") => Switch::On,
+            Some(b"off") => Switch::Off,
+            Some(value) => {
+                self.refuse(text, value);
+                default
+            }
+            None => default,
+        }
+    }
+
+    #[inline(never)]
+    fn refuse(&mut self, text: &'static str, value: &'static [u8]) {
+        self.bad.get_or_insert(Bad { text, value });
     }
 }
 
@@ -228,30 +248,8 @@ fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
     bytes::decimal(digits).and_then(|number| T::try_from(number).ok())
 }
 
-fn switch(
-    text: &'static str,
-    value: Option<&'static [u8]>,
-    default: Switch,
-) -> Result<Switch, Bad> {
-    match value {
-        None => Ok(default),
-        Some(b"on") => Ok(Switch::On),
-        Some(b"off") => Ok(Switch::Off),
-        Some(value) => Err(bad(text, value)),
-    }
-}
-
-fn port(text: &'static str, value: &'static [u8]) -> Result<u16, Bad> {
-    let port = number::<u16>(value);
-    port.filter(|&port| port > 0).ok_or(bad(text, value))
-}
-
-fn body_bytes(value: &'static [u8]) -> Result<usize, Bad> {
-    let len = bytes::decimal(value).and_then(|len| usize::try_from(len).ok());
-    len.filter(|&len| len <= BODY_BYTES_MAX).ok_or(bad(
-        "FNBOOT_MAX_BODY: '$' is not bytes, up to 1073741824",
-        value,
-    ))
+fn port(digits: &[u8]) -> Option<u16> {
+    number(digits).filter(|&port| port > 0)
 }
 
 /// A variable of the environment that has a value it cannot have.
@@ -262,17 +260,13 @@ pub struct Bad {
     pub value: &'static [u8],
 }
 
-fn bad(text: &'static str, value: &'static [u8]) -> Bad {
-    Bad { text, value }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(variables: &[(&CStr, &'static str)]) -> Result<Config, Bad> {
-        let var = |name: &CStr| {
-            let found = variables.iter().find(|(other, _)| *other == name);
+    fn read(variables: &[(&str, &'static str)]) -> Result<Config, Bad> {
+        let var = |name: &[u8]| {
+            let found = variables.iter().find(|(other, _)| other.as_bytes() == name);
             found.map(|(_, value)| value.as_bytes())
         };
         Config::from(var, || false)
@@ -292,14 +286,14 @@ mod tests {
         };
         assert_eq!(read(&[]), Ok(want));
         assert_eq!(
-            read(&[(c"FC_SERVER_PORT", ""), (c"FNBOOT_MARKERS", "")]),
+            read(&[("FC_SERVER_PORT", ""), ("FNBOOT_MARKERS", "")]),
             Ok(want)
         );
     }
 
     #[test]
     fn the_first_port_counts() {
-        let both = [(c"FC_CUSTOM_LISTEN_PORT", "2"), (c"FC_SERVER_PORT", "1")];
+        let both = [("FC_CUSTOM_LISTEN_PORT", "2"), ("FC_SERVER_PORT", "1")];
         assert_eq!(
             read(&both).map(|config| config.source()),
             Ok(Source::Port(1))
@@ -319,19 +313,15 @@ mod tests {
             })
         };
         let scf = [
-            (c"SCF_RUNTIME_API", "localhost"),
-            (c"SCF_RUNTIME_API_PORT", "80"),
+            ("SCF_RUNTIME_API", "localhost"),
+            ("SCF_RUNTIME_API_PORT", "80"),
         ];
         let config = read(&scf).expect("SCF");
         assert_eq!(
             (config.platform(), config.source()),
             (Platform::Scf, api(80))
         );
-        let both = [
-            scf[0],
-            scf[1],
-            (c"AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
-        ];
+        let both = [scf[0], scf[1], ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")];
         let config = read(&both).expect("Lambda");
         assert_eq!(
             (config.platform(), config.source()),
@@ -356,7 +346,7 @@ mod tests {
             "1.2.3.4:0",
             "host:1",
         ] {
-            let config = read(&[(c"AWS_LAMBDA_RUNTIME_API", bad)]);
+            let config = read(&[("AWS_LAMBDA_RUNTIME_API", bad)]);
             assert_eq!(config.is_err(), !bad.is_empty(), "{bad}");
         }
     }
@@ -364,16 +354,15 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         for (name, value) in [
-            (c"FC_SERVER_PORT", "0"),
-            (c"FC_SERVER_PORT", "65536"),
-            (c"FC_SERVER_PORT", "+80"),
-            (c"FC_CUSTOM_LISTEN_PORT", "http"),
-            (c"FNBOOT_MAX_BODY", "32M"),
-            (c"FNBOOT_MAX_BODY", "1073741825"),
-            (c"FNBOOT_MARKERS", "yes"),
+            ("FC_SERVER_PORT", "0"),
+            ("FC_SERVER_PORT", "65536"),
+            ("FC_SERVER_PORT", "+80"),
+            ("FC_CUSTOM_LISTEN_PORT", "http"),
+            ("FNBOOT_MAX_BODY", "32M"),
+            ("FNBOOT_MAX_BODY", "1073741825"),
+            ("FNBOOT_MARKERS", "yes"),
         ] {
             let got = read(&[(name, value)]).expect_err("a bad value");
-            let name = name.to_str().expect("text");
             assert!(
                 got.text.starts_with(&std::format!("{name}: '$' is not ")),
                 "{got:?}"

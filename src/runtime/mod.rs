@@ -62,7 +62,7 @@ pub fn bootstrap(args: Args) -> ! {
         Some(b"--help") => print(USAGE),
         Some(word) => fatal::usage("unknown argument '$'; see --help", word),
     }
-    if let Some(name) = env::var(c"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
+    if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
         let text = "_HANDLER: '$' is not a function of this build: it has echo only";
         fatal::value(text, name);
     }

@@ -114,6 +114,7 @@ impl<H: Handler> Caller<H> {
                 return page.result(&message.head, address, Err(error), ask);
             }
         };
+        let state = state.get().filter(|_| H::STREAMS);
         if call == Call::Http {
             let prelude = prelude.finish();
             *ask = Ask::Response;
@@ -121,7 +122,7 @@ impl<H: Handler> Caller<H> {
             answers(&config, &message.head, address, *ask, &mut head);
             head.put(lambda::STREAMING_FIELDS);
             chunk::put(prelude, &mut head);
-            if let Some(state) = state.get() {
+            if let Some(state) = state {
                 let coding = Coding::Chunked;
                 return Reply {
                     head: head.finish(),
@@ -143,7 +144,7 @@ impl<H: Handler> Caller<H> {
                 ..Reply::NOTHING
             };
         }
-        if let Some(state) = state.get() {
+        if let Some(state) = state {
             let coding = Coding::Collected;
             return Reply {
                 body,

@@ -48,7 +48,7 @@ impl<H: Handler> Caller<H> {
                 }
                 let state = state
                     .get()
-                    .filter(|_| matches!(call, Call::Http | Call::Invoke));
+                    .filter(|_| H::STREAMS && matches!(call, Call::Http | Call::Invoke));
                 if state.is_none() {
                     mark(&config, call, Edge::End, id);
                 }

@@ -21,7 +21,7 @@ pub(super) unsafe fn set(environment: *const *const c_char) {
 /// For as long as nobody changes the environment, which no program with more than one thread may
 /// do anyway.
 #[must_use]
-pub fn var(name: &CStr) -> Option<&'static [u8]> {
+pub fn var(name: &[u8]) -> Option<&'static [u8]> {
     // SAFETY: nobody writes to it at the same time.
     let mut entry = unsafe { environ };
     if entry.is_null() {
@@ -45,9 +45,9 @@ pub fn var(name: &CStr) -> Option<&'static [u8]> {
 ///
 /// Compared byte by byte: the length of an entry is not known, and finding it out for all of them
 /// would be most of the work that a start is.
-fn value_of(entry: *const c_char, name: &CStr) -> Option<&'static [u8]> {
+fn value_of(entry: *const c_char, name: &[u8]) -> Option<&'static [u8]> {
     let mut at = entry.cast::<u8>();
-    for &byte in name.to_bytes().iter().chain(b"=") {
+    for &byte in name.iter().chain(b"=") {
         // SAFETY: an entry is a string that ends with a NUL, and so far nothing was one: a name has
         // none.
         if unsafe { *at } != byte {
