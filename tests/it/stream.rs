@@ -97,9 +97,9 @@ impl<'a> Chunks<'a> {
 /// The marker lines of a log.
 fn markers(server: &Server, count: usize) -> Vec<String> {
     let is_marker = |line: &&str| line.starts_with("FC ");
-    let text = server.stdout.wait_until(|text| {
-        text.lines().filter(is_marker).count() >= count && text.ends_with("display a backtrace\n")
-    });
+    let text = server
+        .stdout
+        .wait_until(|text| text.lines().filter(is_marker).count() >= count && text.ends_with('\n'));
     text.lines().filter(is_marker).map(String::from).collect()
 }
 
