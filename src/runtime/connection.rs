@@ -471,7 +471,7 @@ impl Connection {
         };
         let reply = match failure {
             Some(error) => shared.caller.page.report(error, address, &mut self.ask),
-            None => shared.caller.page.ask(ask, address, &mut self.ask),
+            None => shared.caller.page.ask(ask, None, address, &mut self.ask),
         };
         let sent = send(&self.socket, shared.pool, &reply, None, &[]);
         self.sent(shared, sent).unwrap_or(Want::Read)
