@@ -157,6 +157,7 @@ const READ_COUNT_MAX: usize = 8;
 const DISCARD_BYTES: usize = 1024 * 1024;
 
 impl Connection {
+    #[inline(never)]
     pub fn new(socket: Socket) -> Self {
         Self {
             socket,
