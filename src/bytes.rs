@@ -228,6 +228,11 @@ pub fn has(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|&other| other == byte)
 }
 
+/// The parts of `text` between the bytes that are `mark`.
+pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
+    text.split(move |&byte| byte == mark)
+}
+
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).
 #[must_use]
 pub fn trim(text: &[u8]) -> &[u8] {

@@ -34,7 +34,7 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
         let Some(kind) = kind(name) else {
             continue;
         };
-        for item in value.split(|&byte| byte == b',') {
+        for item in bytes::split(value, b',') {
             seen.item(kind, bytes::trim(item))?;
         }
     }

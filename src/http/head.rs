@@ -175,8 +175,9 @@ fn reject(error: Error) -> Reject {
 /// to be there up to its end to tell.
 fn other_version<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
     let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let mut lines = bytes.split(is_end).skip_while(|line| line.is_empty());
-    let mut words = lines.next().unwrap_or_default().split(|&byte| byte == b' ');
+    let mut lines = bytes.split(is_end);
+    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let mut words = bytes::split(line, b' ');
     if lines.next().is_none() {
         return partial(bytes);
     }

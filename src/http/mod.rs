@@ -93,7 +93,7 @@ impl Reject {
     }
 
     fn line(self) -> &'static [u8] {
-        let mut lines = REJECTS.split(|&byte| byte == b'\n');
+        let mut lines = bytes::split(REJECTS, b'\n');
         lines.nth(self as usize).unwrap_or_default()
     }
 }

@@ -60,7 +60,7 @@ pub fn is_field(name: &str, value: &[u8]) -> bool {
 #[must_use]
 pub fn reason(status: u16) -> &'static [u8] {
     // One text, not a table of slices: those would need an address each, and so a relocation.
-    let mut lines = REASONS.split(|&byte| byte == b'\n');
+    let mut lines = bytes::split(REASONS, b'\n');
     let found = lines.find_map(|line| {
         let (code, phrase) = line.split_at_checked(3)?;
         (bytes::decimal(code) == Some(u64::from(status))).then_some(phrase)

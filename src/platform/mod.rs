@@ -8,7 +8,7 @@ pub mod lambda;
 pub mod runtime_api;
 pub mod scf;
 
-use crate::bytes::{Writer, is_same};
+use crate::bytes::{self, Writer, is_same};
 use crate::handler::{Error, Platform, Response};
 use crate::http::write;
 
@@ -56,14 +56,12 @@ pub fn response_head(
 /// Whether a header of a response belongs to the platform, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
     let name = name.as_bytes();
-    OWNED
-        .split(|&byte| byte == b' ')
-        .any(|owned| match owned.split_last() {
-            Some((b'*', prefix)) => name
-                .get(..prefix.len())
-                .is_some_and(|name| is_same(name, prefix)),
-            _ => is_same(name, owned),
-        })
+    bytes::split(OWNED, b' ').any(|owned| match owned.split_last() {
+        Some((b'*', prefix)) => name
+            .get(..prefix.len())
+            .is_some_and(|name| is_same(name, prefix)),
+        _ => is_same(name, owned),
+    })
 }
 
 /// Names, in which a star stands for whatever follows.

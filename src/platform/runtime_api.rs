@@ -5,7 +5,7 @@
 //! Tencent SCF "Custom Runtime", "Event processing".
 
 use super::{lambda, scf};
-use crate::bytes::Writer;
+use crate::bytes::{self, Writer};
 use crate::handler::Platform;
 use crate::http::write;
 
@@ -50,7 +50,7 @@ impl Address {
 /// `id` names the event that is answered.
 pub fn request(platform: Platform, address: Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
     let is_lambda = platform == Platform::Lambda;
-    let mut lines = LINES.split(|&byte| byte == b'\n');
+    let mut lines = bytes::split(LINES, b'\n');
     for &byte in lines.nth(ask as usize).unwrap_or_default() {
         match byte {
             b'~' if is_lambda => head.put(lambda::PREFIX),

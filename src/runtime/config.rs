@@ -146,10 +146,10 @@ impl Config {
 
     fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
-        let mut parts = api.splitn(2, |&byte| byte == b':');
+        let mut parts = bytes::split(api, b':');
         let host = parts.next().and_then(address);
-        match (host, parts.next().and_then(port)) {
-            (Some(host), Some(port)) => self.source = Source::Api(Address { host, port }),
+        match (host, parts.next().and_then(port), parts.next()) {
+            (Some(host), Some(port), None) => self.source = Source::Api(Address { host, port }),
             _ => {
                 let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
                 settings.refuse(text, api);
@@ -237,7 +237,7 @@ fn address(text: &[u8]) -> Option<[u8; 4]> {
         return Some([127, 0, 0, 1]);
     }
     let mut octets = [0; 4];
-    let mut parts = text.split(|&byte| byte == b'.');
+    let mut parts = bytes::split(text, b'.');
     for octet in &mut octets {
         *octet = number(parts.next()?)?;
     }
@@ -344,6 +344,7 @@ mod tests {
             "1.2.3.256:7",
             "1.2.3.4:65536",
             "1.2.3.4:0",
+            "1.2.3.4:1:",
             "host:1",
         ] {
             let config = read(&[("AWS_LAMBDA_RUNTIME_API", bad)]);

@@ -157,6 +157,7 @@ const READ_COUNT_MAX: usize = 8;
 const DISCARD_BYTES: usize = 1024 * 1024;
 
 impl Connection {
+    #[inline(never)]
     pub fn new(socket: Socket) -> Self {
         Self {
             socket,
@@ -471,7 +472,7 @@ impl Connection {
         };
         let reply = match failure {
             Some(error) => shared.caller.page.report(error, address, &mut self.ask),
-            None => shared.caller.page.ask(ask, address, &mut self.ask),
+            None => shared.caller.page.ask(ask, None, address, &mut self.ask),
         };
         let sent = send(&self.socket, shared.pool, &reply, None, &[]);
         self.sent(shared, sent).unwrap_or(Want::Read)

@@ -40,7 +40,7 @@ impl<H: Handler> Caller<H> {
             (Verdict::Taken, Ask::Next) => return self.event(message, address, ask),
             (Verdict::Taken, Ask::Register) => {
                 let id = message.head.headers.get(lambda::EXTENSION_ID);
-                return self.page.park(id.unwrap_or_default(), address, ask);
+                return self.page.ask(Ask::ExtensionNext, id, address, ask);
             }
             // Sockets from before a snapshot are worth nothing after it.
             (_, Ask::Restore) => {
@@ -73,7 +73,7 @@ impl<H: Handler> Caller<H> {
             }
             (Verdict::Taken, _) => {}
         }
-        self.page.ask(Ask::Next, address, ask)
+        self.page.ask(Ask::Next, None, address, ask)
     }
 
     /// An event: its answer, or its failure.
@@ -167,8 +167,15 @@ impl Page {
         self.is_started |= ask != Ask::Register;
     }
 
-    /// Asks for something that does not answer an event.
-    pub fn ask(&mut self, next: Ask, address: Address, ask: &mut Ask) -> Reply<'_> {
+    /// Asks for something that does not answer an event: an extension gives its `id`, and waits. It
+    /// wants no events; for it the platform sends `SIGTERM`.
+    pub fn ask(
+        &mut self,
+        next: Ask,
+        id: Option<&[u8]>,
+        address: Address,
+        ask: &mut Ask,
+    ) -> Reply<'_> {
         *ask = next;
         let mut head = Writer::new(&mut self.place.head);
         runtime_api::request(self.config.platform(), address, next, b"", &mut head);
@@ -179,6 +186,9 @@ impl Page {
         };
         if next == Ask::Register {
             head.put(lambda::REGISTER_FIELDS);
+        }
+        if let Some(id) = id {
+            write::field(&mut head, lambda::EXTENSION_ID.as_bytes(), id);
         }
         if body.is_empty() {
             head.put(b"\r\n");
@@ -236,19 +246,6 @@ impl Page {
         Reply {
             head: head.finish(),
             body,
-            ..Reply::NOTHING
-        }
-    }
-
-    /// Waits as an extension that wants no events: for it the platform sends `SIGTERM`.
-    fn park(&mut self, id: &[u8], address: Address, ask: &mut Ask) -> Reply<'_> {
-        *ask = Ask::ExtensionNext;
-        let mut head = Writer::new(&mut self.place.head);
-        runtime_api::request(self.config.platform(), address, *ask, b"", &mut head);
-        write::field(&mut head, lambda::EXTENSION_ID.as_bytes(), id);
-        head.put(b"\r\n");
-        Reply {
-            head: head.finish(),
             ..Reply::NOTHING
         }
     }
