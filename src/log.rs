@@ -301,6 +301,15 @@ const PAGE_BYTES: usize = 4096;
 /// How long a reader that does not read is waited for, once.
 const STALL_MS_MAX: u32 = 50;
 
+/// Does what the first line would have to wait for, while nobody waits for an answer yet.
+pub fn prepare() {
+    let is_safe = signal::ignore_broken_pipe().is_ok();
+    PIPE_IS_SAFE.store(is_safe, Ordering::Relaxed);
+    if is_safe && is_writable() {
+        CREDIT_BYTES.store(PAGE_BYTES, Ordering::Relaxed);
+    }
+}
+
 /// Writes whole lines. What cannot be written is dropped: nobody is left to be told.
 pub fn write(lines: &[u8]) {
     if !PIPE_IS_SAFE.swap(true, Ordering::Relaxed) && signal::ignore_broken_pipe().is_err() {

@@ -1,11 +1,15 @@
 //! The push platforms: a server whose whole tick is in [`Server::tick`].
 
+use core::hint::black_box;
+use core::mem::MaybeUninit;
+
 use super::connection::{Connection, Want};
 use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::shared::Shared;
 use crate::handler::Handler;
 use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
+use crate::log;
 use crate::net::reactor::{self, Reactor, Waiting};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Event;
@@ -28,6 +32,10 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     let waiting = Waiting::listen(port)
         .unwrap_or_else(|errno| fatal::port("cannot listen on port #: !", port, errno));
     kernel("cannot catch SIGTERM: !", signal::catch_terminate());
+    // The platform needs a moment to connect: what the first call would otherwise wait for is done
+    // in it.
+    log::prepare();
+    touch_stack();
     // The first connection is answered before anything is set up for those to come.
     let first = waiting.first().map(|socket| {
         connections.shared.caller.set_time();
@@ -48,6 +56,19 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     };
     // The one loop without a bound.
     while server.tick(events) == Tick::Next {}
+}
+
+/// How deep the stack of a short call is.
+const STACK_BYTES: usize = 7 * 1024;
+
+/// Has the kernel map the pages of the stack that a call uses.
+#[inline(never)]
+fn touch_stack() {
+    let mut place = [const { MaybeUninit::<u8>::uninit() }; STACK_BYTES];
+    if let Some(lowest) = black_box(&mut place).first_mut() {
+        lowest.write(0);
+    }
+    black_box(&mut place);
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
