@@ -162,7 +162,10 @@ fn a_panic_fails_its_call_alone() {
             assert_eq!(peer.expect_error().json()["errorType"], "Panic");
             peer.accept().expect_next();
             peer.expect_echo("echo this");
-            assert!(server.stderr.take().contains("text: 15"));
+            let is_all =
+                |text: &str| text.contains("text: 15") && text.ends_with("display a backtrace\n");
+            server.stderr.wait_until(is_all);
+            server.stderr.take();
         },
     );
 }
