@@ -199,6 +199,7 @@ impl Decoder {
     }
 
     /// Trailers are checked like any field, and thrown away (RFC 9112 §7.1.2).
+    #[inline(never)]
     fn trailer(&mut self, byte: u8) -> Result<State, Reject> {
         self.spend(TRAILER_BYTES_MAX, Reject::TrailerTooLarge)?;
         match (self.state, byte) {

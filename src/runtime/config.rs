@@ -144,6 +144,7 @@ impl Config {
         }
     }
 
+    #[inline(never)]
     fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
         let mut parts = bytes::split(api, b':');

@@ -33,6 +33,7 @@ struct Poller<'a, H> {
 }
 
 /// Asks for events and answers them until `SIGTERM`.
+#[inline(never)]
 pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], address: Address) {
     kernel("cannot catch SIGTERM: !", signal::catch_terminate());
     let caller = &mut connections.shared.caller;
