@@ -149,12 +149,12 @@ impl Config {
         self.platform = Platform::Lambda;
         let mut parts = bytes::split(api, b':');
         let host = parts.next().and_then(address);
-        match (host, parts.next().and_then(port), parts.next()) {
-            (Some(host), Some(port), None) => self.source = Source::Api(Address { host, port }),
-            _ => {
-                let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
-                settings.refuse(text, api);
-            }
+        let port = parts.next().and_then(port);
+        if let (Some(host), Some(port), None) = (host, port, parts.next()) {
+            self.source = Source::Api(Address { host, port });
+        } else {
+            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
+            settings.refuse(text, api);
         }
         self.streaming = settings.switch("FNBOOT_STREAMING: '$' is not on or off", Switch::Off);
         self.sigterm = settings.switch("FNBOOT_SIGTERM: '$' is not on or off", Switch::Off);
