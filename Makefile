@@ -2,6 +2,7 @@
 # everything. `make help` lists the rest. Each target installs what it needs and says so.
 
 ARCH    ?= x86_64
+NAME    ?= event
 PORT    ?= 8000
 MEMORY  ?= 512
 TIMEOUT ?= 60
@@ -45,7 +46,7 @@ musl: target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bo
 	@$(STATIC) --bin bootstrap
 	@mkdir -p $(PKG)
 	@cmp -s $(BUILT)/bootstrap $(PKG)/bootstrap || install -m 755 $(BUILT)/bootstrap $(PKG)/bootstrap
-	@echo "$(PKG)/bootstrap: $$(wc -c < $(PKG)/bootstrap) bytes"
+	@echo "$(PKG)/bootstrap: $$(wc -c < $(PKG)/bootstrap) bytes" >&2
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -64,6 +65,10 @@ invoke: musl tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='
 	@$(TOOL) invoke --platform $(PLATFORM) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
 		$(if $(HTTP),--http "$$HTTP") \
 		$(if $(EVENT_FILE),--event-file "$$EVENT_FILE",$(if $(EVENT),--event "$$EVENT")) $(PROGRAM)
+# As they were given: make would take a dollar in them for a variable.
+override EVENT := $(value EVENT)
+override EVENT_FILE := $(value EVENT_FILE)
+override HTTP := $(value HTTP)
 export EVENT EVENT_FILE HTTP
 
 serve: musl tool ## a local endpoint on PORT=8000 that plays the platform's gateway

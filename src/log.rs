@@ -215,9 +215,11 @@ fn put_message(text: &[u8], line: &mut Writer<'_>) {
 #[cold]
 #[inline(never)]
 pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[u8]) {
-    let mut place = [0; 2048];
-    let mut line = Writer::new(&mut place);
+    let mut place = [0; FAILURE_LINE_BYTES];
+    let end = end();
+    let mut line = Writer::new(&mut place[..FAILURE_LINE_BYTES - end.len()]);
     prefix(request_id, Level::Error, &mut line);
+    let start = line.written().len();
     put_message(kind.as_bytes(), &mut line);
     put_message(b": ", &mut line);
     put_message(message, &mut line);
@@ -226,9 +228,21 @@ pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[
         put_message(place_of_error, &mut line);
         put_message(b")", &mut line);
     }
-    line.put(end());
+    // It may quote what somebody sent, which must not begin a line.
+    for byte in line.written_mut().get_mut(start..).unwrap_or_default() {
+        if byte.is_ascii_control() {
+            *byte = b' ';
+        }
+    }
+    let len = line.written().len();
+    let mut line = Writer::new(&mut place);
+    line.skip(len);
+    line.put(end);
     write(line.written());
 }
+
+/// Room for the line of a failure.
+const FAILURE_LINE_BYTES: usize = 2048;
 
 /// What every entry ends with.
 fn end() -> &'static [u8] {

@@ -181,6 +181,10 @@ impl Decoder {
             } else {
                 self.left
             };
+            // Zeros in front add nothing to the size, and must have a bound as well.
+            if self.state != State::Start && before == 0 {
+                self.spend(EXTENSION_BYTES_MAX, Reject::ChunkSize)?;
+            }
             let shifted = before.checked_mul(16).ok_or(Reject::ChunkSize)?;
             self.left = shifted | u64::from(digit);
             return Ok(State::Size);

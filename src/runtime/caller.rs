@@ -176,14 +176,18 @@ impl<H: Handler> Caller<H> {
         let again = Cell::new(None);
         let cx = context(&self.page.config, arrived_ms, &head, &again);
         let handler = &mut self.handler;
-        let bad = |message| Err(Error::fixed("BadPiece", message));
         let result = match guard::call(|| handler.stream(state, piece, &cx)) {
-            Ok(_) if piece.is_cut() => bad("a piece longer than its room"),
+            Ok(_) if piece.is_cut() => Err("a piece longer than its room"),
             Ok(Flow::More | Flow::Wait(_)) if room == 0 => {
-                bad("an answer longer than a body may be")
+                Err("an answer longer than a body may be")
             }
-            result => result,
+            result => Ok(result),
         };
+        let result = result.unwrap_or_else(|message| {
+            // It was not the handler that ended it, so the handler does not know.
+            handler.abandon(*state);
+            Err(Error::fixed("BadPiece", message))
+        });
         match &result {
             Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),
             Ok(_) => {}

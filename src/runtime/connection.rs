@@ -214,6 +214,13 @@ impl Connection {
         self.deadline_ms
     }
 
+    /// Lingers no longer than a process may that is to end.
+    pub fn hurry(&mut self, now_ms: u64) {
+        if self.phase == Phase::Lingering {
+            self.deadline_ms = self.deadline_ms.min(now_ms + LINGER_LAST_MS_MAX);
+        }
+    }
+
     /// Gives back what the connection holds.
     pub fn release<H: Handler>(mut self, shared: &mut Shared<H>) {
         if H::STREAMS && self.phase == Phase::Streaming && !self.is_over {
@@ -502,6 +509,10 @@ impl Connection {
     /// Sends what is there of an answer, and asks the handler for more, in turns.
     fn go_on_streaming<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         let is_collected = self.stream.coding == Coding::Collected;
+        // A moment that has come is none to wake up for, whatever the socket takes.
+        if self.deadline_ms != NEVER && self.deadline_ms <= clock::monotonic_ms() {
+            self.deadline_ms = NEVER;
+        }
         for _ in 0..READ_COUNT_MAX {
             if !is_collected && !self.output.is_empty() {
                 match self
@@ -520,10 +531,7 @@ impl Connection {
                 return self.next(shared);
             }
             if self.deadline_ms != NEVER {
-                if clock::monotonic_ms() < self.deadline_ms {
-                    return Want::Nothing;
-                }
-                self.deadline_ms = NEVER;
+                return Want::Nothing;
             }
             if let Some(want) = self.pull(shared) {
                 return want;
@@ -614,11 +622,12 @@ impl Connection {
                     self.deadline_ms = later(time);
                 }
                 let len = self.output.to as usize + PIECE_BYTES;
-                let grown = self
-                    .buffer
-                    .as_mut()
-                    .map(|buffer| shared.pool.grow(buffer, 2 * len));
-                return (grown != Some(Ok(()))).then_some(Want::Close);
+                let Some(buffer) = &mut self.buffer else {
+                    return Some(Want::Close);
+                };
+                let has_room = buffer.len() >= len + TRAILER_ROOM_BYTES;
+                let has_room = has_room || shared.pool.grow(buffer, 2 * len).is_ok();
+                return (!has_room).then_some(Want::Close);
             }
         };
         self.is_over = true;
@@ -733,6 +742,7 @@ fn later(time: Duration) -> u64 {
     clock::monotonic_ms()
         .saturating_add(time_ms)
         .saturating_add(1)
+        .min(NEVER - 1)
 }
 
 /// Another connection to the API.

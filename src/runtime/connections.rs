@@ -95,6 +95,14 @@ impl<H: Handler> Connections<H> {
         }
     }
 
+    /// Sees to it that nobody lingers who began to before the end came.
+    pub fn hurry(&mut self, token: u64, now_ms: u64) {
+        if let Some(connection) = self.slots.get(token) {
+            connection.hurry(now_ms);
+            self.expire_ms = self.expire_ms.min(connection.deadline_ms());
+        }
+    }
+
     pub fn close(&mut self, token: u64) {
         if let Some(connection) = self.slots.remove(token) {
             connection.release(&mut self.shared);

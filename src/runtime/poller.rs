@@ -1,12 +1,12 @@
 //! The pull platforms: connections to the platform's API, each with one question open.
 
 use super::config::Switch;
-use super::connection::Connection;
+use super::connection::{Connection, Want};
 use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
-use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS};
+use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS, WARM_IDLE_MS};
 use crate::net::reactor::Reactor;
 use crate::platform::Call;
 use crate::platform::runtime_api::{Address, Ask};
@@ -59,12 +59,12 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     // The one loop without a bound.
     while !signal::terminating() {
         poller.open();
-        poller.round(poller.retry_ms, events);
+        poller.round(poller.retry_ms, events, true);
     }
     // Nothing more is asked for, but what is being answered still is.
     let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
     while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
-        poller.round(end_ms, events);
+        poller.round(end_ms, events, false);
     }
     // What it returns is logged, and of no more use.
     let _ = poller.connections.shared.caller.hook(Call::PreStop);
@@ -72,20 +72,17 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
 
 impl<H: Handler> Poller<'_, H> {
     /// One round, at most until then: wait, serve, expire.
-    fn round(&mut self, until_ms: u64, events: &mut [Event]) {
+    fn round(&mut self, until_ms: u64, events: &mut [Event], ends: bool) {
         // `SIGTERM` ends the wait, once.
-        let first = self
-            .connections
-            .slots
-            .any()
-            .filter(|_| !signal::terminating());
+        let first = self.connections.slots.any().filter(|_| ends);
         let socket = first.map(|first| &first.socket);
         let timeout_ms = self.connections.timeout_ms(until_ms);
         let ready = kernel(
             "cannot wait: !",
             self.reactor.wait(socket, events, timeout_ms),
         );
-        self.connections.begin_round(ready.is_empty());
+        let is_idle = ready.is_empty() && timeout_ms == WARM_IDLE_MS;
+        self.connections.begin_round(is_idle);
         for event in ready {
             self.connections.serve(&self.reactor, event.token());
         }
@@ -145,8 +142,9 @@ impl<H: Handler> Poller<'_, H> {
                 let mut connection = Connection::new(socket);
                 let failure = self.failure.as_ref();
                 let want = connection.start(&mut self.connections.shared, ask, failure);
+                let lost = (want == Want::Close).then_some(Errno::CONNRESET);
                 self.connections.keep(&self.reactor, connection, want);
-                None
+                lost
             }
             Err(errno) => Some(errno),
         };

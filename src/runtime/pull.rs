@@ -16,7 +16,7 @@ use crate::http::{Persist, chunk, write};
 use crate::log;
 use crate::platform::runtime_api::{self, Address, Ask, Verdict, verdict};
 use crate::platform::{Call, lambda, scf};
-use crate::sys::{env, process};
+use crate::sys::{env, process, signal};
 
 impl<H: Handler> Caller<H> {
     /// Takes a response, and says what follows.
@@ -27,6 +27,10 @@ impl<H: Handler> Caller<H> {
         ask: &mut Ask,
     ) -> Reply<'a> {
         let status = message.head.status;
+        // RFC 9110 §15.2: the response proper is still to come.
+        if (100..200).contains(&status) {
+            return Reply::NOTHING;
+        }
         self.page.note_turn(*ask);
         match (verdict(*ask, status), *ask) {
             (Verdict::Lost, Ask::Next) => {
@@ -72,6 +76,13 @@ impl<H: Handler> Caller<H> {
                 }
             }
             (Verdict::Taken, _) => {}
+        }
+        // Nothing more is begun that could not be ended.
+        if signal::terminating() {
+            return Reply {
+                persist: Persist::Close,
+                ..Reply::NOTHING
+            };
         }
         self.page.ask(Ask::Next, None, address, ask)
     }

@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::shared::Shared;
 use crate::handler::Handler;
-use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
+use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX, WARM_IDLE_MS};
 use crate::log;
 use crate::net::reactor::{self, Reactor, Waiting};
 use crate::sys::clock::{self, NEVER};
@@ -72,6 +72,12 @@ fn touch_stack() {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Empty,
+    More,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tick {
     Next,
     Last,
@@ -97,11 +103,12 @@ impl<H: Handler> Server<'_, H> {
             "cannot wait: !",
             self.reactor.wait(None, events, timeout_ms),
         );
-        self.connections.begin_round(ready.is_empty());
+        let is_idle = ready.is_empty() && timeout_ms == WARM_IDLE_MS;
+        self.connections.begin_round(is_idle);
         let before = self.connections.slots.open();
         for event in ready {
             match event.token() {
-                reactor::LISTENER => self.accept(),
+                reactor::LISTENER => drop(self.accept()),
                 token => self.connections.serve(&self.reactor, token),
             }
         }
@@ -115,10 +122,11 @@ impl<H: Handler> Server<'_, H> {
     }
 
     /// Takes connections out of the kernel's queue.
-    fn accept(&mut self) {
+    fn accept(&mut self) -> Queue {
         for _ in 0..ACCEPT_COUNT_MAX {
             if !self.connections.slots.has_room() {
-                return self.pause();
+                self.pause();
+                return Queue::Empty;
             }
             match self.reactor.accept() {
                 Ok(socket) => {
@@ -126,12 +134,16 @@ impl<H: Handler> Server<'_, H> {
                     self.connections.keep(&self.reactor, connection, want);
                 }
                 // `SIGTERM` has shut the listener down.
-                Err(Errno::AGAIN | Errno::INVAL) => return,
-                Err(errno) if errno.is_exhaustion() => return self.pause(),
+                Err(Errno::AGAIN | Errno::INVAL) => return Queue::Empty,
+                Err(errno) if errno.is_exhaustion() => {
+                    self.pause();
+                    return Queue::Empty;
+                }
                 // The next one was gone before it could be had (accept(2), "Error handling").
                 Err(_) => {}
             }
         }
+        Queue::More
     }
 
     /// Out of descriptors: waiting connections stay in the kernel's queue until one of ours ends,
@@ -143,7 +155,10 @@ impl<H: Handler> Server<'_, H> {
 
     /// Accepts again after a pause, if there are fewer connections than `before`, or it is time.
     fn resume(&mut self, before: usize) {
-        if self.resume_ms == NEVER || self.drain_ms != NEVER {
+        if self.drain_ms != NEVER {
+            self.resume_ms = NEVER;
+        }
+        if self.resume_ms == NEVER {
             return;
         }
         let is_fewer = self.connections.slots.open() < before;
@@ -162,14 +177,17 @@ impl<H: Handler> Server<'_, H> {
         let now_ms = clock::monotonic_ms();
         self.drain_ms = self.drain_ms.min(now_ms + DRAIN_MS_MAX);
         if self.reactor.is_accepting() {
-            self.accept();
-            self.reactor.refuse();
+            // What waits may be more than one round takes.
+            if self.accept() == Queue::Empty {
+                self.reactor.refuse();
+            }
         }
         for index in 0..self.connections.slots.used() {
             let Some(token) = self.connections.slots.token_at(index) else {
                 continue;
             };
             // Its next request may already be in the kernel, and then counts as in flight.
+            self.connections.hurry(token, now_ms);
             if self.connections.is_idle(token) {
                 self.connections.serve(&self.reactor, token);
             }
@@ -177,7 +195,8 @@ impl<H: Handler> Server<'_, H> {
                 self.connections.close(token);
             }
         }
-        if self.connections.slots.open() == 0 || self.drain_ms <= now_ms {
+        let is_done = self.connections.slots.open() == 0 && !self.reactor.is_accepting();
+        if is_done || self.drain_ms <= now_ms {
             Tick::Last
         } else {
             Tick::Next
