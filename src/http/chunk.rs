@@ -342,6 +342,11 @@ mod tests {
         assert_eq!(decode(&[endless.as_bytes()]), Err(Reject::ChunkExtension));
         let blank = format!("1{}", " ".repeat(EXTENSION_BYTES_MAX as usize + 1));
         assert_eq!(decode(&[blank.as_bytes()]), Err(Reject::ChunkExtension));
+        let zeros = format!(
+            "{}1\r\na\r\n0\r\n\r\n",
+            "0".repeat(EXTENSION_BYTES_MAX as usize + 2)
+        );
+        refuses(&zeros, Reject::ChunkSize);
     }
 
     #[test]

@@ -161,7 +161,11 @@ fn failures_are_told_and_logged() {
     let log = server.stdout.wait_until(|log| log.contains(FAILED));
     assert!(log.starts_with(&format!("{START}\n")) && log.ends_with(&format!("{FAILED}\n")));
     let first = log.lines().nth(1).expect("an error");
-    assert_eq!(entry(first, "rid"), ("ERROR", "Broken: it \"broke\""));
+    // A failure is one line, whatever it quotes: a message could else forge the marks of others.
+    let (level, text) = entry(first, "rid");
+    let want = "Broken: it \"broke\" \\   \u{e9}\u{1f600} (at tests/fixture/handler.rs:";
+    assert!(level == "ERROR" && text.starts_with(want), "{first}");
+    assert_eq!(log.lines().count(), 3);
     server.stdout.take();
 
     let (kind, message, _) = failure(&server.call(event("parse 12x"), 404));
