@@ -677,6 +677,18 @@ impl<'a> Response<'a> {
         self
     }
 
+    /// Status, headers and body, if it is a response that can be sent: for tests of functions.
+    ///
+    /// # Errors
+    /// What the call would fail with.
+    #[allow(
+        clippy::type_complexity,
+        reason = "the three parts, as they were given"
+    )]
+    pub fn parts(&self) -> Result<(u16, &[(&'a str, &'a [u8])], &'a [u8]), Error> {
+        Ok((self.status, self.checked()?, self.body))
+    }
+
     /// The headers of a response that can be sent.
     pub(crate) fn checked(&self) -> Result<&[(&'a str, &'a [u8])], Error> {
         let bad = |message| Err(Error::fixed("BadResponse", message));

@@ -72,6 +72,7 @@
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | is more than an example |
+//! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
 //! Beside the library: `src/main.rs`, the stock `bootstrap` that echoes; `src/bin/fnboot`, the local
@@ -154,6 +155,7 @@ mod net;
 mod platform;
 mod runtime;
 mod sys;
+pub mod testing;
 
 pub use bytes::Writer;
 pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request, Response};

@@ -38,7 +38,23 @@ pub struct Head<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a>(&'a [Header<'a>]);
 
+/// Where fields are put that no head was parsed for.
+pub type Rows<'a> = [Header<'a>; FIELD_COUNT_MAX];
+
+/// Room for them.
+pub const EMPTY_ROWS: Rows<'static> = [httparse::EMPTY_HEADER; FIELD_COUNT_MAX];
+
 impl<'a> Headers<'a> {
+    /// Names and values, as many as there is room for.
+    #[must_use]
+    pub fn from_pairs(pairs: &[(&'a str, &'a str)], rows: &'a mut Rows<'a>) -> Self {
+        for (row, &(name, value)) in rows.iter_mut().zip(pairs) {
+            let value = value.as_bytes();
+            *row = Header { name, value };
+        }
+        Self(rows.get(..pairs.len()).unwrap_or(rows))
+    }
+
     /// The value of the first field of that name, whatever its case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
