@@ -14,7 +14,8 @@ use crate::sys::clock;
 use crate::sys::process::Stream;
 use crate::sys::signal;
 
-/// How much a line of a log matters. Every line is written, whatever its level.
+/// How much a line of a log matters. Every line is written, unless the platform's own setting says
+/// from which level on (Lambda: `AWS_LAMBDA_LOG_LEVEL`).
 ///
 /// ```
 /// use fnboot::{Context, Level, log};

@@ -5,7 +5,7 @@
 
 use super::Call;
 use crate::bytes::Writer;
-use crate::handler::Request;
+use crate::handler::{Platform, Request};
 use crate::http::write;
 use crate::log;
 
@@ -84,10 +84,10 @@ pub const OK_FIELD: &[u8] = b"x-fc-status: 200\r\n";
 ///
 /// FC records a failure by `x-fc-status` (and a 404 with it); a client of an HTTP function sees the
 /// status, and there it is the server's fault.
-pub fn failure_head(call: Call, is_fc: bool, head: &mut Writer<'_>) {
+pub fn failure_head(platform: Platform, call: Call, head: &mut Writer<'_>) {
     write::status(head, if call == Call::Http { 500 } else { 404 });
     head.put(b"Content-Type: application/json\r\n");
-    if is_fc {
+    if platform == Platform::Fc {
         head.put(b"x-fc-status: 404\r\n");
     }
 }

@@ -26,11 +26,9 @@ impl<H: Handler> Caller<H> {
             head: message.head,
             body: message.body,
         };
-        let is_fc = config.platform() == Platform::Fc;
-        let call = if is_fc {
-            fc::route(&request)
-        } else {
-            Call::Http
+        let call = match config.platform() {
+            Platform::Fc => fc::route(&request),
+            Platform::Lambda | Platform::Scf => Call::Http,
         };
         let state = Cell::new(None);
         let cx = context(&config, page.now_ms, &message.head, &state);
@@ -57,7 +55,7 @@ impl<H: Handler> Caller<H> {
             Err(error) => {
                 fail(&config, call, &error, id);
                 head.clear();
-                fc::failure_head(call, is_fc, &mut head);
+                fc::failure_head(config.platform(), call, &mut head);
                 (404, failure(&error, &mut page.place.failure), None)
             }
         };
@@ -117,7 +115,7 @@ impl Page {
                 body
             }
             Err(error) => {
-                fc::failure_head(Call::Invoke, true, &mut head);
+                fc::failure_head(self.config.platform(), Call::Invoke, &mut head);
                 failure(&error, &mut self.place.failure)
             }
         };
