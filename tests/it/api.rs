@@ -20,6 +20,9 @@ pub const PLATFORMS: [Platform; 2] = [Platform::Lambda, Platform::Scf];
 /// The id of the event that a test does not name.
 pub const ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
+/// What `User-Agent` must say.
+const AGENT: &str = concat!("fnboot/", env!("CARGO_PKG_VERSION"));
+
 impl Platform {
     /// The line of the request for the next event.
     pub fn next(self) -> &'static str {
@@ -79,6 +82,12 @@ impl Api {
     /// What `Host` must say.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port())
+    }
+
+    /// The head of a request that has nothing but what all have, and these fields.
+    pub fn head(&self, line: &str, fields: &str) -> String {
+        let host = self.host();
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n{fields}\r\n")
     }
 
     /// The program, told where the API is.
@@ -316,8 +325,7 @@ impl Peer {
         let (line, rest) = head.split_once(" HTTP/1.1\r\n").expect("a line");
         let headers = fields(rest.strip_suffix("\r\n").expect("an end"));
         assert_eq!(value(&headers, "host"), Some(self.host.as_str()));
-        let agent = concat!("fnboot/", env!("CARGO_PKG_VERSION"));
-        assert_eq!(value(&headers, "user-agent"), Some(agent));
+        assert_eq!(value(&headers, "user-agent"), Some(AGENT));
         let length = value(&headers, "content-length").map(|n| n.parse::<usize>().expect("n"));
         let coding = value(&headers, "transfer-encoding");
         let (body, trailers) = match (length, coding) {
