@@ -16,6 +16,8 @@ else
 PKG     := pkg/$(ARCH)
 endif
 PROGRAM ?= $(PKG)/bootstrap
+# Only our own program is built before it is called.
+OURS    := $(if $(filter $(abspath $(PKG)/bootstrap),$(abspath $(PROGRAM))),musl)
 TOOL    := target/debug/fnboot
 BUILT   := target/$(TARGET)/release
 
@@ -61,7 +63,7 @@ linker:
 tool: linker ## the local tool at target/debug/fnboot
 	@cargo build --quiet --features local --bin fnboot
 
-invoke: musl tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PLATFORM= PROGRAM=
+invoke: $(OURS) tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PLATFORM= PROGRAM=
 	@$(TOOL) invoke --platform $(PLATFORM) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
 		$(if $(HTTP),--http "$$HTTP") \
 		$(if $(EVENT_FILE),--event-file "$$EVENT_FILE",$(if $(EVENT),--event "$$EVENT")) $(PROGRAM)
@@ -71,7 +73,7 @@ override EVENT_FILE := $(value EVENT_FILE)
 override HTTP := $(value HTTP)
 export EVENT EVENT_FILE HTTP
 
-serve: musl tool ## a local endpoint on PORT=8000 that plays the platform's gateway
+serve: $(OURS) tool ## a local endpoint on PORT=8000 that plays the platform's gateway
 	@$(TOOL) serve --platform $(PLATFORM) --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) $(PROGRAM)
 
 package: musl tool ## pkg/bootstrap.zip, ready to deploy (PLATFORM=scf: pkg/scf, too; and WEB=1: a web function of SCF, pkg/scf.zip)

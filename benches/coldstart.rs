@@ -5,6 +5,10 @@
 //! the launcher, and stops when the whole answer has been read. Until somebody listens the client
 //! tries to connect again and again, so the answer's time has the grain of one attempt: about 5 µs.
 //!
+//! There are two blocking floors, the same source linked twice. `× floor` is against the ordinary
+//! program, musl's static PIE, as fnboot is one itself; `× no PIE` against one without relocations,
+//! RELRO and the padding of segments, which is less than any hardened program can do.
+//!
 //! In rounds of their own fnboot and AWS's runtime are started as Lambda functions: from `execve(2)`
 //! to the first question for an event, and then event by event (`measure/lambda.rs`).
 //!
@@ -14,7 +18,7 @@
 //! |---|---|---|
 //! | `BOOTSTRAP` | `pkg/bootstrap` | the program that ships |
 //! | `MEASURE_ROUNDS` | 200 | rounds |
-//! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go,lambda-runtime` |
+//! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking-pie,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go,lambda-runtime` |
 //! | `MEASURE_CORES` | `0,1` | the server's core, the client's core |
 
 #[path = "measure/calls.rs"]
@@ -42,8 +46,9 @@ use measure::stats::{float, median, median_ratio, percentile};
 use measure::table::{Table, count, figure, ratio};
 use measure::{Outcome, machine, process, report, request, settings};
 
-const SERVERS: [Id; 8] = [
+const SERVERS: [Id; 9] = [
     Id::Fnboot,
+    Id::FloorBlockingPie,
     Id::FloorBlocking,
     Id::Floor,
     Id::HyperSmallest,
@@ -253,7 +258,7 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
         label: one.server.label().to_owned(),
         role: match one.server {
             Id::Fnboot => Role::Ours,
-            Id::Floor | Id::FloorBlocking => Role::Floor,
+            Id::Floor | Id::FloorBlocking | Id::FloorBlockingPie => Role::Floor,
             _ => Role::Peer,
         },
         values: vec![Some(median(&one.us)), Some(float(one.zip_bytes) / 1024.0)],
@@ -278,6 +283,7 @@ fn summary(series: &[Series]) -> Table {
         "zip",
         "cold start µs",
         "× floor",
+        "× no PIE",
         "minor faults",
         "peak RSS",
     ]);
@@ -287,6 +293,7 @@ fn summary(series: &[Series]) -> Table {
             count(one.file_bytes),
             count(one.zip_bytes),
             figure(median(&one.us)),
+            ratio(one.to(Id::FloorBlockingPie, series)),
             ratio(one.to(Id::FloorBlocking, series)),
             format!("{:.0}", median(&one.minor_faults)),
             format!("{} KiB", figure(median(&one.peak_rss_kib))),
@@ -300,7 +307,8 @@ fn table(series: &[Series]) -> Table {
         "server",
         "median µs",
         "p99 µs",
-        "× blocking floor",
+        "× floor",
+        "× no PIE",
         "× smallest hyper",
         "minor faults",
         "system calls to wait / answer",
@@ -316,6 +324,7 @@ fn table(series: &[Series]) -> Table {
             one.server.label().to_owned(),
             figure(median(&one.us)),
             figure(percentile(&one.us, 99)),
+            ratio(one.to(Id::FloorBlockingPie, series)),
             ratio(one.to(Id::FloorBlocking, series)),
             ratio(one.to(Id::HyperSmallest, series)),
             format!("{:.0}", median(&one.minor_faults)),
@@ -334,7 +343,8 @@ fn rows(series: &[Series]) -> Vec<Value> {
             "server": one.server.word(),
             "median_us": median(&one.us),
             "p99_us": percentile(&one.us, 99),
-            "to_blocking_floor": one.to(Id::FloorBlocking, series),
+            "to_floor": one.to(Id::FloorBlockingPie, series),
+            "to_floor_without_pie": one.to(Id::FloorBlocking, series),
             "to_smallest_hyper": one.to(Id::HyperSmallest, series),
             "minor_faults": median(&one.minor_faults),
             "calls_to_wait": one.calls.map(|calls| calls.to_wait),

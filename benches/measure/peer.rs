@@ -16,6 +16,7 @@ pub(crate) enum Id {
     Fnboot,
     Floor,
     FloorBlocking,
+    FloorBlockingPie,
     HyperSpeed,
     HyperSmallest,
     Nginx,
@@ -42,6 +43,7 @@ impl Id {
             Self::Fnboot => "fnboot",
             Self::Floor => "floor",
             Self::FloorBlocking => "floor-blocking",
+            Self::FloorBlockingPie => "floor-blocking-pie",
             Self::HyperSpeed => "hyper-speed",
             Self::HyperSmallest => "hyper-smallest",
             Self::Nginx => "nginx",
@@ -55,7 +57,8 @@ impl Id {
         match self {
             Self::Fnboot => "fnboot",
             Self::Floor => "floor: epoll, parses nothing",
-            Self::FloorBlocking => "floor: blocking, parses nothing",
+            Self::FloorBlocking => "floor: blocking, no PIE",
+            Self::FloorBlockingPie => "floor: blocking, musl's static PIE",
             Self::HyperSpeed => "hyper, speed build",
             Self::HyperSmallest => "hyper, smallest build",
             Self::Nginx => "nginx, return 200",
@@ -67,7 +70,11 @@ impl Id {
 
     /// True if the server can do this: only a real echo answers an event other than the first.
     pub(crate) fn answers(self, event_bytes: usize) -> bool {
-        event_bytes == 11 || !matches!(self, Self::Nginx | Self::FloorBlocking)
+        let is_fixed = matches!(
+            self,
+            Self::Nginx | Self::FloorBlocking | Self::FloorBlockingPie
+        );
+        event_bytes == 11 || !is_fixed
     }
 }
 
@@ -144,6 +151,7 @@ fn find(id: Id) -> Outcome<PathBuf> {
         }
         Id::Floor => build_floor("floor"),
         Id::FloorBlocking => build_floor("floor-blocking"),
+        Id::FloorBlockingPie => build_floor_pie("floor-blocking"),
         Id::HyperSpeed => build_hyper_speed(),
         Id::HyperSmallest => build_smallest("hyper", "hyper-echo"),
         Id::Nginx => installed("nginx", "nginx"),
@@ -162,6 +170,19 @@ fn build_floor(program: &str) -> Outcome<PathBuf> {
     let built = built("floor").join(&target).join("release").join(program);
     let mut cargo = cargo("floor", &["build", "--release", "--target", &target]);
     run(&mut cargo, "rustup target add").map(|()| built)
+}
+
+/// The same source as an ordinary program: static and position-independent, as musl links it.
+fn build_floor_pie(program: &str) -> Outcome<PathBuf> {
+    let target = format!("{ARCH}-unknown-linux-musl");
+    let built = built("floor-pie");
+    let arguments = ["build", "--release", "--target", &target, "--bin", program];
+    let mut cargo = cargo("floor", &arguments);
+    // The variable stands for all flags of the crate's own configuration, which is the other floor's.
+    cargo
+        .env("RUSTFLAGS", "-C link-arg=-lc")
+        .env("CARGO_TARGET_DIR", &built);
+    run(&mut cargo, "rustup target add").map(|()| built.join(target).join("release").join(program))
 }
 
 /// As fast as it gets: the system's C library, because its allocator is the faster one.

@@ -3,13 +3,10 @@
 //! An [`Api`] listens; a [`Peer`] is one connection that the program opened. What the program asks
 //! is checked strictly, what it is told are the bytes that the test writes.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
 
-use rustix::net::sockopt;
-use std::time::Duration;
-
-use crate::harness::{PATIENCE, Program, Server, find, wait_for};
+use crate::harness::{Client, Program, Server, wait_for};
 
 /// Whose API it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +19,9 @@ pub const PLATFORMS: [Platform; 2] = [Platform::Lambda, Platform::Scf];
 
 /// The id of the event that a test does not name.
 pub const ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
+/// What `User-Agent` must say.
+const AGENT: &str = concat!("fnboot/", env!("CARGO_PKG_VERSION"));
 
 impl Platform {
     /// The line of the request for the next event.
@@ -84,6 +84,12 @@ impl Api {
         format!("127.0.0.1:{}", self.port())
     }
 
+    /// The head of a request that has nothing but what all have, and these fields.
+    pub fn head(&self, line: &str, fields: &str) -> String {
+        let host = self.host();
+        format!("{line} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n{fields}\r\n")
+    }
+
     /// The program, told where the API is.
     pub fn program(&self, program: Program) -> Program {
         let program = program.without_port();
@@ -123,12 +129,8 @@ impl Api {
     pub fn try_accept(&self) -> Option<Peer> {
         let (stream, _) = self.listener.accept().ok()?;
         stream.set_nonblocking(false).expect("set_nonblocking");
-        stream.set_nodelay(true).expect("set_nodelay");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         Some(Peer {
-            stream,
-            buffer: Vec::new(),
+            client: Client::new(stream),
             host: self.host(),
             platform: self.platform,
         })
@@ -147,8 +149,7 @@ impl Api {
 
 /// A connection of the program's.
 pub struct Peer {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    client: Client,
     host: String,
     platform: Platform,
 }
@@ -268,26 +269,25 @@ impl Peer {
 
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream.write_all(bytes.as_ref()).expect("send");
+        self.client.send(bytes);
         self
     }
 
     /// Says that nothing more will be sent; what comes can still be read.
     pub fn finish(&mut self) -> &mut Self {
-        self.stream.shutdown(Shutdown::Write).expect("shutdown");
+        self.client.finish();
         self
     }
 
     /// Ends the connection the rude way.
     pub fn reset(self) {
-        let linger = sockopt::set_socket_linger(&self.stream, Some(Duration::ZERO));
-        linger.expect("SO_LINGER");
+        self.client.reset();
     }
 
     /// Waits until the program has read everything that was sent: its socket's queue is empty.
     #[track_caller]
     pub fn wait_until_read(&self) {
-        let port = self.stream.peer_addr().expect("an address").port();
+        let port = self.client.stream().peer_addr().expect("an address").port();
         let local = format!(":{port:04X}");
         wait_for("the program to read", || {
             let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
@@ -303,46 +303,33 @@ impl Peer {
     /// The program must end the connection properly, with nothing more said.
     #[track_caller]
     pub fn expect_close(mut self) {
-        let end = self.fill();
-        let rest = String::from_utf8_lossy(&self.buffer);
-        assert!(
-            matches!(end, Ok(0)) && rest.is_empty(),
-            "no end: {end:?}, {rest:?}"
-        );
+        self.client.expect_close();
     }
 
     /// Whether the connection is open and nothing has come.
     pub fn is_silent(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("set_nonblocking");
-        let got = self.fill();
-        self.stream.set_nonblocking(false).expect("set_nonblocking");
-        got.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) && self.buffer.is_empty()
+        self.client.is_silent()
     }
 
     /// Reads until that much of an answer that goes on has come, and returns it as it is.
     #[track_caller]
     pub fn read_until(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        while !is_enough(&self.buffer) {
-            self.fill_more();
-        }
-        self.buffer.clone()
+        self.client.read_until(is_enough).to_vec()
     }
 
     /// Reads a request, about which everything is checked that holds for all of them.
     #[track_caller]
     pub fn request(&mut self) -> Request {
-        let head_len = self.find(0, b"\r\n\r\n") + 4;
-        let head: Vec<u8> = self.buffer.drain(..head_len).collect();
+        let head = self.client.read_bytes_until(b"\r\n\r\n");
         let head = String::from_utf8(head).expect("text");
         let (line, rest) = head.split_once(" HTTP/1.1\r\n").expect("a line");
         let headers = fields(rest.strip_suffix("\r\n").expect("an end"));
         assert_eq!(value(&headers, "host"), Some(self.host.as_str()));
-        let agent = concat!("fnboot/", env!("CARGO_PKG_VERSION"));
-        assert_eq!(value(&headers, "user-agent"), Some(agent));
+        assert_eq!(value(&headers, "user-agent"), Some(AGENT));
         let length = value(&headers, "content-length").map(|n| n.parse::<usize>().expect("n"));
         let coding = value(&headers, "transfer-encoding");
         let (body, trailers) = match (length, coding) {
-            (Some(length), None) => (self.take(length), Vec::new()),
+            (Some(length), None) => (self.client.read_bytes(length), Vec::new()),
             (None, Some("chunked")) => self.chunks(),
             (None, None) => {
                 assert!(line.starts_with("GET "), "a body without a length: {head}");
@@ -363,56 +350,28 @@ impl Peer {
     fn chunks(&mut self) -> (Vec<u8>, Vec<(String, String)>) {
         let mut body = Vec::new();
         loop {
-            let end = self.find(0, b"\r\n");
-            let size = self.take(end + 2);
-            let size = std::str::from_utf8(&size[..end]).expect("text");
+            let size = self.line();
+            let size = size.trim_end_matches("\r\n");
             match usize::from_str_radix(size, 16).expect("a size") {
                 0 => break,
-                size => body.extend(self.take(size)),
+                size => body.extend(self.client.read_bytes(size)),
             }
-            assert_eq!(self.take(2), b"\r\n");
+            assert_eq!(self.client.read_bytes(2), b"\r\n");
         }
         let mut trailers = String::new();
         loop {
-            let end = self.find(0, b"\r\n");
-            let line = self.take(end + 2);
-            if end == 0 {
+            let line = self.line();
+            if line == "\r\n" {
                 return (body, fields(&trailers));
             }
-            trailers.push_str(std::str::from_utf8(&line).expect("text"));
+            trailers.push_str(&line);
         }
     }
 
+    /// A line with its end.
     #[track_caller]
-    fn find(&mut self, from: usize, part: &[u8]) -> usize {
-        loop {
-            if let Some(at) = find(&self.buffer[from..], part) {
-                return from + at;
-            }
-            self.fill_more();
-        }
-    }
-
-    #[track_caller]
-    fn take(&mut self, len: usize) -> Vec<u8> {
-        while self.buffer.len() < len {
-            self.fill_more();
-        }
-        self.buffer.drain(..len).collect()
-    }
-
-    #[track_caller]
-    fn fill_more(&mut self) {
-        let count = self.fill().expect("read");
-        let got = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(500)]);
-        assert!(count > 0, "the end after {got:?}");
-    }
-
-    fn fill(&mut self) -> std::io::Result<usize> {
-        let mut piece = [0; 64 * 1024];
-        let count = self.stream.read(&mut piece)?;
-        self.buffer.extend_from_slice(&piece[..count]);
-        Ok(count)
+    fn line(&mut self) -> String {
+        String::from_utf8(self.client.read_bytes_until(b"\r\n")).expect("text")
     }
 }
 

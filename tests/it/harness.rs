@@ -553,6 +553,24 @@ impl Client {
         }
     }
 
+    /// The next bytes, so many.
+    #[track_caller]
+    pub fn read_bytes(&mut self, len: usize) -> Vec<u8> {
+        self.read_until(|came| came.len() >= len);
+        self.buffer.drain(..len).collect()
+    }
+
+    /// What came and was not yet looked at, once that is enough.
+    #[track_caller]
+    pub fn read_until(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> &[u8] {
+        while !is_enough(&self.buffer) {
+            let count = self.fill().expect("read");
+            let got = String::from_utf8_lossy(&self.buffer[..self.buffer.len().min(500)]);
+            assert!(count > 0, "the end after {got:?}");
+        }
+        &self.buffer
+    }
+
     /// Takes what came and was not yet looked at.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

@@ -22,16 +22,10 @@ fn requests_have_nothing_that_is_not_needed() {
     let api = api();
     let _server = api.start(Program::bootstrap());
     let mut peer = api.accept();
-    let common = format!(
-        " HTTP/1.1\r\nHost: {}\r\nUser-Agent: fnboot/{}\r\n",
-        api.host(),
-        env!("CARGO_PKG_VERSION")
-    );
-    assert_eq!(peer.expect(NEXT).head, format!("{NEXT}{common}\r\n"));
+    assert_eq!(peer.expect(NEXT).head, api.head(NEXT, ""));
     let answer = peer.event("Hello World").expect_response();
     let line = format!("POST /2018-06-01/runtime/invocation/{ID}/response");
-    let want = format!("{line}{common}Content-Length: 11\r\n\r\n");
-    assert_eq!(answer.head, want);
+    assert_eq!(answer.head, api.head(&line, "Content-Length: 11\r\n"));
     peer.accept().expect_next();
 }
 

@@ -12,24 +12,17 @@ fn requests_have_nothing_that_is_not_needed() {
     let api = api();
     let _server = api.start(Program::bootstrap());
     let mut peer = api.accept();
-    let common = format!(
-        " HTTP/1.1\r\nHost: {}\r\nUser-Agent: fnboot/{}\r\n",
-        api.host(),
-        env!("CARGO_PKG_VERSION")
-    );
     // An empty body is not taken everywhere.
-    let ready = peer.expect("POST /runtime/init/ready");
-    let want = format!("POST /runtime/init/ready{common}Content-Length: 1\r\n\r\n");
-    assert_eq!((ready.head, ready.body), (want, b" ".to_vec()));
+    let line = "POST /runtime/init/ready";
+    let ready = peer.expect(line);
+    assert_eq!(ready.head, api.head(line, "Content-Length: 1\r\n"));
+    assert_eq!(ready.body, b" ");
     peer.accept();
-    let next = "GET /runtime/invocation/next";
-    assert_eq!(peer.expect(next).head, format!("{next}{common}\r\n"));
+    let line = "GET /runtime/invocation/next";
+    assert_eq!(peer.expect(line).head, api.head(line, ""));
     let answer = peer.event("Hello World").expect_response();
     let line = "POST /runtime/invocation/response";
-    assert_eq!(
-        answer.head,
-        format!("{line}{common}Content-Length: 11\r\n\r\n")
-    );
+    assert_eq!(answer.head, api.head(line, "Content-Length: 11\r\n"));
     peer.accept().expect_next();
 }
 

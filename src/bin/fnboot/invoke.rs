@@ -169,7 +169,12 @@ fn read_event(options: &Options) -> Result<Bytes, Box<dyn Error>> {
 }
 
 fn parse_target(text: &str) -> Result<Target, String> {
-    let (method, target) = text.trim().split_once(' ').unwrap_or(("GET", text.trim()));
+    let text = text.trim();
+    let (method, target) = match text.split_once(' ') {
+        Some(parts) => parts,
+        None if text.starts_with('/') => ("GET", text),
+        None => return Err(format!("no path in {text:?}: want 'GET /path' or '/path'")),
+    };
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
     let target = target.trim();
@@ -219,6 +224,10 @@ mod tests {
         check("GET path", None);
         check("G(T /path", None);
         check("", None);
+        for bare in ["GET", "path", " "] {
+            let error = parse_target(bare).unwrap_err();
+            assert!(error.contains(": want 'GET /path'"), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The blocking floor: accept, read, write. The least a process can do between `execve` and an
-//! answer, so it is what cold starts are measured against.
+//! answer, so it is what cold starts are measured against, linked in two ways.
 
 #![no_std]
 #![no_main]

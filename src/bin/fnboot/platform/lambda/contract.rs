@@ -2,8 +2,9 @@
 
 use crate::function::{Function, Snapshot};
 use crate::id;
+use crate::platform::runtime_api::header_map;
 use hyper::HeaderMap;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::CONTENT_TYPE;
 use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -111,26 +112,17 @@ pub(crate) fn headers(function: &Function, request_id: &str, deadline: SystemTim
         "arn:aws:lambda:{region}:{ACCOUNT_ID}:function:{}",
         function.name
     );
-    let mut fields = vec![
+    let mut headers = header_map([
         (CONTENT_TYPE.as_str(), "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", request_id.to_owned()),
         ("lambda-runtime-deadline-ms", unix_ms(deadline).to_string()),
         ("lambda-runtime-invoked-function-arn", arn),
         ("lambda-runtime-trace-id", trace_id()),
-    ];
+    ]);
     if function.concurrency.is_some() {
-        fields.push((INVOCATION_ID_HEADER, id::uuid()));
+        headers.extend(header_map([(INVOCATION_ID_HEADER, id::uuid())]));
     }
-    fields
-        .into_iter()
-        // A name that no header can carry is left out.
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::from_static(name),
-                HeaderValue::from_str(&value).ok()?,
-            ))
-        })
-        .collect()
+    headers
 }
 
 /// A trace of this call's own, not sampled.

@@ -8,6 +8,7 @@ use crate::function::Function;
 use crate::invoke::Target;
 use http_body_util::Full;
 use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Response, StatusCode};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -69,6 +70,18 @@ pub(crate) trait Dialect: 'static {
     fn log_end(report: &Report<'_>) -> String;
 }
 
+/// The headers of an event. One whose value no header can carry, as a strange name of a function, is
+/// left out.
+pub(crate) fn header_map<const N: usize>(fields: [(&'static str, String); N]) -> HeaderMap {
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let value = HeaderValue::from_str(&value).ok()?;
+            Some((HeaderName::from_static(name), value))
+        })
+        .collect()
+}
+
 /// What makes a starting program ready for events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ready {
@@ -118,4 +131,16 @@ pub(crate) struct Report<'a> {
     /// Only for an instance's first call.
     pub(crate) init_duration: Option<Duration>,
     pub(crate) failure: Option<&'a Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_header_can_carry_is_left_out() {
+        let headers = header_map([("a", "1".to_owned()), ("b", "two\nlines".to_owned())]);
+        assert_eq!(headers.len(), 1);
+        assert_eq!(headers["a"], "1");
+    }
 }

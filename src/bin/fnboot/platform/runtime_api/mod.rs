@@ -21,7 +21,7 @@ mod player;
 
 pub(crate) use answer::{Answer, Mode, Piece, TapReader};
 pub(crate) use desk::{Phase, Refusal};
-pub(crate) use dialect::{Ask, Complaint, Dialect, Ready, Report, Which};
+pub(crate) use dialect::{Ask, Complaint, Dialect, Ready, Report, Which, header_map};
 pub(crate) use failure::Failure;
 pub(crate) use flaky::Flaky;
 pub(crate) use instance::{Call, Outcome};

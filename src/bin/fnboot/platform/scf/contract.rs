@@ -1,8 +1,8 @@
 //! What SCF promises a program: its environment variables, and the headers of every event.
 
 use crate::function::Function;
+use crate::platform::runtime_api::header_map;
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue};
 use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -64,21 +64,11 @@ pub(crate) fn variables(function: &Function, api: SocketAddr) -> Vec<(&'static s
 
 /// The headers of an event; the names have underscores, and the limit is a duration.
 pub(crate) fn headers(function: &Function, request_id: &str) -> HeaderMap {
-    let fields = [
+    header_map([
         ("request_id", request_id.to_owned()),
         ("memory_limit_in_mb", function.memory_mb.to_string()),
         ("time_limit_in_ms", function.timeout.as_millis().to_string()),
-    ];
-    fields
-        .into_iter()
-        // Ids and numbers are always legal.
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::from_static(name),
-                HeaderValue::from_str(&value).ok()?,
-            ))
-        })
-        .collect()
+    ])
 }
 
 #[cfg(test)]
