@@ -126,6 +126,26 @@ fn an_http_function() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, you!\n");
 }
 
+/// The stock program's help names every variable that a bad value of is refused.
+#[test]
+fn the_help_names_all_variables() {
+    let help = Command::new(bootstrap()).arg("--help").output();
+    let help = String::from_utf8(help.expect("the program").stdout).expect("text");
+    let settings = include_str!("../../src/runtime/config.rs");
+    let names = settings.split('"').filter_map(|text| {
+        let (name, _) = text.split_once(": '$' ")?;
+        // Lambda itself sets it, for instances of its own.
+        let is_users = name != "AWS_LAMBDA_MAX_CONCURRENCY" && !name.starts_with('{');
+        is_users.then_some(name)
+    });
+    let names: Vec<_> = names.collect();
+    assert!(names.contains(&"FNBOOT_SIGTERM"), "{names:?}");
+    for name in names {
+        let mut words = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        assert!(words.any(|word| word == name), "no {name} in {help}");
+    }
+}
+
 #[test]
 fn archives_repeat_and_keep_the_mode() {
     let archive = |name: &str| {
