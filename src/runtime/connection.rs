@@ -70,7 +70,7 @@ pub struct Connection {
     /// Present while a request or an answer is incomplete.
     buffer: Option<Mapping>,
     /// Where in the buffer the input lies that was not yet taken: `input.from == 0` but for
-    /// `Sending`.
+    /// `Sending` and `Streaming`, in which it waits for the end of the answer where it is.
     input: Span,
     /// Where in the buffer the output lies that was not yet sent.
     output: Span,
@@ -543,7 +543,7 @@ impl Connection {
     /// Asks the handler for the next piece, and puts it into the form in which it is sent. Says
     /// what to wait for where that is not known from what is there to be sent.
     fn pull<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
-        let Stream { call: _, coding } = self.stream;
+        let coding = self.stream.coding;
         let is_chunked = coding == Coding::Chunked;
         let start = match coding {
             Coding::Collected => self.output.to as usize,
