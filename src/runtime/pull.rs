@@ -12,7 +12,7 @@ use crate::bytes::Writer;
 use crate::handler::{Error, Handler, Platform, Request};
 use crate::http::exchange::Message;
 use crate::http::head::Head;
-use crate::http::{Persist, chunk, write};
+use crate::http::{chunk, write};
 use crate::log;
 use crate::platform::runtime_api::{self, Address, Ask, Verdict, verdict};
 use crate::platform::{Call, lambda, scf};
@@ -49,10 +49,7 @@ impl<H: Handler> Caller<H> {
             // Sockets from before a snapshot are worth nothing after it.
             (_, Ask::Restore) => {
                 *ask = Ask::Next;
-                return Reply {
-                    persist: Persist::Close,
-                    ..Reply::NOTHING
-                };
+                return Reply::LAST;
             }
             // Nothing was subscribed to, so this is the end.
             (_, Ask::ExtensionNext) => process::exit(0),
@@ -69,20 +66,14 @@ impl<H: Handler> Caller<H> {
                 log::failure(b"", what, why.written(), b"");
                 // What comes next depends on more than this.
                 if asked == Ask::Register {
-                    return Reply {
-                        persist: Persist::Close,
-                        ..Reply::NOTHING
-                    };
+                    return Reply::LAST;
                 }
             }
             (Verdict::Taken, _) => {}
         }
         // Nothing more is begun that could not be ended.
         if signal::terminating() {
-            return Reply {
-                persist: Persist::Close,
-                ..Reply::NOTHING
-            };
+            return Reply::LAST;
         }
         self.page.ask(Ask::Next, None, address, ask)
     }
