@@ -96,7 +96,7 @@ impl<H: Handler> Poller<'_, H> {
         }
         self.retry_ms = NEVER;
         let slots = &mut self.connections.slots;
-        // Nobody was there to be told: it stands in the log.
+        // Nobody was there to be told, or to be understood: it stands in the log.
         if self.failure.is_some() && self.failed_count > 0 && slots.open() == 0 {
             process::exit(1);
         }

@@ -33,6 +33,8 @@ impl<H: Handler> Caller<H> {
         }
         self.page.note_turn(*ask);
         match (verdict(*ask, status), *ask) {
+            // It is told, whatever the platform makes of it.
+            (_, Ask::InitError) => process::exit(1),
             (Verdict::Lost, Ask::Next) => {
                 let text = "the platform's API answered the question for an event with status #";
                 fatal::number(text, u64::from(status))
@@ -161,9 +163,6 @@ impl<H: Handler> Caller<H> {
 impl Page {
     /// Notes that something that was asked for was responded to.
     pub fn note_turn(&mut self, ask: Ask) {
-        if ask == Ask::InitError {
-            process::exit(1);
-        }
         self.turn_count += 1;
         // An extension is no part of what events wait for.
         self.is_started |= ask != Ask::Register;
