@@ -36,7 +36,6 @@ use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
 use crate::sys::memory::Mapping;
-use crate::sys::signal;
 use crate::sys::socket::Socket;
 
 /// What a connection waits for after it was served.
@@ -658,7 +657,7 @@ impl Connection {
             return Want::Close;
         }
         self.phase = Phase::Lingering;
-        self.deadline_ms = clock::monotonic_ms() + linger_ms();
+        self.deadline_ms = clock::monotonic_ms() + LINGER_MS_MAX;
         self.discard()
     }
 
@@ -750,15 +749,6 @@ fn reconnect(source: Source) -> Option<Socket> {
     match source {
         Source::Api(address) => Socket::connect(address.host, address.port).ok(),
         Source::Port(_) => None,
-    }
-}
-
-/// Nobody is waited for long by a process that is to end.
-fn linger_ms() -> u64 {
-    if signal::terminating() {
-        LINGER_LAST_MS_MAX
-    } else {
-        LINGER_MS_MAX
     }
 }
 

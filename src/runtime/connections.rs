@@ -95,7 +95,7 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Sees to it that nobody lingers who began to before the end came.
+    /// Sees to it that a connection lingers no longer than a process may that is to end.
     pub fn hurry(&mut self, token: u64, now_ms: u64) {
         if let Some(connection) = self.slots.get(token) {
             connection.hurry(now_ms);

@@ -187,13 +187,13 @@ impl<H: Handler> Server<'_, H> {
                 continue;
             };
             // Its next request may already be in the kernel, and then counts as in flight.
-            self.connections.hurry(token, now_ms);
             if self.connections.is_idle(token) {
                 self.connections.serve(&self.reactor, token);
             }
             if self.connections.is_idle(token) {
                 self.connections.close(token);
             }
+            self.connections.hurry(token, now_ms);
         }
         let is_done = self.connections.slots.open() == 0 && !self.reactor.is_accepting();
         if is_done || self.drain_ms <= now_ms {

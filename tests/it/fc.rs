@@ -11,8 +11,8 @@ use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::harness::{
-    Barrier, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked, noise, post,
-    wait_for,
+    Barrier, Case, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked, noise,
+    post, wait_for,
 };
 
 const OCTETS: Option<&str> = Some("application/octet-stream");
@@ -618,6 +618,43 @@ fn termination_does_not_wait_for_ever() {
     barrier.pass();
     server.signal(Signal::TERM);
     server.expect_exit(0);
+}
+
+/// Nor can clients that have their last answer and just stay: they had it before the signal, or their
+/// request came after it, or was not yet read.
+#[test]
+fn termination_lingers_for_a_moment_only() {
+    for case in ["before", "after", "unread"] {
+        let _case = Case(case);
+        let mut server = Server::start();
+        let mut barrier = Barrier::new(&mut server);
+        let mut client = server.connect();
+        match case {
+            "before" => {
+                client.send("x\r\n\r\n").expect(400);
+                server.signal(Signal::TERM);
+            }
+            "after" => {
+                client.send(&PING[..30]);
+                barrier.pass();
+                server.signal(Signal::TERM);
+                client.send(&PING[30..]).expect(200);
+            }
+            _ => {
+                client.expect_open();
+                server.signal(Signal::STOP);
+                client.send(PING);
+                server.signal(Signal::TERM);
+                server.signal(Signal::CONT);
+                client.expect(200);
+            }
+        }
+        let began = Instant::now();
+        client.expect_close();
+        server.expect_exit(0);
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(3), "in time: {elapsed:?}");
+    }
 }
 
 /// As process 1 nothing happens by default: not even SIGTERM ends it unless it is caught.
