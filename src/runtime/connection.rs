@@ -274,7 +274,7 @@ impl Connection {
 
     /// Takes requests out of the input and answers them, as long as there are complete ones.
     fn take<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
-        let body_bytes_max = shared.body_bytes_max;
+        let body_bytes_max = shared.caller.page.config.body_bytes_max;
         let kind = shared.caller.kind();
         while !self.input.is_empty() {
             let is_owned = self.buffer.is_some();
@@ -557,7 +557,8 @@ impl Connection {
         let mut room = back.len().saturating_sub(TRAILER_ROOM_BYTES);
         if coding == Coding::Collected {
             let collected = self.output.range().len();
-            room = room.min(shared.body_bytes_max.saturating_sub(collected));
+            let body_bytes_max = shared.caller.page.config.body_bytes_max;
+            room = room.min(body_bytes_max.saturating_sub(collected));
         }
         let mut piece = Writer::new(bytes::slice_mut(back, 0..room));
         let (mut state, arrived_ms, head_bytes) = recorded(record)?;
