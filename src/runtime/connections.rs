@@ -111,10 +111,13 @@ impl<H: Handler> Connections<H> {
 
     /// Serves the connections whose deadline has come: it is the end of those that linger.
     pub fn expire(&mut self, reactor: &Reactor) {
-        if self.expire_ms == NEVER || clock::monotonic_ms() < self.expire_ms {
+        if self.expire_ms == NEVER {
             return;
         }
         let now_ms = clock::monotonic_ms();
+        if now_ms < self.expire_ms {
+            return;
+        }
         self.expire_ms = NEVER;
         for index in 0..self.slots.used() {
             let Some(token) = self.slots.token_at(index) else {
