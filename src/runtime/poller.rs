@@ -4,7 +4,6 @@ use super::config::Switch;
 use super::connection::{Connection, Want};
 use super::connections::Connections;
 use super::fatal::{self, kernel};
-use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
 use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS, WARM_IDLE_MS};
 use crate::net::reactor::Reactor;
@@ -95,7 +94,7 @@ impl<H: Handler> Poller<'_, H> {
             return;
         }
         self.retry_ms = NEVER;
-        let slots = &mut self.connections.slots;
+        let slots = &self.connections.slots;
         // Nobody was there to be told, or to be understood: it stands in the log.
         if self.failure.is_some() && self.failed_count > 0 && slots.open() == 0 {
             process::exit(1);
@@ -108,9 +107,6 @@ impl<H: Handler> Poller<'_, H> {
         if slots.asking(Ask::Register) > 0 {
             return;
         }
-        let missing = |most: usize, slots: &mut Slots| {
-            (most + slots.asking(Ask::ExtensionNext)).saturating_sub(slots.open())
-        };
         let page = &self.connections.shared.caller.page;
         let (ask, most) = match page.config.platform() {
             _ if self.failure.is_some() => (Ask::InitError, 1),
@@ -118,7 +114,8 @@ impl<H: Handler> Poller<'_, H> {
             Platform::Lambda => (Ask::Restore, 1),
             _ => (Ask::Ready, 1),
         };
-        for _ in 0..missing(most, slots) {
+        // An extension's connection is one more.
+        for _ in slots.open()..most + slots.asking(Ask::ExtensionNext) {
             self.connect(ask);
             if self.retry_ms != NEVER {
                 break;
