@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::shared::Shared;
 use crate::handler::Handler;
-use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX, WARM_IDLE_MS};
+use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
 use crate::log;
 use crate::net::reactor::{self, Reactor, Waiting};
 use crate::sys::clock::{self, NEVER};
@@ -96,15 +96,8 @@ fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Wa
 impl<H: Handler> Server<'_, H> {
     /// One round: wait, accept, serve, expire, end.
     fn tick(&mut self, events: &mut [Event]) -> Tick {
-        let timeout_ms = self
-            .connections
-            .timeout_ms(self.resume_ms.min(self.drain_ms));
-        let ready = kernel(
-            "cannot wait: !",
-            self.reactor.wait(None, events, timeout_ms),
-        );
-        let is_idle = ready.is_empty() && timeout_ms == WARM_IDLE_MS;
-        self.connections.begin_round(is_idle);
+        let until_ms = self.resume_ms.min(self.drain_ms);
+        let ready = self.connections.wait(&self.reactor, events, until_ms, None);
         let before = self.connections.slots.open();
         for event in ready {
             match event.token() {
