@@ -608,6 +608,35 @@ fn termination_finishes_what_was_not_yet_read() {
     assert_eq!(answered, 100, "of 100 requests");
 }
 
+/// Nor is what waits in the kernel's queue forgotten while there are no descriptors for it.
+#[test]
+fn termination_takes_what_waits_for_descriptors() {
+    let mut server = Program::bootstrap()
+        .in_shell("ulimit -n 24 && exec \"$0\"")
+        .start();
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(PING);
+    }
+    for client in &mut clients[..10] {
+        client.expect(200);
+    }
+    clients[0].expect_open();
+    clients[59].expect_silence();
+    server.signal(Signal::TERM);
+    let began = Instant::now();
+    for client in &mut clients[..10] {
+        client.expect_close();
+    }
+    for client in clients.split_off(10) {
+        let answer = client.read_to_end();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    }
+    server.expect_exit(0);
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(5), "in time: {elapsed:?}");
+}
+
 /// A client that never finishes cannot keep the process for ever.
 #[test]
 fn termination_does_not_wait_for_ever() {
