@@ -1,6 +1,7 @@
 //! What Lambda and SCF have in common: the program asks for events, whatever becomes of its
 //! connection.
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -448,6 +449,41 @@ fn sigterm_ends_a_program_whatever_it_waits_for() {
         server.signal(Signal::TERM);
         server.expect_exit(0);
     }
+}
+
+/// An API that listens but does not take connections: opening one may take minutes, and `SIGTERM`
+/// comes meanwhile, or right before.
+#[test]
+fn sigterm_ends_a_program_that_connects() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    rustix::net::listen(&listener, 0).expect("listen");
+    let address = listener.local_addr().expect("an address");
+    // It fills the queue.
+    let _first = TcpStream::connect(address).expect("connect");
+    let program = || {
+        let program = Program::bootstrap().without_port();
+        program.env("AWS_LAMBDA_RUNTIME_API", address)
+    };
+    let mut server = program().start();
+    let remote = format!(":{:04X}", address.port());
+    wait_for("the program to connect", || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+        let mut lines = sockets.lines().map(|line| line.split_whitespace());
+        let is_connecting = lines.any(|mut line| {
+            line.nth(2).is_some_and(|to| to.ends_with(&remote)) && line.next() == Some("02")
+        });
+        is_connecting.then_some(())
+    });
+    server.signal(Signal::TERM);
+    server.expect_exit(0);
+    let before = [
+        "strace",
+        "--quiet=all",
+        "--output=/dev/null",
+        "--inject=socket:signal=TERM",
+    ];
+    let mut server = program().under(&before).start();
+    server.expect_exit(0);
 }
 
 /// An answer that is on its way arrives.
