@@ -111,6 +111,33 @@ fn nor_whether_it_is_cut_in_time() {
     });
 }
 
+/// RFC 9110 §15.2: the response proper comes after those that only inform, alone or with it.
+#[test]
+fn interim_responses_are_skipped() {
+    const INTERIM: &[u8] =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n";
+    each(Program::bootstrap, |api, _, mut peer| {
+        let event = peer.rendered("Hello World");
+        let taken = response("202 Accepted", "", "");
+        for is_alone in [true, false] {
+            let give = |peer: &mut Peer, wire: &[u8]| {
+                if is_alone {
+                    peer.send(INTERIM).wait_until_read();
+                    assert!(peer.is_silent());
+                    peer.send(wire);
+                } else {
+                    peer.send([INTERIM, wire].concat());
+                }
+            };
+            give(&mut peer, &event);
+            assert_eq!(peer.expect_response().text(), "Hello World");
+            give(&mut peer, &taken);
+            peer.expect_next();
+        }
+        api.expect_no_connection();
+    });
+}
+
 #[test]
 fn names_of_headers_have_any_case() {
     for fields in [
@@ -530,6 +557,30 @@ fn an_api_that_only_hangs_up_is_given_up() {
     let line = server.stderr.take();
     let start = "fnboot: cannot reach the platform's API on port ";
     assert!(line.starts_with(start), "{line}");
+}
+
+/// One that has a bad start is asked again: it ends connections before anything is sent, or right
+/// after.
+#[test]
+fn an_api_that_hangs_up_at_first_is_asked_again() {
+    let api = Api::new(Platform::Lambda);
+    let fails = [
+        "strace",
+        "--quiet=all",
+        "--output=/dev/null",
+        "--inject=sendmsg:error=ECONNRESET:when=1..3",
+    ];
+    let _server = api.start(Program::bootstrap().under(&fails));
+    for _ in 0..3 {
+        api.accept().expect_close();
+    }
+    for _ in 0..3 {
+        api.accept().reset();
+    }
+    let mut peer = api.accept();
+    peer.expect_next();
+    peer.expect_echo("Hello World");
+    api.expect_no_connection();
 }
 
 #[test]
