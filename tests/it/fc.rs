@@ -5,14 +5,15 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::harness::{
-    Barrier, Case, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked, noise,
-    post, wait_for,
+    Barrier, Case, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked,
+    narrow, noise, post, wait_for,
 };
 
 const OCTETS: Option<&str> = Some("application/octet-stream");
@@ -684,6 +685,66 @@ fn termination_lingers_for_a_moment_only() {
         let elapsed = began.elapsed();
         assert!(elapsed < Duration::from_secs(3), "in time: {elapsed:?}");
     }
+}
+
+/// For a while nothing may happen in the program, neither work nor a wait that ends for nothing.
+#[track_caller]
+pub fn expect_sleep(server: &Server) {
+    let wakes = || {
+        let path = format!("/proc/{}/status", server.pid());
+        let status = std::fs::read_to_string(path).expect("the process lives");
+        let name = "\nvoluntary_ctxt_switches:\t";
+        let (_, rest) = status.split_once(name).expect("a figure");
+        let count = rest.lines().next().and_then(|line| line.parse().ok());
+        count.unwrap_or_else(|| panic!("no number: {rest:?}"))
+    };
+    let before: (Duration, u64) = (server.cpu(), wakes());
+    thread::sleep(Duration::from_millis(300));
+    let (cpu, count) = (server.cpu() - before.0, wakes() - before.1);
+    // A tick of the clock may be counted that was another's, memory is given back once, and the
+    // kernel may just have come to take more of an answer. A wait of a millisecond is far from that.
+    let is_asleep = cpu <= Duration::from_millis(20) && count <= 50;
+    assert!(is_asleep, "{cpu:?} of work, {count} waits");
+}
+
+#[test]
+fn waits_cost_nothing() {
+    let mut server = Program::fixture("fixture").start();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    // For the next piece of an answer, also if the client has said all it had to say.
+    let mut client = server.connect();
+    client.send(get("/stream/more/2/10/250"));
+    client.read_bytes_until(b"bbbbbbbbb\n\r\n");
+    expect_sleep(&server);
+    client.finish();
+    expect_sleep(&server);
+    drop(client);
+    // For a client that does not read, when a piece is due.
+    let mut client = narrow(&server);
+    client.send(get("/stream/info/1000/60000/1"));
+    wait_for("the pieces to stop", || {
+        let before = server.stdout.text().len();
+        thread::sleep(Duration::from_millis(100));
+        (before == server.stdout.text().len()).then_some(())
+    });
+    expect_sleep(&server);
+    drop(client);
+    // For a client that was refused to go, and for one in the middle of a request.
+    let mut refused = server.connect();
+    refused.send("x\r\n\r\n").expect(400);
+    refused.expect_close();
+    let mut client = server.connect();
+    client.send(&PING[..30]);
+    let mut idle = server.connect();
+    idle.expect_open();
+    expect_sleep(&server);
+    // For the same when the process is to end.
+    server.signal(Signal::TERM);
+    idle.expect_close();
+    expect_sleep(&server);
+    client.send(&PING[30..]).expect(200);
+    drop((refused, client));
+    server.expect_exit(0);
 }
 
 /// As process 1 nothing happens by default: not even SIGTERM ends it unless it is caught.

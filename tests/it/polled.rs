@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
+use crate::fc::expect_sleep;
 use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
 
 /// For both platforms: a program that has asked for its first event.
@@ -262,6 +263,26 @@ fn a_program_that_waits_holds_little() {
         let cpu = server.cpu();
         peer.expect_echo("Hello World");
         assert!(server.cpu() - cpu <= Duration::from_millis(10));
+    });
+}
+
+/// For an event, for the response to an answer, and for a platform that does not read on: also when
+/// the process is to end.
+#[test]
+fn waits_cost_nothing() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        expect_sleep(server);
+        peer.event("Hello World").expect_response();
+        expect_sleep(server);
+        peer.accept().expect_next();
+        let event = noise(16 * MIB);
+        peer.event(&event);
+        peer.read_until(|bytes| bytes.len() > 100_000);
+        expect_sleep(server);
+        server.signal(Signal::TERM);
+        expect_sleep(server);
+        assert_same(&peer.expect_response().body, &event);
+        server.expect_exit(0);
     });
 }
 
