@@ -78,6 +78,12 @@ impl Reply<'_> {
         persist: Persist::Keep,
         rest: None,
     };
+
+    /// Nothing to send, and the end of the connection.
+    pub const LAST: Self = Self {
+        persist: Persist::Close,
+        ..Self::NOTHING
+    };
 }
 
 /// An answer that goes on: which one it is, but for the handler's own number.

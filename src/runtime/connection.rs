@@ -36,7 +36,6 @@ use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
 use crate::sys::memory::Mapping;
-use crate::sys::signal;
 use crate::sys::socket::Socket;
 
 /// What a connection waits for after it was served.
@@ -70,7 +69,7 @@ pub struct Connection {
     /// Present while a request or an answer is incomplete.
     buffer: Option<Mapping>,
     /// Where in the buffer the input lies that was not yet taken: `input.from == 0` but for
-    /// `Sending`.
+    /// `Sending` and `Streaming`, in which it waits for the end of the answer where it is.
     input: Span,
     /// Where in the buffer the output lies that was not yet sent.
     output: Span,
@@ -275,7 +274,7 @@ impl Connection {
 
     /// Takes requests out of the input and answers them, as long as there are complete ones.
     fn take<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
-        let body_bytes_max = shared.body_bytes_max;
+        let body_bytes_max = shared.caller.page.config.body_bytes_max;
         let kind = shared.caller.kind();
         while !self.input.is_empty() {
             let is_owned = self.buffer.is_some();
@@ -543,7 +542,7 @@ impl Connection {
     /// Asks the handler for the next piece, and puts it into the form in which it is sent. Says
     /// what to wait for where that is not known from what is there to be sent.
     fn pull<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
-        let Stream { call: _, coding } = self.stream;
+        let coding = self.stream.coding;
         let is_chunked = coding == Coding::Chunked;
         let start = match coding {
             Coding::Collected => self.output.to as usize,
@@ -558,7 +557,8 @@ impl Connection {
         let mut room = back.len().saturating_sub(TRAILER_ROOM_BYTES);
         if coding == Coding::Collected {
             let collected = self.output.range().len();
-            room = room.min(shared.body_bytes_max.saturating_sub(collected));
+            let body_bytes_max = shared.caller.page.config.body_bytes_max;
+            room = room.min(body_bytes_max.saturating_sub(collected));
         }
         let mut piece = Writer::new(bytes::slice_mut(back, 0..room));
         let (mut state, arrived_ms, head_bytes) = recorded(record)?;
@@ -658,7 +658,7 @@ impl Connection {
             return Want::Close;
         }
         self.phase = Phase::Lingering;
-        self.deadline_ms = clock::monotonic_ms() + linger_ms();
+        self.deadline_ms = clock::monotonic_ms() + LINGER_MS_MAX;
         self.discard()
     }
 
@@ -750,15 +750,6 @@ fn reconnect(source: Source) -> Option<Socket> {
     match source {
         Source::Api(address) => Socket::connect(address.host, address.port).ok(),
         Source::Port(_) => None,
-    }
-}
-
-/// Nobody is waited for long by a process that is to end.
-fn linger_ms() -> u64 {
-    if signal::terminating() {
-        LINGER_LAST_MS_MAX
-    } else {
-        LINGER_MS_MAX
     }
 }
 

@@ -1,13 +1,14 @@
 //! All open connections, and what is done for one of them whoever opened it.
 
 use super::connection::{Connection, Want};
+use super::fatal::kernel;
 use super::shared::Shared;
 use super::slots::Slots;
 use crate::handler::Handler;
 use crate::limits::WARM_IDLE_MS;
 use crate::net::reactor::Reactor;
 use crate::sys::clock::{self, NEVER};
-use crate::sys::epoll::Interest;
+use crate::sys::epoll::{Event, Interest};
 
 /// The connections, and what they share.
 pub struct Connections<H> {
@@ -27,23 +28,38 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Begins a round of the loop, in which something is ready or, if not, nothing has been for a
-    /// while.
-    pub fn begin_round(&mut self, is_idle: bool) {
+    /// Begins a round of the loop: waits until something is ready or due, but not longer than until
+    /// `until_ms`. Returns what is ready.
+    ///
+    /// `SIGTERM` ends the wait by shutting down the listener or, without one, the connection `wake`,
+    /// from which nothing more is read then.
+    pub fn wait<'a>(
+        &mut self,
+        reactor: &Reactor,
+        events: &'a mut [Event],
+        until_ms: u64,
+        wake: Option<u64>,
+    ) -> &'a [Event] {
+        let timeout_ms = self.timeout_ms(until_ms);
+        let wake = wake.and_then(|token| self.slots.get(token));
+        let socket = wake.map(|connection| &connection.socket);
+        let ready = kernel("cannot wait: !", reactor.wait(socket, events, timeout_ms));
         self.shared.caller.set_time();
-        if is_idle {
+        // Nothing has been for a while.
+        if ready.is_empty() && timeout_ms == WARM_IDLE_MS {
             self.shared.cool_down();
         }
+        ready
     }
 
-    /// Milliseconds until something has to be done that no event will tell, or until `other_ms`.
-    pub fn timeout_ms(&self, other_ms: u64) -> u64 {
+    /// Milliseconds until something has to be done that no event will tell, or until `until_ms`.
+    fn timeout_ms(&self, until_ms: u64) -> u64 {
         let warm_ms = if self.shared.is_warm() {
             WARM_IDLE_MS
         } else {
             NEVER
         };
-        let first_ms = self.expire_ms.min(other_ms);
+        let first_ms = self.expire_ms.min(until_ms);
         if first_ms == NEVER {
             return warm_ms;
         }
@@ -95,7 +111,7 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Sees to it that nobody lingers who began to before the end came.
+    /// Sees to it that a connection lingers no longer than a process may that is to end.
     pub fn hurry(&mut self, token: u64, now_ms: u64) {
         if let Some(connection) = self.slots.get(token) {
             connection.hurry(now_ms);
@@ -111,10 +127,13 @@ impl<H: Handler> Connections<H> {
 
     /// Serves the connections whose deadline has come: it is the end of those that linger.
     pub fn expire(&mut self, reactor: &Reactor) {
-        if self.expire_ms == NEVER || clock::monotonic_ms() < self.expire_ms {
+        if self.expire_ms == NEVER {
             return;
         }
         let now_ms = clock::monotonic_ms();
+        if now_ms < self.expire_ms {
+            return;
+        }
         self.expire_ms = NEVER;
         for index in 0..self.slots.used() {
             let Some(token) = self.slots.token_at(index) else {

@@ -41,7 +41,7 @@ pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static
     let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
     let caller = Caller::new(handler, config, short_head, place);
     let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
-    let shared = Shared::new(caller, scratch, pool, config.body_bytes_max);
+    let shared = Shared::new(caller, scratch, pool);
     let connections = Connections::new(Slots::new(&mut memory.table), shared);
     (connections, &mut memory.events)
 }

@@ -4,9 +4,8 @@ use super::config::Switch;
 use super::connection::{Connection, Want};
 use super::connections::Connections;
 use super::fatal::{self, kernel};
-use super::slots::Slots;
 use crate::handler::{Error, Handler, Platform};
-use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS, WARM_IDLE_MS};
+use crate::limits::{DRAIN_MS_MAX, FORGIVE_MS, RETRY_COUNT_MAX, RETRY_MS};
 use crate::net::reactor::Reactor;
 use crate::platform::Call;
 use crate::platform::runtime_api::{Address, Ask};
@@ -59,30 +58,22 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     // The one loop without a bound.
     while !signal::terminating() {
         poller.open();
-        poller.round(poller.retry_ms, events, true);
+        let wake = poller.connections.slots.any();
+        poller.round(events, poller.retry_ms, wake);
     }
-    // Nothing more is asked for, but what is being answered still is.
+    // Nothing more is asked for, but what is being answered still is: nothing may be shut down.
     let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
     while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
-        poller.round(end_ms, events, false);
+        poller.round(events, end_ms, None);
     }
     // What it returns is logged, and of no more use.
     let _ = poller.connections.shared.caller.hook(Call::PreStop);
 }
 
 impl<H: Handler> Poller<'_, H> {
-    /// One round, at most until then: wait, serve, expire.
-    fn round(&mut self, until_ms: u64, events: &mut [Event], ends: bool) {
-        // `SIGTERM` ends the wait, once.
-        let first = self.connections.slots.any().filter(|_| ends);
-        let socket = first.map(|first| &first.socket);
-        let timeout_ms = self.connections.timeout_ms(until_ms);
-        let ready = kernel(
-            "cannot wait: !",
-            self.reactor.wait(socket, events, timeout_ms),
-        );
-        let is_idle = ready.is_empty() && timeout_ms == WARM_IDLE_MS;
-        self.connections.begin_round(is_idle);
+    /// One round: wait, serve, expire.
+    fn round(&mut self, events: &mut [Event], until_ms: u64, wake: Option<u64>) {
+        let ready = self.connections.wait(&self.reactor, events, until_ms, wake);
         for event in ready {
             self.connections.serve(&self.reactor, event.token());
         }
@@ -95,8 +86,8 @@ impl<H: Handler> Poller<'_, H> {
             return;
         }
         self.retry_ms = NEVER;
-        let slots = &mut self.connections.slots;
-        // Nobody was there to be told: it stands in the log.
+        let slots = &self.connections.slots;
+        // Nobody was there to be told, or to be understood: it stands in the log.
         if self.failure.is_some() && self.failed_count > 0 && slots.open() == 0 {
             process::exit(1);
         }
@@ -108,9 +99,6 @@ impl<H: Handler> Poller<'_, H> {
         if slots.asking(Ask::Register) > 0 {
             return;
         }
-        let missing = |most: usize, slots: &mut Slots| {
-            (most + slots.asking(Ask::ExtensionNext)).saturating_sub(slots.open())
-        };
         let page = &self.connections.shared.caller.page;
         let (ask, most) = match page.config.platform() {
             _ if self.failure.is_some() => (Ask::InitError, 1),
@@ -118,7 +106,8 @@ impl<H: Handler> Poller<'_, H> {
             Platform::Lambda => (Ask::Restore, 1),
             _ => (Ask::Ready, 1),
         };
-        for _ in 0..missing(most, slots) {
+        // An extension's connection is one more.
+        for _ in slots.open()..most + slots.asking(Ask::ExtensionNext) {
             self.connect(ask);
             if self.retry_ms != NEVER {
                 break;

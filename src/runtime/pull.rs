@@ -12,7 +12,7 @@ use crate::bytes::Writer;
 use crate::handler::{Error, Handler, Platform, Request};
 use crate::http::exchange::Message;
 use crate::http::head::Head;
-use crate::http::{Persist, chunk, write};
+use crate::http::{chunk, write};
 use crate::log;
 use crate::platform::runtime_api::{self, Address, Ask, Verdict, verdict};
 use crate::platform::{Call, lambda, scf};
@@ -33,6 +33,8 @@ impl<H: Handler> Caller<H> {
         }
         self.page.note_turn(*ask);
         match (verdict(*ask, status), *ask) {
+            // It is told, whatever the platform makes of it.
+            (_, Ask::InitError) => process::exit(1),
             (Verdict::Lost, Ask::Next) => {
                 let text = "the platform's API answered the question for an event with status #";
                 fatal::number(text, u64::from(status))
@@ -49,10 +51,7 @@ impl<H: Handler> Caller<H> {
             // Sockets from before a snapshot are worth nothing after it.
             (_, Ask::Restore) => {
                 *ask = Ask::Next;
-                return Reply {
-                    persist: Persist::Close,
-                    ..Reply::NOTHING
-                };
+                return Reply::LAST;
             }
             // Nothing was subscribed to, so this is the end.
             (_, Ask::ExtensionNext) => process::exit(0),
@@ -69,20 +68,14 @@ impl<H: Handler> Caller<H> {
                 log::failure(b"", what, why.written(), b"");
                 // What comes next depends on more than this.
                 if asked == Ask::Register {
-                    return Reply {
-                        persist: Persist::Close,
-                        ..Reply::NOTHING
-                    };
+                    return Reply::LAST;
                 }
             }
             (Verdict::Taken, _) => {}
         }
         // Nothing more is begun that could not be ended.
         if signal::terminating() {
-            return Reply {
-                persist: Persist::Close,
-                ..Reply::NOTHING
-            };
+            return Reply::LAST;
         }
         self.page.ask(Ask::Next, None, address, ask)
     }
@@ -170,9 +163,6 @@ impl<H: Handler> Caller<H> {
 impl Page {
     /// Notes that something that was asked for was responded to.
     pub fn note_turn(&mut self, ask: Ask) {
-        if ask == Ask::InitError {
-            process::exit(1);
-        }
         self.turn_count += 1;
         // An extension is no part of what events wait for.
         self.is_started |= ask != Ask::Register;

@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::shared::Shared;
 use crate::handler::Handler;
-use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX, WARM_IDLE_MS};
+use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
 use crate::log;
 use crate::net::reactor::{self, Reactor, Waiting};
 use crate::sys::clock::{self, NEVER};
@@ -96,15 +96,8 @@ fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Wa
 impl<H: Handler> Server<'_, H> {
     /// One round: wait, accept, serve, expire, end.
     fn tick(&mut self, events: &mut [Event]) -> Tick {
-        let timeout_ms = self
-            .connections
-            .timeout_ms(self.resume_ms.min(self.drain_ms));
-        let ready = kernel(
-            "cannot wait: !",
-            self.reactor.wait(None, events, timeout_ms),
-        );
-        let is_idle = ready.is_empty() && timeout_ms == WARM_IDLE_MS;
-        self.connections.begin_round(is_idle);
+        let until_ms = self.resume_ms.min(self.drain_ms);
+        let ready = self.connections.wait(&self.reactor, events, until_ms, None);
         let before = self.connections.slots.open();
         for event in ready {
             match event.token() {
@@ -113,20 +106,21 @@ impl<H: Handler> Server<'_, H> {
             }
         }
         self.connections.expire(&self.reactor);
-        self.resume(before);
-        if signal::terminating() {
+        let tick = if signal::terminating() {
             self.drain()
         } else {
             Tick::Next
-        }
+        };
+        self.resume(before);
+        tick
     }
 
-    /// Takes connections out of the kernel's queue.
+    /// Takes connections out of the kernel's queue. After a pause there may be more.
     fn accept(&mut self) -> Queue {
         for _ in 0..ACCEPT_COUNT_MAX {
             if !self.connections.slots.has_room() {
                 self.pause();
-                return Queue::Empty;
+                break;
             }
             match self.reactor.accept() {
                 Ok(socket) => {
@@ -137,7 +131,7 @@ impl<H: Handler> Server<'_, H> {
                 Err(Errno::AGAIN | Errno::INVAL) => return Queue::Empty,
                 Err(errno) if errno.is_exhaustion() => {
                     self.pause();
-                    return Queue::Empty;
+                    break;
                 }
                 // The next one was gone before it could be had (accept(2), "Error handling").
                 Err(_) => {}
@@ -155,9 +149,6 @@ impl<H: Handler> Server<'_, H> {
 
     /// Accepts again after a pause, if there are fewer connections than `before`, or it is time.
     fn resume(&mut self, before: usize) {
-        if self.drain_ms != NEVER {
-            self.resume_ms = NEVER;
-        }
         if self.resume_ms == NEVER {
             return;
         }
@@ -176,26 +167,25 @@ impl<H: Handler> Server<'_, H> {
     fn drain(&mut self) -> Tick {
         let now_ms = clock::monotonic_ms();
         self.drain_ms = self.drain_ms.min(now_ms + DRAIN_MS_MAX);
-        if self.reactor.is_accepting() {
-            // What waits may be more than one round takes.
-            if self.accept() == Queue::Empty {
-                self.reactor.refuse();
-            }
+        // What waits may be more than one round takes, or than there are descriptors for.
+        if self.reactor.is_accepting() && self.accept() == Queue::Empty {
+            self.reactor.refuse();
         }
         for index in 0..self.connections.slots.used() {
             let Some(token) = self.connections.slots.token_at(index) else {
                 continue;
             };
             // Its next request may already be in the kernel, and then counts as in flight.
-            self.connections.hurry(token, now_ms);
             if self.connections.is_idle(token) {
                 self.connections.serve(&self.reactor, token);
             }
             if self.connections.is_idle(token) {
                 self.connections.close(token);
             }
+            self.connections.hurry(token, now_ms);
         }
-        let is_done = self.connections.slots.open() == 0 && !self.reactor.is_accepting();
+        let has_all = !self.reactor.is_accepting() && self.resume_ms == NEVER;
+        let is_done = has_all && self.connections.slots.open() == 0;
         if is_done || self.drain_ms <= now_ms {
             Tick::Last
         } else {

@@ -4,13 +4,12 @@ use super::caller::Caller;
 use crate::net::pool::Pool;
 use crate::sys::memory;
 
-/// Handler, memory and limits.
+/// Handler and memory.
 pub struct Shared<H> {
     pub caller: Caller<H>,
     pub pool: &'static mut Pool,
     /// Requests that come in one piece are served from here.
     pub scratch: &'static mut [u8],
-    pub body_bytes_max: usize,
     /// Whether more of the scratch buffer was touched than an idle process should hold.
     scratch_is_warm: bool,
 }
@@ -19,17 +18,11 @@ pub struct Shared<H> {
 const SCRATCH_KEPT_BYTES: usize = 8 * 1024;
 
 impl<H> Shared<H> {
-    pub fn new(
-        caller: Caller<H>,
-        scratch: &'static mut [u8],
-        pool: &'static mut Pool,
-        body_bytes_max: usize,
-    ) -> Self {
+    pub fn new(caller: Caller<H>, scratch: &'static mut [u8], pool: &'static mut Pool) -> Self {
         Self {
             caller,
             pool,
             scratch,
-            body_bytes_max,
             scratch_is_warm: false,
         }
     }

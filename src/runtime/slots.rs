@@ -39,9 +39,9 @@ impl Slots {
         }
     }
 
-    /// One of the open connections.
-    pub fn any(&self) -> Option<&Connection> {
-        self.table.iter().find_map(|slot| slot.connection.as_ref())
+    /// The token of one of the open connections.
+    pub fn any(&self) -> Option<u64> {
+        (0..self.used()).find_map(|index| self.token_at(index))
     }
 
     /// How many connections wait for the answer to that question.

@@ -22,6 +22,7 @@ unsafe extern "C" {}
 
 mod call;
 pub mod clock;
+mod entry;
 pub mod env;
 pub mod epoll;
 pub mod fd;

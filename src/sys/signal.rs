@@ -3,7 +3,8 @@
 //! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was
 //! looked at and before the wait begins, and the wait would never end. So whoever is about to wait
 //! says on which socket ([`wait_on`]), and the handler shuts that socket down, which ends a wait
-//! that has begun as well as one that is about to.
+//! that has begun as well as one that is about to. A socket that is yet to be connected cannot be
+//! shut down: that it blocks no more is enough for it.
 
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
 
@@ -45,7 +46,8 @@ pub fn ignore_broken_pipe() -> Result<(), Errno> {
 /// Runs `wait`, which waits on `source` among others and which `SIGTERM` is to end. It is told
 /// whether the signal has come already.
 ///
-/// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more.
+/// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more, and
+/// never blocks.
 pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
     WAITED_ON.store(source.map_or(0, Fd::number), Ordering::Relaxed);
     // One thread and its signal handler: the compiler alone could reorder the two.
@@ -61,8 +63,11 @@ extern "C" fn on_terminate(_signal: c_int) {
     compiler_fence(Ordering::SeqCst);
     let fd = WAITED_ON.load(Ordering::Relaxed);
     if fd > 0 {
+        let (fd, set_flags) = (fd as usize, libc::F_SETFL as usize);
+        // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
+        unsafe { call3(libc::SYS_fcntl, fd, set_flags, libc::O_NONBLOCK as usize) };
         // SAFETY: shutdown(2) takes no pointers.
-        unsafe { call3(libc::SYS_shutdown, fd as usize, libc::SHUT_RD as usize, 0) };
+        unsafe { call3(libc::SYS_shutdown, fd, libc::SHUT_RD as usize, 0) };
     }
 }
 

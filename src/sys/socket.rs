@@ -4,6 +4,7 @@ use libc::{c_int, c_void};
 
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, Io, check, restart};
+use super::signal;
 
 /// A socket that waits for connections.
 #[derive(Debug)]
@@ -69,13 +70,19 @@ impl Socket {
     /// non-blocking from then on.
     ///
     /// # Errors
-    /// What the kernel says: nobody listens there, or no way leads there.
+    /// What the kernel says: nobody listens there, or no way leads there; `EINTR` or the like once
+    /// `SIGTERM` has come, as a peer may take minutes.
     pub fn connect(host: [u8; 4], port: u16) -> Result<Self, Errno> {
         let fd = above_standard(tcp()?)?;
         let address = address(host, port);
         let place = (&raw const address).expose_provenance();
-        // SAFETY: `address` lives through the call, with its size behind it.
-        restart(|| unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) })?;
+        signal::wait_on(Some(&fd), |is_terminating| {
+            if is_terminating {
+                return Err(Errno::INTR);
+            }
+            // SAFETY: `address` lives through the call, with its size behind it.
+            check(unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) })
+        })?;
         let socket = Self(fd);
         socket.set_nodelay()?;
         socket.0.set_nonblocking()?;

@@ -5,14 +5,15 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::harness::{
-    Barrier, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked, noise, post,
-    wait_for,
+    Barrier, Case, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked,
+    narrow, noise, post, wait_for,
 };
 
 const OCTETS: Option<&str> = Some("application/octet-stream");
@@ -608,6 +609,35 @@ fn termination_finishes_what_was_not_yet_read() {
     assert_eq!(answered, 100, "of 100 requests");
 }
 
+/// Nor is what waits in the kernel's queue forgotten while there are no descriptors for it.
+#[test]
+fn termination_takes_what_waits_for_descriptors() {
+    let mut server = Program::bootstrap()
+        .in_shell("ulimit -n 24 && exec \"$0\"")
+        .start();
+    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.send(PING);
+    }
+    for client in &mut clients[..10] {
+        client.expect(200);
+    }
+    clients[0].expect_open();
+    clients[59].expect_silence();
+    server.signal(Signal::TERM);
+    let began = Instant::now();
+    for client in &mut clients[..10] {
+        client.expect_close();
+    }
+    for client in clients.split_off(10) {
+        let answer = client.read_to_end();
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{answer:?}");
+    }
+    server.expect_exit(0);
+    let elapsed = began.elapsed();
+    assert!(elapsed < Duration::from_secs(5), "in time: {elapsed:?}");
+}
+
 /// A client that never finishes cannot keep the process for ever.
 #[test]
 fn termination_does_not_wait_for_ever() {
@@ -617,6 +647,103 @@ fn termination_does_not_wait_for_ever() {
     client.send(&PING[..30]);
     barrier.pass();
     server.signal(Signal::TERM);
+    server.expect_exit(0);
+}
+
+/// Nor can clients that have their last answer and just stay: they had it before the signal, or their
+/// request came after it, or was not yet read.
+#[test]
+fn termination_lingers_for_a_moment_only() {
+    for case in ["before", "after", "unread"] {
+        let _case = Case(case);
+        let mut server = Server::start();
+        let mut barrier = Barrier::new(&mut server);
+        let mut client = server.connect();
+        match case {
+            "before" => {
+                client.send("x\r\n\r\n").expect(400);
+                server.signal(Signal::TERM);
+            }
+            "after" => {
+                client.send(&PING[..30]);
+                barrier.pass();
+                server.signal(Signal::TERM);
+                client.send(&PING[30..]).expect(200);
+            }
+            _ => {
+                client.expect_open();
+                server.signal(Signal::STOP);
+                client.send(PING);
+                server.signal(Signal::TERM);
+                server.signal(Signal::CONT);
+                client.expect(200);
+            }
+        }
+        let began = Instant::now();
+        client.expect_close();
+        server.expect_exit(0);
+        let elapsed = began.elapsed();
+        assert!(elapsed < Duration::from_secs(3), "in time: {elapsed:?}");
+    }
+}
+
+/// For a while nothing may happen in the program, neither work nor a wait that ends for nothing.
+#[track_caller]
+pub fn expect_sleep(server: &Server) {
+    let wakes = || {
+        let path = format!("/proc/{}/status", server.pid());
+        let status = std::fs::read_to_string(path).expect("the process lives");
+        let name = "\nvoluntary_ctxt_switches:\t";
+        let (_, rest) = status.split_once(name).expect("a figure");
+        let count = rest.lines().next().and_then(|line| line.parse().ok());
+        count.unwrap_or_else(|| panic!("no number: {rest:?}"))
+    };
+    let before: (Duration, u64) = (server.cpu(), wakes());
+    thread::sleep(Duration::from_millis(300));
+    let (cpu, count) = (server.cpu() - before.0, wakes() - before.1);
+    // A tick of the clock may be counted that was another's, memory is given back once, and the
+    // kernel may just have come to take more of an answer. A wait of a millisecond is far from that.
+    let is_asleep = cpu <= Duration::from_millis(20) && count <= 50;
+    assert!(is_asleep, "{cpu:?} of work, {count} waits");
+}
+
+#[test]
+fn waits_cost_nothing() {
+    let mut server = Program::fixture("fixture").start();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
+    // For the next piece of an answer, also if the client has said all it had to say.
+    let mut client = server.connect();
+    client.send(get("/stream/more/2/10/250"));
+    client.read_bytes_until(b"bbbbbbbbb\n\r\n");
+    expect_sleep(&server);
+    client.finish();
+    expect_sleep(&server);
+    drop(client);
+    // For a client that does not read, when a piece is due.
+    let mut client = narrow(&server);
+    client.send(get("/stream/info/1000/60000/1"));
+    wait_for("the pieces to stop", || {
+        let before = server.stdout.text().len();
+        thread::sleep(Duration::from_millis(100));
+        (before == server.stdout.text().len()).then_some(())
+    });
+    expect_sleep(&server);
+    drop(client);
+    // For a client that was refused to go, and for one in the middle of a request.
+    let mut refused = server.connect();
+    refused.send("x\r\n\r\n").expect(400);
+    refused.expect_close();
+    let mut client = server.connect();
+    client.send(&PING[..30]);
+    let mut idle = server.connect();
+    idle.expect_open();
+    expect_sleep(&server);
+    // For the same when the process is to end.
+    server.signal(Signal::TERM);
+    idle.expect_close();
+    expect_sleep(&server);
+    client.send(&PING[30..]).expect(200);
+    drop((refused, client));
     server.expect_exit(0);
 }
 

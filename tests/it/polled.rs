@@ -1,11 +1,13 @@
 //! What Lambda and SCF have in common: the program asks for events, whatever becomes of its
 //! connection.
 
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
+use crate::fc::expect_sleep;
 use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
 
 /// For both platforms: a program that has asked for its first event.
@@ -105,6 +107,33 @@ fn nor_whether_it_is_cut_in_time() {
                 assert_eq!(peer.expect_response().text(), "Hello World", "cut at {cut}");
                 peer.accept().expect_next();
             }
+        }
+        api.expect_no_connection();
+    });
+}
+
+/// RFC 9110 §15.2: the response proper comes after those that only inform, alone or with it.
+#[test]
+fn interim_responses_are_skipped() {
+    const INTERIM: &[u8] =
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n";
+    each(Program::bootstrap, |api, _, mut peer| {
+        let event = peer.rendered("Hello World");
+        let taken = response("202 Accepted", "", "");
+        for is_alone in [true, false] {
+            let give = |peer: &mut Peer, wire: &[u8]| {
+                if is_alone {
+                    peer.send(INTERIM).wait_until_read();
+                    assert!(peer.is_silent());
+                    peer.send(wire);
+                } else {
+                    peer.send([INTERIM, wire].concat());
+                }
+            };
+            give(&mut peer, &event);
+            assert_eq!(peer.expect_response().text(), "Hello World");
+            give(&mut peer, &taken);
+            peer.expect_next();
         }
         api.expect_no_connection();
     });
@@ -234,6 +263,26 @@ fn a_program_that_waits_holds_little() {
         let cpu = server.cpu();
         peer.expect_echo("Hello World");
         assert!(server.cpu() - cpu <= Duration::from_millis(10));
+    });
+}
+
+/// For an event, for the response to an answer, and for a platform that does not read on: also when
+/// the process is to end.
+#[test]
+fn waits_cost_nothing() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        expect_sleep(server);
+        peer.event("Hello World").expect_response();
+        expect_sleep(server);
+        peer.accept().expect_next();
+        let event = noise(16 * MIB);
+        peer.event(&event);
+        peer.read_until(|bytes| bytes.len() > 100_000);
+        expect_sleep(server);
+        server.signal(Signal::TERM);
+        expect_sleep(server);
+        assert_same(&peer.expect_response().body, &event);
+        server.expect_exit(0);
     });
 }
 
@@ -450,6 +499,41 @@ fn sigterm_ends_a_program_whatever_it_waits_for() {
     }
 }
 
+/// An API that listens but does not take connections: opening one may take minutes, and `SIGTERM`
+/// comes meanwhile, or right before.
+#[test]
+fn sigterm_ends_a_program_that_connects() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    rustix::net::listen(&listener, 0).expect("listen");
+    let address = listener.local_addr().expect("an address");
+    // It fills the queue.
+    let _first = TcpStream::connect(address).expect("connect");
+    let program = || {
+        let program = Program::bootstrap().without_port();
+        program.env("AWS_LAMBDA_RUNTIME_API", address)
+    };
+    let mut server = program().start();
+    let remote = format!(":{:04X}", address.port());
+    wait_for("the program to connect", || {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+        let mut lines = sockets.lines().map(|line| line.split_whitespace());
+        let is_connecting = lines.any(|mut line| {
+            line.nth(2).is_some_and(|to| to.ends_with(&remote)) && line.next() == Some("02")
+        });
+        is_connecting.then_some(())
+    });
+    server.signal(Signal::TERM);
+    server.expect_exit(0);
+    let before = [
+        "strace",
+        "--quiet=all",
+        "--output=/dev/null",
+        "--inject=socket:signal=TERM",
+    ];
+    let mut server = program().under(&before).start();
+    server.expect_exit(0);
+}
+
 /// An answer that is on its way arrives.
 #[test]
 fn sigterm_lets_an_answer_through() {
@@ -494,6 +578,30 @@ fn an_api_that_only_hangs_up_is_given_up() {
     let line = server.stderr.take();
     let start = "fnboot: cannot reach the platform's API on port ";
     assert!(line.starts_with(start), "{line}");
+}
+
+/// One that has a bad start is asked again: it ends connections before anything is sent, or right
+/// after.
+#[test]
+fn an_api_that_hangs_up_at_first_is_asked_again() {
+    let api = Api::new(Platform::Lambda);
+    let fails = [
+        "strace",
+        "--quiet=all",
+        "--output=/dev/null",
+        "--inject=sendmsg:error=ECONNRESET:when=1..3",
+    ];
+    let _server = api.start(Program::bootstrap().under(&fails));
+    for _ in 0..3 {
+        api.accept().expect_close();
+    }
+    for _ in 0..3 {
+        api.accept().reset();
+    }
+    let mut peer = api.accept();
+    peer.expect_next();
+    peer.expect_echo("Hello World");
+    api.expect_no_connection();
 }
 
 #[test]
