@@ -65,7 +65,7 @@
 //! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
-//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
+//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
 //! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
@@ -81,7 +81,7 @@
 //!
 //! # What never happens
 //!
-//! - Nothing outside `sys` is unsafe, but for the name of the C entry point in [`main!`].
+//! - Nothing outside `sys` is unsafe, but for the name of the C entry point in `src/main.rs`.
 //! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
 //!   so by a function that `runtime` gave it.
 //! - Nothing in [`http`] and `platform` holds a descriptor, reads a clock or keeps state that is not
