@@ -310,7 +310,8 @@ pub fn is_word(bytes: &[u8], word: &str) -> bool {
 pub fn is_same(bytes: &[u8], others: &[u8]) -> bool {
     // From the end: names of fields rather begin than end alike.
     let mut pairs = bytes.iter().zip(others).rev();
-    bytes.len() == others.len() && pairs.all(|(byte, other)| byte.eq_ignore_ascii_case(other))
+    bytes.len() == others.len()
+        && pairs.all(|(byte, other)| byte == other || byte.eq_ignore_ascii_case(other))
 }
 
 #[cfg(test)]
