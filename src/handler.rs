@@ -298,6 +298,12 @@ impl<'a> Context<'a> {
         self.stream.set(Some(state));
     }
 
+    /// What [`stream`](Context::stream) was given last: for tests of functions.
+    #[must_use]
+    pub fn streamed(&self) -> Option<u64> {
+        self.stream.get()
+    }
+
     /// Name of the function.
     #[must_use]
     pub fn function_name(&self) -> Option<&'a str> {

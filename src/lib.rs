@@ -81,7 +81,8 @@
 //!
 //! # What never happens
 //!
-//! - Nothing outside `sys` is unsafe, but for the name of the C entry point in `src/main.rs`.
+//! - Nothing outside `sys` is unsafe, but for the C entry point in `src/main.rs`: its name and its
+//!   arguments.
 //! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
 //!   so by a function that `runtime` gave it.
 //! - Nothing in [`http`] and `platform` holds a descriptor, reads a clock or keeps state that is not

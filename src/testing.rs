@@ -1,7 +1,7 @@
 //! Calls that no platform made, for the unit tests of functions.
 //!
 //! ```
-//! use fnboot::{Context, Error, Handler, Request, Response, testing};
+//! use fnboot::{Context, Error, Handler, Platform, Request, Response, testing};
 //!
 //! struct Hello;
 //!
@@ -17,8 +17,10 @@
 //!
 //! let mut hello = Hello;
 //! let headers = [("x-fc-request-id", "1")];
-//! testing::event(&headers, |cx| assert_eq!(hello.invoke(b"hi", cx).unwrap(), b"hi"));
-//! testing::request("GET", "/a?b", &[], b"", |request, cx| {
+//! testing::event(Platform::Fc, &headers, |cx| {
+//!     assert_eq!(hello.invoke(b"hi", cx).unwrap(), b"hi");
+//! });
+//! testing::request(Platform::Fc, "GET", "/a?b", &[], b"", |request, cx| {
 //!     let response = hello.http(request, cx).unwrap();
 //!     assert_eq!(response.parts().unwrap(), (200, &[][..], &b"/a"[..]));
 //! });
@@ -30,23 +32,35 @@ use crate::handler::{Context, Platform, Request};
 use crate::http::head::{self, Head, Headers};
 use crate::sys::{clock, env};
 
-/// Runs `test` with the context of a call that has these headers, at most 100: names and values.
+/// Runs `test` with the context of a call of that platform, which must be among the features. The
+/// call has these headers: names and values. What a platform tells by variables is read from those
+/// of the test.
 ///
-/// It is a call of FC, in a program that is built for several platforms; what other platforms tell
-/// by variables is read from those of the test.
-pub fn event<T>(headers: &[(&str, &str)], test: impl FnOnce(&Context<'_>) -> T) -> T {
-    request("", "", headers, b"", |_, cx| test(cx))
+/// # Panics
+/// There are more than 100 headers, or the platform is none that the program is built for.
+pub fn event<T>(
+    platform: Platform,
+    headers: &[(&str, &str)],
+    test: impl FnOnce(&Context<'_>) -> T,
+) -> T {
+    request(platform, "", "", headers, b"", |_, cx| test(cx))
 }
 
 /// Runs `test` with an HTTP request, and the context of its call.
+///
+/// # Panics
+/// As [`event`].
 pub fn request<T>(
+    platform: Platform,
     method: &str,
     target: &str,
     headers: &[(&str, &str)],
     body: &[u8],
     test: impl FnOnce(&Request<'_>, &Context<'_>) -> T,
 ) -> T {
+    assert_eq!(platform, platform.built_in(), "not a feature of this build");
     let mut rows = head::EMPTY_ROWS;
+    assert!(headers.len() <= rows.len(), "more than 100 headers");
     let headers = Headers::from_pairs(headers, &mut rows);
     let head = Head {
         method,
@@ -55,7 +69,7 @@ pub fn request<T>(
         ..Head::default()
     };
     let cx = Context {
-        platform: Platform::Fc,
+        platform,
         headers,
         arrived_ms: clock::epoch_ms(),
         now_ms: clock::epoch_ms,
@@ -63,4 +77,40 @@ pub fn request<T>(
         stream: &Cell::new(None),
     };
     test(&Request { head, body }, &cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_platform_has_its_headers() {
+        for (platform, name) in [
+            (Platform::Fc, "x-fc-request-id"),
+            (Platform::Lambda, "lambda-runtime-aws-request-id"),
+            (Platform::Scf, "request_id"),
+        ] {
+            if platform != platform.built_in() {
+                continue; // Not among the features of this build.
+            }
+            event(platform, &[("a", "b"), (name, "1")], |cx| {
+                assert_eq!((cx.platform(), cx.request_id()), (platform, "1"));
+                assert_eq!(cx.header("A"), Some(&b"b"[..]));
+                assert_eq!(cx.streamed(), None);
+                cx.stream(7);
+                assert_eq!(cx.streamed(), Some(7));
+            });
+        }
+    }
+
+    #[test]
+    fn requests_are_as_given() {
+        let (platform, headers) = (Platform::Fc.built_in(), [("Host", "a")]);
+        request(platform, "PUT", "/a?b", &headers, b"c", |request, _| {
+            assert_eq!((request.method(), request.target()), ("PUT", "/a?b"));
+            assert_eq!((request.path(), request.query()), ("/a", Some("b")));
+            assert_eq!(request.headers().count(), 1);
+            assert_eq!(request.body(), b"c");
+        });
+    }
 }

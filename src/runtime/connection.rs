@@ -31,12 +31,12 @@ use crate::http::{Kind, Persist, Reject, chunk, head, write};
 use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX, PIECE_BYTES};
 use crate::net::pool::Pool;
 use crate::platform::Call;
-use crate::platform::runtime_api::Ask;
+use crate::platform::runtime_api::{Address, Ask};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
 use crate::sys::memory::Mapping;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{Patience, Socket};
 
 /// What a connection waits for after it was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,9 +215,7 @@ impl Connection {
 
     /// Lingers no longer than a process may that is to end.
     pub fn hurry(&mut self, now_ms: u64) {
-        if self.phase == Phase::Lingering {
-            self.deadline_ms = self.deadline_ms.min(now_ms + LINGER_LAST_MS_MAX);
-        }
+        self.deadline_ms = self.deadline_ms.min(now_ms + LINGER_LAST_MS_MAX);
     }
 
     /// Gives back what the connection holds.
@@ -748,7 +746,8 @@ fn later(time: Duration) -> u64 {
 /// Another connection to the API.
 fn reconnect(source: Source) -> Option<Socket> {
     match source {
-        Source::Api(address) => Socket::connect(address.host, address.port).ok(),
+        // An event that is there is answered, even after `SIGTERM`.
+        Source::Api(Address { host, port }) => Socket::connect(host, port, Patience::Endless).ok(),
         Source::Port(_) => None,
     }
 }

@@ -112,9 +112,11 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Sees to it that a connection lingers no longer than a process may that is to end.
-    pub fn hurry(&mut self, token: u64, now_ms: u64) {
-        if let Some(connection) = self.slots.get(token) {
-            connection.hurry(now_ms);
+    pub fn hurry(&mut self, token: u64) {
+        if let Some(connection) = self.slots.get(token)
+            && connection.is_lingering()
+        {
+            connection.hurry(clock::monotonic_ms());
             self.expire_ms = self.expire_ms.min(connection.deadline_ms());
         }
     }

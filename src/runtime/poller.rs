@@ -12,7 +12,7 @@ use crate::platform::runtime_api::{Address, Ask};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Event;
 use crate::sys::fd::Errno;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{Patience, Socket};
 use crate::sys::{process, signal};
 
 struct Poller<'a, H> {
@@ -61,7 +61,9 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
         let wake = poller.connections.slots.any();
         poller.round(events, poller.retry_ms, wake);
     }
-    // Nothing more is asked for, but what is being answered still is: nothing may be shut down.
+    // Nothing more is asked for, but an event that has come is answered, as is what is being
+    // answered: nothing may be shut down.
+    poller.serve_all();
     let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
     while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
         poller.round(events, end_ms, None);
@@ -78,6 +80,15 @@ impl<H: Handler> Poller<'_, H> {
             self.connections.serve(&self.reactor, event.token());
         }
         self.connections.expire(&self.reactor);
+    }
+
+    /// Reads what has come on every connection.
+    fn serve_all(&mut self) {
+        for index in 0..self.connections.slots.used() {
+            if let Some(token) = self.connections.slots.token_at(index) {
+                self.connections.serve(&self.reactor, token);
+            }
+        }
     }
 
     /// Opens the connections that are missing.
@@ -125,8 +136,10 @@ impl<H: Handler> Poller<'_, H> {
         if turn_count != self.turn_count || now_ms - self.connect_ms > FORGIVE_MS {
             (self.turn_count, self.failed_count) = (turn_count, 0);
         }
-        self.connect_ms = now_ms;
-        let refused = match Socket::connect(host, port) {
+        let made = Socket::connect(host, port, Patience::UntilTerminated);
+        // To be refused may have taken long, too.
+        self.connect_ms = clock::monotonic_ms();
+        let refused = match made {
             Ok(socket) => {
                 let mut connection = Connection::new(socket);
                 let failure = self.failure.as_ref();
@@ -144,7 +157,9 @@ impl<H: Handler> Poller<'_, H> {
         if refused.is_some() || is_failing {
             self.retry_ms = clock::monotonic_ms() + RETRY_MS;
         }
-        if self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open() {
+        let is_hopeless = self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open();
+        // `SIGTERM` ends what it interrupts, and that is no failure.
+        if is_hopeless && !signal::terminating() {
             let errno = refused.unwrap_or(Errno::CONNRESET);
             let text = "cannot reach the platform's API on port #: !";
             fatal::port(text, port, errno);

@@ -23,6 +23,8 @@ struct Server<'a, H> {
     /// When accepting is tried again, while it pauses. This moment and the next are milliseconds of
     /// the monotonic clock, or `NEVER`.
     resume_ms: u64,
+    /// How many connections were open when it began to.
+    paused_count: usize,
     /// When to wait no longer for what is in flight, once `SIGTERM` has come.
     drain_ms: u64,
 }
@@ -52,6 +54,7 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
         reactor,
         connections,
         resume_ms: NEVER,
+        paused_count: 0,
         drain_ms: NEVER,
     };
     // The one loop without a bound.
@@ -98,7 +101,6 @@ impl<H: Handler> Server<'_, H> {
     fn tick(&mut self, events: &mut [Event]) -> Tick {
         let until_ms = self.resume_ms.min(self.drain_ms);
         let ready = self.connections.wait(&self.reactor, events, until_ms, None);
-        let before = self.connections.slots.open();
         for event in ready {
             match event.token() {
                 reactor::LISTENER => drop(self.accept()),
@@ -111,7 +113,7 @@ impl<H: Handler> Server<'_, H> {
         } else {
             Tick::Next
         };
-        self.resume(before);
+        self.resume();
         tick
     }
 
@@ -145,14 +147,15 @@ impl<H: Handler> Server<'_, H> {
     fn pause(&mut self) {
         self.reactor.set_accepting(false);
         self.resume_ms = clock::monotonic_ms() + PAUSE_MS_MAX;
+        self.paused_count = self.connections.slots.open();
     }
 
-    /// Accepts again after a pause, if there are fewer connections than `before`, or it is time.
-    fn resume(&mut self, before: usize) {
+    /// Accepts again after a pause, if fewer connections are open than when it began, or it is time.
+    fn resume(&mut self) {
         if self.resume_ms == NEVER {
             return;
         }
-        let is_fewer = self.connections.slots.open() < before;
+        let is_fewer = self.connections.slots.open() < self.paused_count;
         if is_fewer || self.resume_ms <= clock::monotonic_ms() {
             self.resume_ms = NEVER;
             self.reactor.set_accepting(true);
@@ -182,10 +185,11 @@ impl<H: Handler> Server<'_, H> {
             if self.connections.is_idle(token) {
                 self.connections.close(token);
             }
-            self.connections.hurry(token, now_ms);
+            self.connections.hurry(token);
         }
-        let has_all = !self.reactor.is_accepting() && self.resume_ms == NEVER;
-        let is_done = has_all && self.connections.slots.open() == 0;
+        // A pause that began with none of ours open ends with nothing to take.
+        let has_all = self.resume_ms == NEVER || self.paused_count == 0;
+        let is_done = has_all && !self.reactor.is_accepting() && self.connections.slots.open() == 0;
         if is_done || self.drain_ms <= now_ms {
             Tick::Last
         } else {

@@ -65,24 +65,37 @@ impl Listener {
     }
 }
 
+/// How long a connection may take to be made: a peer that takes none needs minutes to time out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    Endless,
+    /// Not once `SIGTERM` has come.
+    UntilTerminated,
+}
+
 impl Socket {
     /// `socket(2)`, `connect(2)`: a connection to an address of IPv4, with `TCP_NODELAY` and
     /// non-blocking from then on.
     ///
     /// # Errors
-    /// What the kernel says: nobody listens there, or no way leads there; `EINTR` or the like once
-    /// `SIGTERM` has come, as a peer may take minutes.
-    pub fn connect(host: [u8; 4], port: u16) -> Result<Self, Errno> {
+    /// What the kernel says: nobody listens there, or no way leads there; `EINTR` or the like if
+    /// `SIGTERM` ended it.
+    pub fn connect(host: [u8; 4], port: u16, patience: Patience) -> Result<Self, Errno> {
         let fd = above_standard(tcp()?)?;
         let address = address(host, port);
         let place = (&raw const address).expose_provenance();
-        signal::wait_on(Some(&fd), |is_terminating| {
-            if is_terminating {
-                return Err(Errno::INTR);
-            }
-            // SAFETY: `address` lives through the call, with its size behind it.
-            check(unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) })
-        })?;
+        // SAFETY: `address` lives through the call, with its size behind it.
+        let connect =
+            || unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) };
+        match patience {
+            Patience::Endless => restart(connect),
+            Patience::UntilTerminated => signal::wait_on(Some(&fd), |is_terminating| {
+                if is_terminating {
+                    return Err(Errno::INTR);
+                }
+                check(connect())
+            }),
+        }?;
         let socket = Self(fd);
         socket.set_nodelay()?;
         socket.0.set_nonblocking()?;
