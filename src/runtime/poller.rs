@@ -63,7 +63,7 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     }
     // Nothing more is asked for, but an event that has come is answered, as is what is being
     // answered: nothing may be shut down.
-    poller.serve_all();
+    poller.serve_idle();
     let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
     while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
         poller.round(events, end_ms, None);
@@ -82,10 +82,12 @@ impl<H: Handler> Poller<'_, H> {
         self.connections.expire(&self.reactor);
     }
 
-    /// Reads what has come on every connection.
-    fn serve_all(&mut self) {
+    /// Reads what has come on the connections on which nothing is going on.
+    fn serve_idle(&mut self) {
         for index in 0..self.connections.slots.used() {
-            if let Some(token) = self.connections.slots.token_at(index) {
+            if let Some(token) = self.connections.slots.token_at(index)
+                && self.connections.is_idle(token)
+            {
                 self.connections.serve(&self.reactor, token);
             }
         }

@@ -500,7 +500,7 @@ fn sigterm_ends_a_program_whatever_it_waits_for() {
 }
 
 /// An API that listens but does not take connections: opening one may take minutes, and `SIGTERM`
-/// comes meanwhile, or right before.
+/// comes meanwhile, or before it is begun.
 #[test]
 fn sigterm_ends_a_program_that_connects() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -532,6 +532,30 @@ fn sigterm_ends_a_program_that_connects() {
     ];
     let mut server = program().under(&before).start();
     server.expect_exit(0);
+}
+
+/// An event that is there when the signal comes is answered, also one that came with the last
+/// response of its connection. The process is stopped so that it is surely unread.
+#[test]
+fn sigterm_lets_an_event_through_that_has_come() {
+    for is_last in [false, true] {
+        each(Program::bootstrap, |api, server, mut peer| {
+            let mut event = peer.rendered("hello");
+            server.signal(Signal::STOP);
+            if is_last {
+                event.splice(..b"HTTP/1.1".len(), *b"HTTP/1.0");
+                peer.send(event).finish();
+            } else {
+                peer.send(event);
+            }
+            server.signal(Signal::TERM);
+            server.signal(Signal::CONT);
+            let mut peer = if is_last { api.accept() } else { peer };
+            assert_eq!(peer.expect_response().body, b"hello");
+            peer.accept();
+            server.expect_exit(0);
+        });
+    }
 }
 
 /// An answer that is on its way arrives.
