@@ -191,7 +191,7 @@ impl<H: Handler> Caller<H> {
         };
         let result = result.unwrap_or_else(|message| {
             // It was not the handler that ended it, so the handler does not know.
-            handler.abandon(*state);
+            give_up(handler, *state);
             Err(Error::fixed("BadPiece", message))
         });
         match &result {
@@ -204,11 +204,7 @@ impl<H: Handler> Caller<H> {
 
     /// Nobody takes the rest of an answer.
     pub fn abandon(&mut self, head: &[u8], stream: Stream, state: u64) {
-        // A panic in it has no call that it could fail: it is printed by its hook.
-        let _ = guard::call(|| {
-            self.handler.abandon(state);
-            Ok(())
-        });
+        give_up(&mut self.handler, state);
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
@@ -260,6 +256,15 @@ impl<H: Handler> Caller<H> {
             Source::Api(address) => self.page.result(&head, address, result, ask),
         }
     }
+}
+
+/// Tells the handler that nobody asks for the rest of an answer.
+fn give_up<H: Handler>(handler: &mut H, state: u64) {
+    // A panic in it has no call that it could fail: it is printed by its hook.
+    let _ = guard::call(|| {
+        handler.abandon(state);
+        Ok(())
+    });
 }
 
 /// A head that was kept: it was parsed before, and so can be parsed again.
