@@ -97,7 +97,10 @@ fn main() -> Outcome<()> {
         }
     }
     let fnboot = peers.all.iter().find(|peer| peer.id == Id::Fnboot);
-    let functions: Vec<&Peer> = fnboot.into_iter().chain(&lambda_runtime).collect();
+    // One without the other says nothing.
+    let functions: Vec<&Peer> = fnboot
+        .zip(lambda_runtime.as_ref())
+        .map_or(Vec::new(), |(ours, theirs)| vec![ours, theirs]);
     let mut functions = measure_functions(&peers.launcher, &functions, round_count)?;
     show(&series, round_count)?;
     functions.sort_by_key(|one| one.runtime != Id::Fnboot);
