@@ -476,6 +476,28 @@ fn a_failure_in_the_middle() {
     }
 }
 
+/// With unwinding, a handler that panics over an answer that was ended for it lives on.
+#[test]
+fn a_panic_over_an_abandoned_answer() {
+    let mut server = Program::fixture("fixture_std").start();
+    let mut client = server.connect();
+    client.send(get("/stream/drop/2/10"));
+    let answer = String::from_utf8(client.read_to_end()).expect("text");
+    assert!(
+        answer.contains("begin\n") && !answer.contains("\r\n0\r\n"),
+        "{answer}"
+    );
+    assert_eq!(markers(&server, 2), [START, FAILED]);
+    let log = server.stdout.text();
+    assert!(log.contains("BadPiece: a piece longer"), "{log}");
+    let is_all = |text: &str| {
+        text.contains("over what is abandoned") && text.ends_with("display a backtrace\n")
+    };
+    server.stderr.wait_until(is_all);
+    server.stderr.take();
+    assert_eq!(abandoned(&mut server), 1);
+}
+
 /// With unwinding, a panic is such a failure.
 #[test]
 fn a_panic_in_the_middle() {
