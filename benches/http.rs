@@ -83,7 +83,7 @@ fn exchange(wire: &mut [u8], place: &mut [u8], date: &mut Date) -> usize {
 }
 
 fn parsed<'h, 'b: 'h>(wire: &'b [u8], fields: &'h mut head::Fields<'b>) -> Head<'h> {
-    match head::parse(wire, fields) {
+    match head::parse(Kind::Request, wire, fields) {
         Ok(Parsed::Done(head)) => head,
         other => panic!("the head is whole: {other:?}"),
     }

@@ -59,7 +59,7 @@ pub fn request<T>(
     test: impl FnOnce(&Request<'_>, &Context<'_>) -> T,
 ) -> T {
     assert_eq!(platform, platform.built_in(), "not a feature of this build");
-    let mut rows = head::EMPTY_ROWS;
+    let mut rows = head::fields();
     assert!(headers.len() <= rows.len(), "more than 100 headers");
     let headers = Headers::from_pairs(headers, &mut rows);
     let head = Head {

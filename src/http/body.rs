@@ -154,7 +154,7 @@ mod tests {
     fn check(version: &str, fields: &str, want: Result<Framing, Reject>) {
         let text = format!("POST / HTTP/{version}\r\n{fields}\r\n");
         let mut place = head::fields();
-        let parsed = head::parse(text.as_bytes(), &mut place);
+        let parsed = head::parse(super::super::Kind::Request, text.as_bytes(), &mut place);
         let Ok(Parsed::Done(head)) = parsed else {
             panic!("{text:?}: {parsed:?}")
         };

@@ -142,11 +142,7 @@ impl Exchange {
             State::Chunked(Chunked { end: None, .. }) => return Ok(Step::Decode),
             _ => {}
         }
-        let parsed = match kind {
-            Kind::Request => head::parse(bytes, fields),
-            Kind::Response => head::parse_response(bytes, fields),
-        };
-        let Parsed::Done(head) = parsed? else {
+        let Parsed::Done(head) = head::parse(kind, bytes, fields)? else {
             self.state = State::Head {
                 tried: narrow(bytes.len()),
             };

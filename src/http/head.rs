@@ -1,22 +1,22 @@
-//! The head of a message (RFC 9112 §2 to §5): httparse splits it, and what httparse is lenient
-//! about is checked here, so that no two readers of the same bytes can see different requests.
+//! The head of a message (RFC 9112 §2 to §5). Its first line is read here, its fields by httparse,
+//! and what httparse is lenient about is checked, so that no two readers of the same bytes can see
+//! different requests.
 
-use core::mem::MaybeUninit;
 use core::str;
 
 use httparse::{Error, Header, Status};
 
-use super::{Parsed, Reject, Version};
+use super::{Kind, Parsed, Reject, Version};
 use crate::bytes;
 use crate::limits::{FIELD_COUNT_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX};
 
-/// Where the fields of one head are put. It is not initialized: that would cost more than parsing.
-pub type Fields<'b> = [MaybeUninit<Header<'b>>; FIELD_COUNT_MAX];
+/// Where the fields of one head are put.
+pub type Fields<'b> = [Header<'b>; FIELD_COUNT_MAX];
 
 /// Room for the fields of one head.
 #[must_use]
 pub const fn fields<'b>() -> Fields<'b> {
-    [const { MaybeUninit::uninit() }; FIELD_COUNT_MAX]
+    [httparse::EMPTY_HEADER; FIELD_COUNT_MAX]
 }
 
 /// The head of one message. Everything in it is borrowed from the bytes it was parsed from.
@@ -38,16 +38,10 @@ pub struct Head<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Headers<'a>(&'a [Header<'a>]);
 
-/// Where fields are put that no head was parsed for.
-pub type Rows<'a> = [Header<'a>; FIELD_COUNT_MAX];
-
-/// Room for them.
-pub const EMPTY_ROWS: Rows<'static> = [httparse::EMPTY_HEADER; FIELD_COUNT_MAX];
-
 impl<'a> Headers<'a> {
     /// Names and values, as many as there is room for.
     #[must_use]
-    pub fn from_pairs(pairs: &[(&'a str, &'a str)], rows: &'a mut Rows<'a>) -> Self {
+    pub fn from_pairs(pairs: &[(&'a str, &'a str)], rows: &'a mut Fields<'a>) -> Self {
         for (row, &(name, value)) in rows.iter_mut().zip(pairs) {
             let value = value.as_bytes();
             *row = Header { name, value };
@@ -84,139 +78,139 @@ pub fn may_end(bytes: &[u8], from: usize) -> bool {
     tail.windows(2).any(|pair| pair == b"\n\n") || tail.windows(3).any(|three| three == b"\n\r\n")
 }
 
-/// Parses the head of the request at the front of `bytes`.
+/// Parses the head of the message at the front of `bytes`.
 ///
 /// # Errors
 /// Whatever RFC 9112 calls invalid; a head or a part of it that is longer than its limit.
 pub fn parse<'h, 'b: 'h>(
+    kind: Kind,
     bytes: &'b [u8],
     fields: &'h mut Fields<'b>,
 ) -> Result<Parsed<Head<'h>>, Reject> {
-    let bytes = decisive(bytes);
-    let mut request = httparse::Request::new(&mut []);
-    let len = match request.parse_with_uninit_headers(bytes, fields) {
-        Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) => return partial(bytes),
-        Err(Error::Version) => return other_version(bytes),
-        Err(error) => return Err(reject(error)),
+    // How much has come beyond the longest head must not matter.
+    let (bytes, more) = match bytes.get(..HEAD_BYTES_MAX) {
+        Some(longest) => (longest, Err(Reject::HeadTooLarge)),
+        None => (bytes, Ok(Parsed::More)),
     };
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
-        return Err(Reject::RequestLine);
+    let Parsed::Done((line, start)) = first_line(bytes)? else {
+        return more;
     };
-    let fields: &'h [Header<'b>] = request.headers;
-    check_lines(bytes::slice(bytes, 0..len), method, fields)?;
-    check_target(method, target)?;
-    Ok(Parsed::Done(Head {
-        method,
-        target,
-        status: 0,
-        version: version(minor),
-        headers: Headers(fields),
-        len,
-    }))
-}
-
-/// Parses the head of the response at the front of `bytes`.
-///
-/// A response comes from a platform's own API: httparse's leniency about the ends of its lines
-/// harms nobody.
-///
-/// # Errors
-/// As [`parse`].
-pub fn parse_response<'h, 'b: 'h>(
-    bytes: &'b [u8],
-    fields: &'h mut Fields<'b>,
-) -> Result<Parsed<Head<'h>>, Reject> {
-    let mut response = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    let len = match config.parse_response_with_uninit_headers(&mut response, bytes, fields) {
-        Ok(Status::Complete(len)) => len,
-        Ok(Status::Partial) if bytes.len() >= HEAD_BYTES_MAX => return Err(Reject::HeadTooLarge),
-        Ok(Status::Partial) => return Ok(Parsed::More),
-        Err(error) => return Err(reject(error)),
+    let head = match kind {
+        Kind::Request => request_line(line)?,
+        Kind::Response => status_line(line)?,
     };
-    Ok(Parsed::Done(Head {
-        method: "",
-        target: "",
-        status: response.code.unwrap_or(0),
-        version: version(response.version.unwrap_or(0)),
-        headers: Headers(response.headers),
-        len,
-    }))
-}
-
-fn version(minor: u8) -> Version {
-    if minor == 0 {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
-}
-
-/// The longest line, or else the longest head, that is looked at: how much has come beyond it must
-/// not matter.
-fn decisive(bytes: &[u8]) -> &[u8] {
-    match bytes.get(..=LINE_BYTES_MAX) {
-        Some(line) if !bytes::has(line, b'\n') => line,
-        _ => bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes),
+    match httparse::parse_headers(bytes::slice(bytes, start..bytes.len()), fields) {
+        Ok(Status::Complete((len, fields))) => {
+            let len = start + len;
+            check_lines(bytes::slice(bytes, 0..len), fields)?;
+            let headers = Headers(fields);
+            Ok(Parsed::Done(Head {
+                headers,
+                len,
+                ..head
+            }))
+        }
+        Ok(Status::Partial) => more,
+        Err(Error::TooManyHeaders) => Err(Reject::TooManyFields),
+        Err(Error::NewLine) => Err(Reject::LineEnd),
+        Err(_) => Err(Reject::Field),
     }
 }
 
 /// A request line: room for a method, two spaces and a version around the longest target.
 const LINE_BYTES_MAX: usize = TARGET_BYTES_MAX + 64;
 
-/// A head that is still incomplete, unless it or its request line alone is already too long.
-fn partial<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
-    if bytes.len() > LINE_BYTES_MAX && !bytes::has(bytes, b'\n') {
-        Err(Reject::TargetTooLong)
-    } else if bytes.len() >= HEAD_BYTES_MAX {
-        Err(Reject::HeadTooLarge)
-    } else {
-        Ok(Parsed::More)
+/// The first line that is not empty (RFC 9112 §2.2), without its end, and where the next begins.
+/// Whatever is no text is refused where it comes, whether or not the line ever ends.
+fn first_line(bytes: &[u8]) -> Result<Parsed<(&[u8], usize)>, Reject> {
+    let mut start = 0;
+    loop {
+        let rest = bytes::slice(bytes, start..bytes.len());
+        let mut line = rest.iter().take(LINE_BYTES_MAX);
+        let Some(len) = line.position(|&byte| !bytes::is_text(byte)) else {
+            return if rest.len() < LINE_BYTES_MAX {
+                Ok(Parsed::More)
+            } else {
+                Err(Reject::TargetTooLong)
+            };
+        };
+        let (line, end) = (
+            bytes::slice(rest, 0..len),
+            bytes::slice(rest, len..rest.len()),
+        );
+        match end {
+            [b'\r'] => return Ok(Parsed::More),
+            [b'\r', b'\n', ..] => start += len + 2,
+            [b'\n', ..] => return Err(Reject::LineEnd),
+            _ => return Err(Reject::RequestLine),
+        }
+        if len > 0 {
+            return Ok(Parsed::Done((line, start)));
+        }
     }
 }
 
-fn reject(error: Error) -> Reject {
-    match error {
-        Error::TooManyHeaders => Reject::TooManyFields,
-        Error::HeaderName | Error::HeaderValue => Reject::Field,
-        Error::NewLine => Reject::LineEnd,
-        Error::Version | Error::Token | Error::Status => Reject::RequestLine,
-    }
-}
-
-/// A request line that does not end with a version that is supported. If it ends with something of
-/// the form `HTTP/d.d` (RFC 9112 §2.3), that is another version, and otherwise none at all: it has
-/// to be there up to its end to tell.
-fn other_version<T>(bytes: &[u8]) -> Result<Parsed<T>, Reject> {
-    let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let mut lines = bytes.split(is_end);
-    let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
+/// RFC 9112 §3: a method, a target and a version, with one space between them.
+fn request_line(line: &[u8]) -> Result<Head<'_>, Reject> {
     let mut words = bytes::split(line, b' ');
-    if lines.next().is_none() {
-        return partial(bytes);
+    let mut word = || words.next().unwrap_or_default();
+    let (method, target, version) = (word(), word(), word());
+    if words.next().is_some() || !method.iter().all(|&byte| bytes::is_token(byte)) {
+        return Err(Reject::RequestLine);
     }
-    let version = words.nth(2).unwrap_or_default();
-    let is_one = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit());
-    Err(if is_one && words.next().is_none() {
-        Reject::Version
-    } else {
-        Reject::RequestLine
+    let (method, target) = (text(method)?, text(target)?);
+    let version = self::version(version)?;
+    check_target(method, target)?;
+    Ok(Head {
+        method,
+        target,
+        version,
+        ..Head::default()
     })
+}
+
+/// RFC 9112 §4: a version, a status, and maybe words about it.
+fn status_line(line: &[u8]) -> Result<Head<'_>, Reject> {
+    let mut words = bytes::split(line, b' ');
+    let version = version(words.next().unwrap_or_default())?;
+    let code = words.next().filter(|word| word.len() == 3);
+    let status = code
+        .and_then(bytes::decimal)
+        .and_then(|code| u16::try_from(code).ok());
+    Ok(Head {
+        status: status
+            .filter(|&status| status >= 100)
+            .ok_or(Reject::RequestLine)?,
+        version,
+        ..Head::default()
+    })
+}
+
+/// A word of a request line: not empty, and UTF-8.
+fn text(word: &[u8]) -> Result<&str, Reject> {
+    match str::from_utf8(word) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Err(Reject::RequestLine),
+    }
+}
+
+/// RFC 9112 §2.3: what has the form of a version is another one, and the rest is none.
+fn version(word: &[u8]) -> Result<Version, Reject> {
+    match word {
+        b"HTTP/1.1" => Ok(Version::Http11),
+        b"HTTP/1.0" => Ok(Version::Http10),
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Reject::Version),
+        _ => Err(Reject::RequestLine),
+    }
 }
 
 /// httparse takes a bare LF for the end of a line. Where lines end is known from where fields
 /// begin: every field and the empty line must come right after CR LF (RFC 9112 §2.2).
-fn check_lines(head: &[u8], method: &str, fields: &[Header<'_>]) -> Result<(), Reject> {
+fn check_lines(head: &[u8], fields: &[Header<'_>]) -> Result<(), Reject> {
     let start = |part: &str| bytes::position(head, part.as_bytes()).unwrap_or(0);
     let before = |part: &str| bytes::slice(head, 0..start(part));
-    let empty_lines = before(method);
-    let crs = empty_lines.iter().map(|&byte| usize::from(byte == b'\r'));
-    let is_empty_lines = 2 * crs.sum::<usize>() == empty_lines.len();
     let follows_line_end = |field: &Header<'_>| matches!(before(field.name), [.., b'\r', b'\n']);
-    if is_empty_lines && head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
+    if head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())
     } else {
         Err(Reject::LineEnd)
@@ -238,7 +232,7 @@ fn check_target(method: &str, target: &str) -> Result<(), Reject> {
         _ => after_scheme(bytes)
             .is_some_and(|rest| !matches!(rest.first(), None | Some(b'/' | b'?'))),
     };
-    if is_form && !bytes::has(bytes, b'#') {
+    if is_form && !bytes::has(bytes, b'#') && !bytes::has(bytes, b'\t') {
         Ok(())
     } else {
         Err(Reject::Target)
@@ -282,14 +276,14 @@ mod tests {
     /// the whole is not, and must never be taken for the whole.
     #[track_caller]
     fn check(head: &str, want: Result<usize, Reject>) {
-        let got = parse(head.as_bytes(), &mut fields()).map(|parsed| match parsed {
+        let got = parse(Kind::Request, head.as_bytes(), &mut fields()).map(|parsed| match parsed {
             Parsed::Done(head) => head.len,
             Parsed::More => 0,
         });
         assert_eq!(got, want, "{head:?}");
         for cut in 0..want.unwrap_or(0) {
             let mut fields = fields();
-            let got = parse(&head.as_bytes()[..cut], &mut fields);
+            let got = parse(Kind::Request, &head.as_bytes()[..cut], &mut fields);
             assert!(
                 matches!(got, Ok(Parsed::More)),
                 "{head:?} cut at {cut}: {got:?}"
@@ -313,9 +307,67 @@ mod tests {
     }
 
     #[test]
+    fn takes_status_lines() {
+        for (line, status, version) in [
+            ("HTTP/1.1 200 OK", 200, Version::Http11),
+            ("HTTP/1.0 404 Not Found at all", 404, Version::Http10),
+            ("HTTP/1.1 202 ", 202, Version::Http11),
+            ("HTTP/1.1 500", 500, Version::Http11),
+            ("HTTP/1.1 599 \u{e9}\t", 599, Version::Http11),
+        ] {
+            let text = format!("{line}\r\nContent-Length: 0\r\n\r\n");
+            for cut in 0..text.len() {
+                let mut fields = fields();
+                let got = parse(Kind::Response, &text.as_bytes()[..cut], &mut fields);
+                assert!(matches!(got, Ok(Parsed::More)), "{text:?} cut at {cut}");
+            }
+            let mut fields = fields();
+            let parsed = parse(Kind::Response, text.as_bytes(), &mut fields);
+            let Ok(Parsed::Done(head)) = parsed else {
+                panic!("{text:?}: {parsed:?}")
+            };
+            assert_eq!((head.status, head.version), (status, version), "{line}");
+            assert_eq!((head.len, head.headers.iter().count()), (text.len(), 1));
+        }
+    }
+
+    #[test]
+    fn refuses_bad_status_lines() {
+        for (line, want) in [
+            ("HTTP/1.1", Reject::RequestLine),
+            ("HTTP/1.1 20", Reject::RequestLine),
+            ("HTTP/1.1 2000", Reject::RequestLine),
+            ("HTTP/1.1 2x0 OK", Reject::RequestLine),
+            ("HTTP/1.1  200 OK", Reject::RequestLine),
+            (" HTTP/1.1 200 OK", Reject::RequestLine),
+            ("GET / HTTP/1.1", Reject::RequestLine),
+            ("HTTP/1.1 200 OK\x01", Reject::RequestLine),
+            ("HTTP/2.0 200 OK", Reject::Version),
+        ] {
+            let head = format!("{line}\r\n\r\n");
+            let got = parse(Kind::Response, head.as_bytes(), &mut fields()).map(drop);
+            assert_eq!(got, Err(want), "{line:?}");
+        }
+        let bare = parse(Kind::Response, b"HTTP/1.1 200 OK\n\n", &mut fields()).map(drop);
+        assert_eq!(bare, Err(Reject::LineEnd));
+    }
+
+    /// Nobody has to wait for the end of a line that can no longer become one.
+    #[test]
+    fn refuses_what_is_no_text_at_once() {
+        for start in ["\x16\x03\x01", "GET /\0", "GET / HTTP/1.1\r\r"] {
+            let got = parse(Kind::Request, start.as_bytes(), &mut fields()).map(drop);
+            assert_eq!(got, Err(Reject::RequestLine), "{start:?}");
+        }
+    }
+
+    #[test]
     fn takes_obs_text_in_values() {
         let head = b"GET / HTTP/1.1\r\nx: \xff\xe9\r\n\r\n";
-        assert!(matches!(parse(head, &mut fields()), Ok(Parsed::Done(_))));
+        assert!(matches!(
+            parse(Kind::Request, head, &mut fields()),
+            Ok(Parsed::Done(_))
+        ));
     }
 
     #[test]
@@ -347,22 +399,20 @@ mod tests {
             "GET  / HTTP/1.1",
             "G@T / HTTP/1.1",
             "GET /",
+            "GET",
             " GET / HTTP/1.1",
+            "GET / HTTP/1.1 ",
+            "GET / http/1.1",
+            "GET / HTTP/1",
+            "GET / HTTP/1.10",
+            "GET / a HTTP/1.1",
+            "GET\t/ HTTP/1.1",
+            "/ HTTP/1.1",
         ] {
             check(
                 &format!("{line}\r\nHost: a\r\n\r\n"),
                 Err(Reject::RequestLine),
             );
-        }
-        for line in [
-            "GET / HTTP/1.1 ",
-            "GET / http/1.1",
-            "GET / HTTP/1",
-            "GET / a HTTP/1.1",
-        ] {
-            let head = format!("{line}\r\nHost: a\r\n\r\n");
-            let got = parse(head.as_bytes(), &mut fields()).map(drop);
-            assert_eq!(got.map_err(Reject::status), Err(400), "{head:?}");
         }
     }
 
@@ -378,7 +428,16 @@ mod tests {
 
     #[test]
     fn refuses_bad_targets() {
-        for target in ["x", "*", "http:///x", "ftp://a/", "/a#b", "a:80", "://"] {
+        for target in [
+            "x",
+            "*",
+            "http:///x",
+            "ftp://a/",
+            "/a#b",
+            "/\t",
+            "a:80",
+            "://",
+        ] {
             check(
                 &format!("GET {target} HTTP/1.1\r\n\r\n"),
                 Err(Reject::Target),
@@ -466,7 +525,11 @@ mod tests {
     #[test]
     fn headers_are_found_by_any_case() {
         let mut fields = fields();
-        let parsed = parse(b"GET / HTTP/1.1\r\nA-b: 1\r\na-B: 2\r\n\r\n", &mut fields);
+        let parsed = parse(
+            Kind::Request,
+            b"GET / HTTP/1.1\r\nA-b: 1\r\na-B: 2\r\n\r\n",
+            &mut fields,
+        );
         let Ok(Parsed::Done(head)) = parsed else {
             panic!("{parsed:?}")
         };

@@ -95,15 +95,16 @@ pub fn failure_head(platform: Platform, call: Call, head: &mut Writer<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Parsed;
     use crate::http::head;
+    use crate::http::{Kind, Parsed};
     use std::format;
 
     #[track_caller]
     fn check_route(request_line: &str, control: &str, want: Call) {
         let text = format!("{request_line} HTTP/1.1\r\n{control}\r\n");
         let mut fields = head::fields();
-        let Ok(Parsed::Done(head)) = head::parse(text.as_bytes(), &mut fields) else {
+        let Ok(Parsed::Done(head)) = head::parse(Kind::Request, text.as_bytes(), &mut fields)
+        else {
             panic!("{text:?}")
         };
         assert_eq!(route(&Request { head, body: b"" }), want, "{text:?}");

@@ -269,11 +269,7 @@ fn give_up<H: Handler>(handler: &mut H, state: u64) {
 
 /// A head that was kept: it was parsed before, and so can be parsed again.
 fn kept<'h, 'b: 'h>(kind: Kind, bytes: &'b [u8], fields: &'h mut head::Fields<'b>) -> Head<'h> {
-    let parsed = match kind {
-        Kind::Request => head::parse(bytes, fields),
-        Kind::Response => head::parse_response(bytes, fields),
-    };
-    match parsed {
+    match head::parse(kind, bytes, fields) {
         Ok(Parsed::Done(head)) => head,
         _ => Head::default(),
     }

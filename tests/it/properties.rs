@@ -104,10 +104,12 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
 pub fn nothing_panics(bytes: &[u8]) {
     run(&[bytes]);
     run(&bytes.chunks(1).collect::<Vec<_>>());
-    let mut fields = head::fields();
-    if let Ok(Parsed::Done(head)) = head::parse(bytes, &mut fields) {
-        // What comes of it was checked there: a refusal is fine.
-        let _ = body::framing(&head);
+    for kind in [Kind::Request, Kind::Response] {
+        let mut fields = head::fields();
+        if let Ok(Parsed::Done(head)) = head::parse(kind, bytes, &mut fields) {
+            // What comes of it was checked there: a refusal is fine.
+            let _ = body::framing(&head);
+        }
     }
     let mut decoder = Decoder::new();
     let mut at = Progress {
@@ -249,7 +251,7 @@ fn trim(mut text: &[u8]) -> &[u8] {
 
 pub fn heads_are_those_of_the_grammar(bytes: &[u8]) {
     let mut place = head::fields();
-    let got = head::parse(bytes, &mut place);
+    let got = head::parse(Kind::Request, bytes, &mut place);
     match (read_head(bytes), got) {
         (Some(Ok(want)), Ok(Parsed::Done(head))) => {
             let fields = head.headers.iter();
@@ -276,7 +278,7 @@ pub fn parts_are_waited_for(bytes: &[u8]) {
     if let Some(Ok(head)) = read_head(bytes) {
         for cut in 0..head.len {
             let mut place = head::fields();
-            let got = head::parse(&bytes[..cut], &mut place);
+            let got = head::parse(Kind::Request, &bytes[..cut], &mut place);
             assert!(matches!(got, Ok(Parsed::More)), "cut at {cut}: {got:?}");
         }
     }
