@@ -13,7 +13,7 @@ use core::time::Duration;
 use crate::bytes::{self, Writer};
 use crate::http::head::{self, Head, Headers};
 use crate::http::write;
-use crate::limits::{ERROR_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
+use crate::limits::{ERROR_BYTES_MAX, REQUEST_ID_BYTES_MAX, RESPONSE_FIELD_COUNT_MAX};
 
 /// A cloud function.
 ///
@@ -269,13 +269,22 @@ impl<'a> Context<'a> {
     /// The call's id; empty where the platform sent none.
     #[must_use]
     pub fn request_id(&self) -> &'a str {
-        str::from_utf8(self.id()).unwrap_or("")
+        str::from_utf8(self.sent_id()).unwrap_or("")
     }
 
-    /// The same as the bytes that were sent, for the log.
+    /// The same for a line of the log: somebody's bytes, of which nothing must end the line or a
+    /// string in it. What could, and what follows, is cut.
     #[doc(hidden)]
     #[must_use]
     pub fn id(&self) -> &'a [u8] {
+        let id = self.sent_id();
+        let is_plain = |byte: &u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
+        let mut bytes = id.iter().take(REQUEST_ID_BYTES_MAX);
+        let end = bytes.position(|byte| !is_plain(byte));
+        bytes::slice(id, 0..end.unwrap_or(id.len().min(REQUEST_ID_BYTES_MAX)))
+    }
+
+    fn sent_id(&self) -> &'a [u8] {
         let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
@@ -891,6 +900,24 @@ mod tests {
         assert_eq!(error.kind(), "core::num::error::ParseIntError");
         assert_eq!(error.message(), "invalid digit found in string");
         assert!(error.place().contains("handler.rs:"), "{}", error.place());
+    }
+
+    #[test]
+    fn ids_in_the_log_cannot_forge_a_line() {
+        let long = "x".repeat(1000);
+        for (sent, want) in [
+            ("1-2-3", "1-2-3"),
+            ("a\nFC Invoke End", "a"),
+            ("a\"b", "a"),
+            ("a\\b", "a"),
+            ("a~!#[]\u{e9}", "a~!#[]"),
+            (&long[..], &long[..REQUEST_ID_BYTES_MAX]),
+        ] {
+            crate::testing::event(Platform::Fc, &[("x-fc-request-id", sent)], |cx| {
+                assert_eq!(cx.id(), want.as_bytes());
+                assert_eq!(cx.request_id(), sent);
+            });
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::bytes::{Writer, is_word};
 use crate::calendar::civil;
-use crate::limits::{LOG_LINE_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::limits::LOG_LINE_BYTES_MAX;
 use crate::sys::clock;
 use crate::sys::process::Stream;
 use crate::sys::signal;
@@ -275,23 +275,9 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
     for &byte in form {
         match byte {
             b'@' => line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers),
-            b'#' => id(request_id, line),
+            b'#' => line.put(request_id),
             b'!' => line.put(level.name()),
             _ => line.put(&[byte]),
-        }
-    }
-}
-
-/// A request id is somebody's bytes: it must not be able to end a line and begin another.
-pub fn id(request_id: &[u8], line: &mut Writer<'_>) {
-    let before = line.written().len();
-    let kept = request_id.get(..REQUEST_ID_BYTES_MAX);
-    line.put(kept.unwrap_or(request_id));
-    let written = line.written_mut().get_mut(before..);
-    for byte in written.unwrap_or_default() {
-        // Neither a control nor a blank, nor what would end a JSON string.
-        if !(b'!'..=b'~').contains(byte) || *byte == b'"' || *byte == b'\\' {
-            *byte = b'?';
         }
     }
 }
@@ -351,7 +337,7 @@ fn write_piece(piece: &[u8]) -> bool {
     let left = if is_taken { credit - piece.len() } else { 0 };
     CREDIT_BYTES.store(left, Ordering::Relaxed);
     if is_taken {
-        LINE_IS_OPEN.store(!piece.ends_with(b"\n"), Ordering::Relaxed);
+        LINE_IS_OPEN.store(!matches!(piece, [.., b'\n']), Ordering::Relaxed);
     }
     is_taken
 }
@@ -384,25 +370,4 @@ pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
     let _ = signal::ignore_broken_pipe();
     // Standard error may be closed: then there is nobody left to be told.
     let _ = Stream::Stderr.write(line.written());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_cannot_forge_a_line() {
-        let mut place = [0; 64];
-        let mut line = Writer::new(&mut place);
-        id(b"a\nFC Invoke End\r\x1b[31m\xff", &mut line);
-        assert_eq!(line.finish(), b"a?FC?Invoke?End??[31m?");
-    }
-
-    #[test]
-    fn ids_are_bounded() {
-        let mut place = [0; 1024];
-        let mut line = Writer::new(&mut place);
-        id(&[b'x'; 1000], &mut line);
-        assert_eq!(line.finish().len(), REQUEST_ID_BYTES_MAX);
-    }
 }

@@ -207,9 +207,11 @@ fn version(word: &[u8]) -> Result<Version, Reject> {
 /// httparse takes a bare LF for the end of a line. Where lines end is known from where fields
 /// begin: every field and the empty line must come right after CR LF (RFC 9112 §2.2).
 fn check_lines(head: &[u8], fields: &[Header<'_>]) -> Result<(), Reject> {
-    let start = |part: &str| bytes::position(head, part.as_bytes()).unwrap_or(0);
-    let before = |part: &str| bytes::slice(head, 0..start(part));
-    let follows_line_end = |field: &Header<'_>| matches!(before(field.name), [.., b'\r', b'\n']);
+    let follows_line_end = |field: &Header<'_>| {
+        let start = bytes::position(head, field.name.as_bytes());
+        let before = start.and_then(|start| head.get(..start));
+        matches!(before, Some([.., b'\r', b'\n']))
+    };
     if head.ends_with(b"\r\n\r\n") && fields.iter().all(follows_line_end) {
         Ok(())
     } else {

@@ -7,7 +7,6 @@ use super::Call;
 use crate::bytes::Writer;
 use crate::handler::{Platform, Request};
 use crate::http::write;
-use crate::log;
 
 /// The two ends of a call in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +48,18 @@ const ROUTES: [(&str, &str, Call); 5] = [
 
 /// The line that FC finds the log of a call by.
 pub fn marker(call: Call, edge: Edge, request_id: &[u8], line: &mut Writer<'_>) {
-    line.put(b"FC ");
     line.put(match call {
-        Call::Invoke | Call::Http => b"Invoke",
-        Call::Initialize => b"Initialize",
-        Call::PreFreeze => b"PreFreeze",
-        Call::PreStop => b"PreStop",
+        Call::Invoke | Call::Http => b"FC Invoke",
+        Call::Initialize => b"FC Initialize",
+        Call::PreFreeze => b"FC PreFreeze",
+        Call::PreStop => b"FC PreStop",
     });
     line.put(if edge == Edge::Start {
         b" Start RequestId: "
     } else {
         b" End RequestId: "
     });
-    log::id(request_id, line);
+    line.put(request_id);
     if edge == Edge::Failed {
         line.put(b", Error: Unhandled function error");
     }

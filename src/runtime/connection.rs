@@ -283,7 +283,7 @@ impl Connection {
             let mut fields = head::fields();
             let input = bytes::slice(place, self.input.range());
             // RFC 9112 §2.2: an empty line between requests is none.
-            if self.exchange.is_new() && input.starts_with(b"\r\n") {
+            if self.exchange.is_new() && matches!(input, [b'\r', b'\n', ..]) {
                 self.exchange.finish();
                 self.input = self.input.skip(2);
                 continue;

@@ -294,11 +294,11 @@ fn ids_cannot_forge_the_log() {
             b"1-67a59f35-150c1267-f381ba1c085c",
             "1-67a59f35-150c1267-f381ba1c085c",
         ),
-        (b"a b\tc", "a?b?c"),
-        ("a\u{85}b\u{2028}c".as_bytes(), "a??b???c"),
-        ("\u{9b}31m".as_bytes(), "??31m"),
-        (b"\xff\x9b31m", "??31m"),
-        (b"%0aFC Invoke End", "%0aFC?Invoke?End"),
+        (b"a b\tc", "a"),
+        ("a\u{85}b\u{2028}c".as_bytes(), "a"),
+        ("\u{9b}31m".as_bytes(), ""),
+        (b"\xff\x9b31m", ""),
+        (b"%0aFC Invoke End", "%0aFC"),
         (long.as_bytes(), &long[..128]),
     ] {
         let head = b"POST /invoke HTTP/1.1\r\nHost: h\r\nx-fc-request-id: ";
