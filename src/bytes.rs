@@ -132,6 +132,7 @@ impl<'a> Writer<'a> {
     }
 
     /// What was written so far.
+    #[inline(never)]
     #[must_use]
     pub fn written(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(self.bytes)
@@ -145,6 +146,7 @@ impl<'a> Writer<'a> {
     }
 
     /// What was written, for as long as the slice under it lives.
+    #[inline(never)]
     #[must_use]
     pub fn finish(self) -> &'a [u8] {
         self.bytes.get(..self.len).unwrap_or(self.bytes)

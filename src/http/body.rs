@@ -26,7 +26,6 @@ pub struct Framing {
 ///
 /// # Errors
 /// Everything that could make two readers see different requests is refused (RFC 9112 §11.2).
-#[inline(never)]
 pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
     let is_http10 = head.version == Version::Http10;
     let mut seen = Seen::default();

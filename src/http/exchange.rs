@@ -128,28 +128,27 @@ impl Exchange {
         fields: &'h mut Fields<'b>,
         body_bytes_max: usize,
     ) -> Result<Step<'h>, Reject> {
-        let wait = |room| {
-            Ok(Step::Read(Need {
-                room,
-                filled: bytes.len(),
-            }))
-        };
+        let filled = bytes.len();
+        let need = |room| Need { room, filled };
         match self.state {
             State::Head { tried } if !is_worth_parsing(bytes, tried as usize) => {
-                return wait(HEAD_BYTES_MAX);
+                return Ok(Step::Read(need(HEAD_BYTES_MAX)));
             }
-            State::Sized { len } if bytes.len() < len as usize => return wait(len as usize),
+            State::Sized { len } if filled < len as usize => {
+                return Ok(Step::Read(need(len as usize)));
+            }
             State::Chunked(Chunked { end: None, .. }) => return Ok(Step::Decode),
             _ => {}
         }
         let Parsed::Done(head) = head::parse(kind, bytes, fields)? else {
-            self.state = State::Head {
-                tried: narrow(bytes.len()),
-            };
-            return wait(HEAD_BYTES_MAX);
+            let tried = narrow(filled);
+            self.state = State::Head { tried };
+            return Ok(Step::Read(need(HEAD_BYTES_MAX)));
         };
         let framing = body::framing(&head)?;
-        let (body_end, len, room) = match (self.state, framing.length) {
+        // RFC 9110 §10.1.1: not when some of the body is already there.
+        let waits = framing.expects_continue && filled == head.len;
+        let (body_end, len) = match (self.state, framing.length) {
             (
                 State::Chunked(Chunked {
                     decoded,
@@ -157,14 +156,22 @@ impl Exchange {
                     ..
                 }),
                 _,
-            ) => (decoded as usize, end.get() as usize, 0),
+            ) => (decoded as usize, end.get() as usize),
             (_, Length::Sized(body)) if body > body_bytes_max as u64 => {
                 return Err(Reject::BodyTooLarge);
             }
             (_, Length::Sized(body)) => {
                 let len = head.len + narrow_64(body) as usize;
                 self.state = State::Sized { len: narrow(len) };
-                (len, len, if bytes.len() < len { len } else { 0 })
+                if filled < len {
+                    let need = need(len);
+                    return Ok(if waits {
+                        Step::Continue(need)
+                    } else {
+                        Step::Read(need)
+                    });
+                }
+                (len, len)
             }
             (_, Length::Chunked) => {
                 let (head, decoder) = (narrow(head.len), Decoder::new());
@@ -174,26 +181,19 @@ impl Exchange {
                     end: None,
                     decoder,
                 });
-                (0, 0, CHUNKED_ROOM_BYTES)
+                return Ok(if waits {
+                    Step::Continue(need(CHUNKED_ROOM_BYTES))
+                } else {
+                    Step::Decode
+                });
             }
         };
-        // RFC 9110 §10.1.1: not when some of the body is already there.
-        if room > 0 && framing.expects_continue && bytes.len() == head.len {
-            return Ok(Step::Continue(Need {
-                room,
-                filled: bytes.len(),
-            }));
-        }
-        match framing.length {
-            Length::Chunked if room > 0 => Ok(Step::Decode),
-            _ if room > 0 => wait(room),
-            _ => Ok(Step::Dispatch(Message {
-                body: bytes::slice(bytes, head.len..body_end),
-                head,
-                persist: framing.persist,
-                len,
-            })),
-        }
+        Ok(Step::Dispatch(Message {
+            body: bytes::slice(bytes, head.len..body_end),
+            head,
+            persist: framing.persist,
+            len,
+        }))
     }
 
     /// Decodes what has come of a chunked body, in its place. Returns what to read, or nothing when

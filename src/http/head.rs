@@ -95,20 +95,17 @@ pub fn parse<'h, 'b: 'h>(
     let Parsed::Done((line, start)) = first_line(bytes)? else {
         return more;
     };
-    let head = match kind {
-        Kind::Request => request_line(line)?,
-        Kind::Response => status_line(line)?,
-    };
+    let mut head = Head::default();
+    match kind {
+        Kind::Request => head.read_request_line(line)?,
+        Kind::Response => head.read_status_line(line)?,
+    }
     match httparse::parse_headers(bytes::slice(bytes, start..bytes.len()), fields) {
         Ok(Status::Complete((len, fields))) => {
-            let len = start + len;
-            check_lines(bytes::slice(bytes, 0..len), fields)?;
-            let headers = Headers(fields);
-            Ok(Parsed::Done(Head {
-                headers,
-                len,
-                ..head
-            }))
+            head.len = start + len;
+            head.headers = Headers(fields);
+            check_lines(bytes::slice(bytes, 0..head.len), fields)?;
+            Ok(Parsed::Done(head))
         }
         Ok(Status::Partial) => more,
         Err(Error::TooManyHeaders) => Err(Reject::TooManyFields),
@@ -150,40 +147,34 @@ fn first_line(bytes: &[u8]) -> Result<Parsed<(&[u8], usize)>, Reject> {
     }
 }
 
-/// RFC 9112 §3: a method, a target and a version, with one space between them.
-fn request_line(line: &[u8]) -> Result<Head<'_>, Reject> {
-    let mut words = bytes::split(line, b' ');
-    let mut word = || words.next().unwrap_or_default();
-    let (method, target, version) = (word(), word(), word());
-    if words.next().is_some() || !method.iter().all(|&byte| bytes::is_token(byte)) {
-        return Err(Reject::RequestLine);
+impl<'a> Head<'a> {
+    /// RFC 9112 §3: a method, a target and a version, with one space between them.
+    fn read_request_line(&mut self, line: &'a [u8]) -> Result<(), Reject> {
+        let mut words = bytes::split(line, b' ');
+        let mut word = || words.next().unwrap_or_default();
+        let method = word();
+        self.target = text(word())?;
+        self.method = text(method)?;
+        self.version = version(word())?;
+        if words.next().is_some() || !method.iter().all(|&byte| bytes::is_token(byte)) {
+            return Err(Reject::RequestLine);
+        }
+        check_target(self.method, self.target)
     }
-    let (method, target) = (text(method)?, text(target)?);
-    let version = self::version(version)?;
-    check_target(method, target)?;
-    Ok(Head {
-        method,
-        target,
-        version,
-        ..Head::default()
-    })
-}
 
-/// RFC 9112 §4: a version, a status, and maybe words about it.
-fn status_line(line: &[u8]) -> Result<Head<'_>, Reject> {
-    let mut words = bytes::split(line, b' ');
-    let version = version(words.next().unwrap_or_default())?;
-    let code = words.next().filter(|word| word.len() == 3);
-    let status = code
-        .and_then(bytes::decimal)
-        .and_then(|code| u16::try_from(code).ok());
-    Ok(Head {
-        status: status
-            .filter(|&status| status >= 100)
-            .ok_or(Reject::RequestLine)?,
-        version,
-        ..Head::default()
-    })
+    /// RFC 9112 §4: a version, a status, and maybe words about it.
+    fn read_status_line(&mut self, line: &'a [u8]) -> Result<(), Reject> {
+        let mut words = bytes::split(line, b' ');
+        self.version = version(words.next().unwrap_or_default())?;
+        let code = words.next().filter(|word| word.len() == 3);
+        let status = code
+            .and_then(bytes::decimal)
+            .filter(|&status| status >= 100);
+        self.status = status
+            .and_then(|status| u16::try_from(status).ok())
+            .ok_or(Reject::RequestLine)?;
+        Ok(())
+    }
 }
 
 /// A word of a request line: not empty, and UTF-8.
@@ -220,6 +211,7 @@ fn check_lines(head: &[u8], fields: &[Header<'_>]) -> Result<(), Reject> {
 }
 
 /// The forms of a target (RFC 9112 §3.2). A tunnel is nothing that a function could offer.
+#[inline(never)]
 fn check_target(method: &str, target: &str) -> Result<(), Reject> {
     if target.len() > TARGET_BYTES_MAX {
         return Err(Reject::TargetTooLong);

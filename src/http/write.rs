@@ -46,6 +46,7 @@ pub fn end(head: &mut Writer<'_>, persist: Persist, version: Version) {
 
 /// Whether a response of that status has a body at all (RFC 9110 §6.4.1).
 #[must_use]
+#[inline(never)]
 pub fn has_body(status: u16) -> bool {
     status >= 200 && status != 204 && status != 304
 }

@@ -226,8 +226,11 @@ impl<H: Handler> Caller<H> {
         );
         let request = Request::default();
         let handler = &mut self.handler;
-        let done = perform(handler, call, &request, &cx, &mut Writer::new(&mut [])).map(drop);
-        done.inspect_err(|error| fail(&self.page.config, call, error, b""))
+        let done = perform(handler, call, &request, &cx, &mut Writer::new(&mut []));
+        if let Err(error) = &done {
+            fail(&self.page.config, call, error, b"");
+        }
+        done.map(drop)
     }
 
     /// Ends an answer whose handler failed over its pieces, where the platform has words for that.
@@ -246,7 +249,7 @@ impl<H: Handler> Caller<H> {
         &'a mut self,
         head: &[u8],
         persist: Persist,
-        result: Result<&'a [u8], Error>,
+        result: Result<&'a [u8], &Error>,
         ask: &mut Ask,
     ) -> Reply<'a> {
         let mut fields = head::fields();
@@ -276,6 +279,7 @@ fn kept<'h, 'b: 'h>(kind: Kind, bytes: &'b [u8], fields: &'h mut head::Fields<'b
 }
 
 /// What the handler is told about the call that has this head.
+#[inline(never)]
 pub(super) fn context<'a>(
     config: &Config,
     arrived_ms: u64,

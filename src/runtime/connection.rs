@@ -219,7 +219,7 @@ impl Connection {
     }
 
     /// Gives back what the connection holds.
-    pub fn release<H: Handler>(mut self, shared: &mut Shared<H>) {
+    pub fn release<H: Handler>(&mut self, shared: &mut Shared<H>) {
         if H::STREAMS && self.phase == Phase::Streaming && !self.is_over {
             let record = bytes::slice(self.bytes(), 0..self.room as usize);
             if let Some((state, _, head)) = recorded(record) {
@@ -568,7 +568,7 @@ impl Connection {
         bytes::copy(record, &state.to_le_bytes());
         if coding == Coding::Collected {
             self.output = self.output.extend(len);
-            return self.collect(shared, result);
+            return self.collect(shared, &result);
         }
         let mut end = start;
         if is_chunked && len > 0 {
@@ -610,31 +610,27 @@ impl Connection {
     fn collect<H: Handler>(
         &mut self,
         shared: &mut Shared<H>,
-        result: Result<Flow, Error>,
+        result: &Result<Flow, Error>,
     ) -> Option<Want> {
-        let result = match result {
-            Ok(Flow::End) => Ok(()),
-            Err(error) => Err(error),
-            Ok(flow) => {
-                if let Flow::Wait(time) = flow {
-                    self.deadline_ms = later(time);
-                }
-                let len = self.output.to as usize + PIECE_BYTES;
-                let Some(buffer) = &mut self.buffer else {
-                    return Some(Want::Close);
-                };
-                let has_room = buffer.len() >= len + TRAILER_ROOM_BYTES;
-                let has_room = has_room || shared.pool.grow(buffer, 2 * len).is_ok();
-                return (!has_room).then_some(Want::Close);
+        if let Ok(flow @ (Flow::More | Flow::Wait(_))) = result {
+            if let Flow::Wait(time) = flow {
+                self.deadline_ms = later(*time);
             }
-        };
+            let len = self.output.to as usize + PIECE_BYTES;
+            let Some(buffer) = &mut self.buffer else {
+                return Some(Want::Close);
+            };
+            let has_room = buffer.len() >= len + TRAILER_ROOM_BYTES;
+            let has_room = has_room || shared.pool.grow(buffer, 2 * len).is_ok();
+            return (!has_room).then_some(Want::Close);
+        }
         self.is_over = true;
         self.phase = Phase::Open;
         let place = self.buffer.as_deref().unwrap_or_default();
         let (_, _, head_bytes) = recorded(bytes::slice(place, 0..self.room as usize))?;
         let body = bytes::slice(place, self.output.range());
         let waiting = bytes::slice(place, self.input.range());
-        let result = result.map(|()| body);
+        let result = result.as_ref().map(|_| body);
         let caller = &mut shared.caller;
         let reply = caller.collected(head_bytes, self.persist, result, &mut self.ask);
         let sent = send(&self.socket, shared.pool, &reply, Some(place), waiting);

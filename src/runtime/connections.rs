@@ -70,7 +70,7 @@ impl<H: Handler> Connections<H> {
 
     /// Keeps a connection that was served once, unless it is through already. One that was answered
     /// and closed at once never costs a place or a registration.
-    pub fn keep(&mut self, reactor: &Reactor, connection: Connection, want: Want) {
+    pub fn keep(&mut self, reactor: &Reactor, mut connection: Connection, want: Want) {
         if want == Want::Close {
             return connection.release(&mut self.shared);
         }
@@ -122,8 +122,9 @@ impl<H: Handler> Connections<H> {
     }
 
     pub fn close(&mut self, token: u64) {
-        if let Some(connection) = self.slots.remove(token) {
+        if let Some(connection) = self.slots.get(token) {
             connection.release(&mut self.shared);
+            self.slots.close(token);
         }
     }
 

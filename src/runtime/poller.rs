@@ -20,7 +20,7 @@ struct Poller<'a, H> {
     connections: &'a mut Connections<H>,
     address: Address,
     /// Why there will be no events, if the handler could not be initialized.
-    failure: Option<Error>,
+    initialized: Result<(), Error>,
     /// Whether an extension is yet to be registered.
     registers: bool,
     /// How often in a row a connection came to nothing, and when the next one is tried.
@@ -38,8 +38,8 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     let caller = &mut connections.shared.caller;
     let config = caller.page.config;
     let is_lambda = config.platform() == Platform::Lambda;
-    let failure = caller.hook(Call::Initialize).err();
-    if failure.is_some() && !is_lambda {
+    let initialized = caller.hook(Call::Initialize);
+    if initialized.is_err() && !is_lambda {
         // There is no call to report it with: the line in the log has to do.
         fatal::value("the function could not be initialized", b"");
     }
@@ -48,8 +48,8 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
         reactor: kernel("cannot wait for events: !", Reactor::new()),
         connections,
         address,
-        registers: is_lambda && config.sigterm == Switch::On && failure.is_none(),
-        failure,
+        registers: is_lambda && config.sigterm == Switch::On && initialized.is_ok(),
+        initialized,
         failed_count: 0,
         retry_ms: NEVER,
         turn_count: 0,
@@ -101,7 +101,7 @@ impl<H: Handler> Poller<'_, H> {
         self.retry_ms = NEVER;
         let slots = &self.connections.slots;
         // Nobody was there to be told, or to be understood: it stands in the log.
-        if self.failure.is_some() && self.failed_count > 0 && slots.open() == 0 {
+        if self.initialized.is_err() && self.failed_count > 0 && slots.open() == 0 {
             process::exit(1);
         }
         if self.registers {
@@ -114,7 +114,7 @@ impl<H: Handler> Poller<'_, H> {
         }
         let page = &self.connections.shared.caller.page;
         let (ask, most) = match page.config.platform() {
-            _ if self.failure.is_some() => (Ask::InitError, 1),
+            _ if self.initialized.is_err() => (Ask::InitError, 1),
             _ if page.is_started => (Ask::Next, page.config.conn_count),
             Platform::Lambda => (Ask::Restore, 1),
             _ => (Ask::Ready, 1),
@@ -144,7 +144,7 @@ impl<H: Handler> Poller<'_, H> {
         let refused = match made {
             Ok(socket) => {
                 let mut connection = Connection::new(socket);
-                let failure = self.failure.as_ref();
+                let failure = self.initialized.as_ref().err();
                 let want = connection.start(&mut self.connections.shared, ask, failure);
                 let lost = (want == Want::Close).then_some(Errno::CONNRESET);
                 self.connections.keep(&self.reactor, connection, want);

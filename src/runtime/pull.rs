@@ -88,9 +88,9 @@ impl<H: Handler> Caller<H> {
         ask: &mut Ask,
     ) -> Reply<'a> {
         let Self { handler, page } = self;
-        let config = page.config;
+        let config = &page.config;
         let state = Cell::new(None);
-        let cx = context(&config, page.now_ms, &message.head, &state);
+        let cx = context(config, page.now_ms, &message.head, &state);
         // Without std nothing reads it.
         let is_lambda = config.platform() == Platform::Lambda;
         if cfg!(feature = "std") && is_lambda && config.is_alone() {
@@ -111,10 +111,10 @@ impl<H: Handler> Caller<H> {
         };
         let mut prelude = Writer::new(&mut page.place.failure);
         let outcome = perform(handler, call, &request, &cx, &mut prelude);
-        let body = match outcome {
+        let body = match &outcome {
             Ok(outcome) => outcome.body,
             Err(error) => {
-                fail(&config, call, &error, cx.id());
+                fail(config, call, error, cx.id());
                 return page.result(&message.head, address, Err(error), ask);
             }
         };
@@ -123,7 +123,7 @@ impl<H: Handler> Caller<H> {
             let prelude = prelude.finish();
             *ask = Ask::Response;
             let mut head = Writer::new(&mut page.place.head);
-            answers(&config, &message.head, address, *ask, &mut head);
+            answers(config, &message.head, address, *ask, &mut head);
             head.put(lambda::STREAMING_FIELDS);
             chunk::put(prelude, &mut head);
             if let Some(state) = state {
@@ -213,13 +213,15 @@ impl Page {
         &'a mut self,
         event: &Head<'_>,
         address: Address,
-        result: Result<&'a [u8], Error>,
+        result: Result<&'a [u8], &Error>,
         ask: &mut Ask,
     ) -> Reply<'a> {
-        match result {
-            Ok(body) => self.put(Ask::Response, event, address, Ok(body), ask),
-            Err(error) => self.put(Ask::Error, event, address, Err(&error), ask),
-        }
+        let next = if result.is_ok() {
+            Ask::Response
+        } else {
+            Ask::Error
+        };
+        self.put(next, event, address, result, ask)
     }
 
     fn put<'a>(

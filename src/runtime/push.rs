@@ -21,7 +21,7 @@ impl<H: Handler> Caller<H> {
     /// answer by as long as the handler took.
     pub(super) fn answer<'a>(&'a mut self, message: &Message<'a>) -> Reply<'a> {
         let Self { handler, page } = self;
-        let config = page.config;
+        let config = &page.config;
         let request = Request {
             head: message.head,
             body: message.body,
@@ -31,15 +31,15 @@ impl<H: Handler> Caller<H> {
             Platform::Lambda | Platform::Scf => Call::Http,
         };
         let state = Cell::new(None);
-        let cx = context(&config, page.now_ms, &message.head, &state);
+        let cx = context(config, page.now_ms, &message.head, &state);
         let id = cx.id();
-        mark(&config, call, Edge::Start, id);
+        mark(config, call, Edge::Start, id);
         let mut head = Writer::new(match call {
             Call::Http => &mut page.place.head,
             _ => &mut page.short_head[..],
         });
         let outcome = perform(handler, call, &request, &cx, &mut head);
-        let (status, body, state) = match outcome {
+        let (status, body, state) = match &outcome {
             Ok(Outcome { status, body }) => {
                 if call != Call::Http {
                     fc::event_head(&mut head);
@@ -48,15 +48,15 @@ impl<H: Handler> Caller<H> {
                     .get()
                     .filter(|_| H::STREAMS && matches!(call, Call::Http | Call::Invoke));
                 if state.is_none() {
-                    mark(&config, call, Edge::End, id);
+                    mark(config, call, Edge::End, id);
                 }
-                (status, body, state)
+                (*status, *body, state)
             }
             Err(error) => {
-                fail(&config, call, &error, id);
+                fail(config, call, error, id);
                 head.clear();
                 fc::failure_head(config.platform(), call, &mut head);
-                (404, failure(&error, &mut page.place.failure), None)
+                (404, failure(error, &mut page.place.failure), None)
             }
         };
         let is_bodiless = !write::has_body(status) || message.head.method == "HEAD";
@@ -106,7 +106,7 @@ impl Page {
         &'a mut self,
         version: Version,
         persist: Persist,
-        result: Result<&'a [u8], Error>,
+        result: Result<&'a [u8], &Error>,
     ) -> Reply<'a> {
         let mut head = Writer::new(&mut self.short_head[..]);
         let body = match result {
@@ -116,7 +116,7 @@ impl Page {
             }
             Err(error) => {
                 fc::failure_head(self.config.platform(), Call::Invoke, &mut head);
-                failure(&error, &mut self.place.failure)
+                failure(error, &mut self.place.failure)
             }
         };
         let len = Some(body.len());

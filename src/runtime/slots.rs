@@ -101,24 +101,27 @@ impl Slots {
 
     /// The connection of that token, unless it is gone.
     pub fn get(&mut self, token: u64) -> Option<&mut Connection> {
-        let slot = self.table.get_mut(index(token))?;
-        if u64::from(slot.generation) == token >> 32 {
-            slot.connection.as_mut()
-        } else {
-            None
-        }
+        self.slot(token)?.connection.as_mut()
     }
 
-    /// Takes the connection of that token out.
-    pub fn remove(&mut self, token: u64) -> Option<Connection> {
-        self.get(token)?;
-        let index = index(token);
-        let slot = self.table.get_mut(index)?;
+    /// Drops the connection of that token, and so closes it.
+    pub fn close(&mut self, token: u64) {
+        let free = self.free;
+        let Some(slot) = self.slot(token) else {
+            return;
+        };
+        slot.connection = None;
         slot.generation = slot.generation.wrapping_add(1);
-        slot.next_free = self.free;
-        self.free = u32::try_from(index + 1).unwrap_or(0);
+        slot.next_free = free;
+        self.free = u32::try_from(index(token) + 1).unwrap_or(0);
         self.open -= 1;
-        slot.connection.take()
+    }
+
+    /// The place of the connection of that token, unless it is gone.
+    fn slot(&mut self, token: u64) -> Option<&mut Slot> {
+        let slot = self.table.get_mut(index(token))?;
+        let is_it = u64::from(slot.generation) == token >> 32 && slot.connection.is_some();
+        is_it.then_some(slot)
     }
 
     /// The token of the connection at `index`, if one is open there.

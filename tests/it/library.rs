@@ -305,9 +305,9 @@ fn marks_stand_at_the_beginning_of_lines() {
 fn ids_are_the_same_in_every_line() {
     let mut server = Program::fixture("fixture").start();
     for (id, want) in [
-        (&b"a b"[..], "a?b"),
-        ("caf\u{e9}".as_bytes(), "caf??"),
-        (b"a\xffb", "a?b"),
+        (&b"a b"[..], "a"),
+        ("caf\u{e9}".as_bytes(), "caf"),
+        (b"a\xffb", "a"),
     ] {
         let request = post("/invoke", "x-fc-request-id: ID\r\n", "log text");
         let at = crate::harness::find(&request, b"ID").expect("it is there");
