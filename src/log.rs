@@ -229,17 +229,22 @@ pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[
         put_message(place_of_error, &mut line);
         put_message(b")", &mut line);
     }
-    // It may quote what somebody sent, which must not begin a line.
-    for byte in line.written_mut().get_mut(start..).unwrap_or_default() {
-        if byte.is_ascii_control() {
-            *byte = b' ';
-        }
-    }
+    tame(&mut line, start);
     let len = line.written().len();
     let mut line = Writer::new(&mut place);
     line.skip(len);
     line.put(end);
     write(line.written());
+}
+
+/// What somebody sent may be quoted from `start` on: it must not begin a line.
+#[inline(never)]
+fn tame(line: &mut Writer<'_>, start: usize) {
+    for byte in line.written_mut().get_mut(start..).unwrap_or_default() {
+        if byte.is_ascii_control() {
+            *byte = b' ';
+        }
+    }
 }
 
 /// Room for the line of a failure.
@@ -359,12 +364,7 @@ pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
     let mut line = Writer::new(&mut place);
     line.put(b"fnboot: ");
     write(&mut line);
-    // Values of variables are somebody's bytes, too.
-    for byte in line.written_mut() {
-        if byte.is_ascii_control() {
-            *byte = b'?';
-        }
-    }
+    tame(&mut line, 0);
     line.put(b"\n");
     // Or a closed stream would end the process before its own exit status could.
     let _ = signal::ignore_broken_pipe();

@@ -226,6 +226,11 @@ impl Connection {
                 shared.caller.abandon(head, self.stream, state);
             }
         }
+        self.give_back(shared);
+    }
+
+    /// Owns no buffer from now on.
+    fn give_back<H>(&mut self, shared: &mut Shared<H>) {
         if let Some(mapping) = self.buffer.take() {
             shared.pool.put(mapping);
         }
@@ -344,9 +349,7 @@ impl Connection {
     /// Nothing is left of the input: an idle connection owns no buffer.
     fn rest<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         self.input = Span::EMPTY;
-        if let Some(mapping) = self.buffer.take() {
-            shared.pool.put(mapping);
-        }
+        self.give_back(shared);
         Want::Read
     }
 
@@ -410,9 +413,8 @@ impl Connection {
             Sent::Lost => return Some(Want::Close),
             Sent::Rest(output) => self.output = output,
             Sent::Copied(mapping, output) => {
-                if let Some(old) = self.buffer.replace(mapping) {
-                    shared.pool.put(old);
-                }
+                self.give_back(shared);
+                self.buffer = Some(mapping);
                 self.input = Span {
                     from: 0,
                     to: output.from,
@@ -645,9 +647,7 @@ impl Connection {
     /// Ends the connection so that the last answer arrives: closing at once, with input unread,
     /// would reset it and destroy the answer on its way (RFC 9112 §9.6).
     fn linger<H>(&mut self, shared: &mut Shared<H>) -> Want {
-        if let Some(mapping) = self.buffer.take() {
-            shared.pool.put(mapping);
-        }
+        self.give_back(shared);
         if self.peer_is_done || self.socket.shutdown_write().is_err() {
             return Want::Close;
         }

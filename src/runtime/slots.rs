@@ -78,22 +78,22 @@ impl Slots {
     /// Puts a connection into a free place, and returns the token it is known by. Without a free
     /// place the connection is dropped, and so closed.
     pub fn insert(&mut self, connection: Connection) -> Option<u64> {
-        let index = match self.free {
+        let (index, slot) = match self.free {
             0 => {
                 let slot = Slot {
                     connection: None,
                     generation: 0,
                     next_free: 0,
                 };
-                self.table.push(slot).ok()?;
-                self.table.len() - 1
+                (self.table.len(), self.table.push(slot)?)
             }
-            free => free as usize - 1,
+            free => {
+                let index = free as usize - 1;
+                let slot = self.table.get_mut(index)?;
+                self.free = slot.next_free;
+                (index, slot)
+            }
         };
-        let slot = self.table.get_mut(index)?;
-        if self.free as usize == index + 1 {
-            self.free = slot.next_free;
-        }
         slot.connection = Some(connection);
         self.open += 1;
         Some(token(slot, index))

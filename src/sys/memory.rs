@@ -177,17 +177,11 @@ impl<T> List<T> {
         Self { place, len: 0 }
     }
 
-    /// Appends `item`, or gives it back when the place is full.
-    ///
-    /// # Errors
-    /// The item, when the place is full.
-    pub fn push(&mut self, item: T) -> Result<(), T> {
-        let Some(free) = self.place.get_mut(self.len) else {
-            return Err(item);
-        };
-        free.write(item);
+    /// Appends `item`, and returns where it is; when the place is full it is dropped.
+    pub fn push(&mut self, item: T) -> Option<&mut T> {
+        let free = self.place.get_mut(self.len)?;
         self.len += 1;
-        Ok(())
+        Some(free.write(item))
     }
 
     /// The most items there can be.
