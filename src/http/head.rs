@@ -155,10 +155,11 @@ impl<'a> Head<'a> {
         let method = word();
         self.target = text(word())?;
         self.method = text(method)?;
-        self.version = version(word())?;
+        let last = word();
         if words.next().is_some() || !method.iter().all(|&byte| bytes::is_token(byte)) {
             return Err(Reject::RequestLine);
         }
+        self.version = version(last)?;
         check_target(self.method, self.target)
     }
 
@@ -399,6 +400,9 @@ mod tests {
             "GET / http/1.1",
             "GET / HTTP/1",
             "GET / HTTP/1.10",
+            "GET / HTTP/2.0 x",
+            "G@T / HTTP/2.0",
+            " / HTTP/2.0",
             "GET / a HTTP/1.1",
             "GET\t/ HTTP/1.1",
             "/ HTTP/1.1",

@@ -285,7 +285,6 @@ impl Connection {
                 Some(mapping) => &mut mapping[..],
                 None => &mut *shared.scratch,
             };
-            let mut fields = head::fields();
             let input = bytes::slice(place, self.input.range());
             // RFC 9112 §2.2: an empty line between requests is none.
             if self.exchange.is_new() && matches!(input, [b'\r', b'\n', ..]) {
@@ -293,6 +292,7 @@ impl Connection {
                 self.input = self.input.skip(2);
                 continue;
             }
+            let mut fields = head::fields();
             match self
                 .exchange
                 .advance(kind, input, &mut fields, body_bytes_max)
