@@ -180,10 +180,16 @@ impl Connection {
     pub fn serve<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
         match self.phase {
             Phase::Open => self.read(shared),
-            Phase::Sending => self.write(shared),
+            Phase::Sending => {
+                let want = self.write(shared);
+                want.unwrap_or_else(|| self.take(shared))
+            }
             // Nothing but the time was waited for: then the peer has gone.
             Phase::Streaming if !H::STREAMS || self.is_early() => Want::Close,
-            Phase::Streaming => self.go_on_streaming(shared),
+            Phase::Streaming => {
+                let want = self.go_on_streaming(shared);
+                want.unwrap_or_else(|| self.take(shared))
+            }
             Phase::Lingering => self.discard(),
         }
     }
@@ -319,7 +325,10 @@ impl Connection {
                         if begun.is_none() {
                             shared.caller.abandon(head_bytes, stream, state);
                         }
-                        return self.begun(shared, stream, begun);
+                        if let Some(want) = self.begun(shared, stream, begun) {
+                            return want;
+                        }
+                        continue;
                     }
                     let owned = is_owned.then_some(&place[..]);
                     let sent = send(&self.socket, shared.pool, &reply, owned, waiting);
@@ -426,26 +435,28 @@ impl Connection {
         Some(Want::Write)
     }
 
-    /// Sends what is left of an answer; nothing is read meanwhile.
-    fn write<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
+    /// Sends what is left of an answer; nothing is read meanwhile. Nothing is wanted where the next
+    /// message may be taken.
+    fn write<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
         let Some(buffer) = &mut self.buffer else {
-            return Want::Close;
+            return Some(Want::Close);
         };
         match self.socket.send(bytes::slice(buffer, self.output.range())) {
-            Io::Blocked => return Want::Write,
-            Io::Closed(_) => return Want::Close,
+            Io::Blocked => return Some(Want::Write),
+            Io::Closed(_) => return Some(Want::Close),
             Io::Done(count) => self.output = self.output.skip(count),
         }
         if !self.output.is_empty() {
-            return Want::Write;
+            return Some(Want::Write);
         }
         self.next(shared)
     }
 
-    /// An answer is sent: the next message's turn, if there may be one.
-    fn next<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
+    /// An answer is sent. The next message may be taken, if there may be one: by whoever called, as
+    /// its answer may end here, too, and so on for as many as a peer cares to send.
+    fn next<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
         if self.persist == Persist::Close {
-            return self.last(shared);
+            return Some(self.last(shared));
         }
         if let Some(buffer) = &mut self.buffer {
             bytes::shift(buffer, self.input.range(), 0);
@@ -455,7 +466,7 @@ impl Connection {
             to: self.input.to - self.input.from,
         };
         self.phase = Phase::Open;
-        self.take(shared)
+        None
     }
 
     /// The last answer is sent.
@@ -490,9 +501,9 @@ impl Connection {
         shared: &mut Shared<H>,
         stream: Stream,
         begun: Option<Begun>,
-    ) -> Want {
+    ) -> Option<Want> {
         let Some(begun) = begun else {
-            return Want::Close;
+            return Some(Want::Close);
         };
         if let Some(old) = self.buffer.replace(begun.buffer) {
             shared.pool.put(old);
@@ -505,8 +516,9 @@ impl Connection {
         self.go_on_streaming(shared)
     }
 
-    /// Sends what is there of an answer, and asks the handler for more, in turns.
-    fn go_on_streaming<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
+    /// Sends what is there of an answer, and asks the handler for more, in turns. Nothing is wanted
+    /// where the next message may be taken.
+    fn go_on_streaming<H: Handler>(&mut self, shared: &mut Shared<H>) -> Option<Want> {
         let is_collected = self.stream.coding == Coding::Collected;
         // A moment that has come is none to wake up for, whatever the socket takes.
         if self.deadline_ms != NEVER && self.deadline_ms <= clock::monotonic_ms() {
@@ -518,25 +530,26 @@ impl Connection {
                     .socket
                     .send(bytes::slice(self.bytes(), self.output.range()))
                 {
-                    Io::Blocked => return Want::Write,
-                    Io::Closed(_) => return Want::Close,
+                    Io::Blocked => return Some(Want::Write),
+                    Io::Closed(_) => return Some(Want::Close),
                     Io::Done(count) => self.output = self.output.skip(count),
                 }
                 if !self.output.is_empty() {
-                    return Want::Write;
+                    return Some(Want::Write);
                 }
             }
             if self.is_over {
                 return self.next(shared);
             }
             if self.deadline_ms != NEVER {
-                return Want::Nothing;
+                return Some(Want::Nothing);
             }
-            if let Some(want) = self.pull(shared) {
+            let want = self.pull(shared);
+            if want.is_some() {
                 return want;
             }
         }
-        Want::Write
+        Some(Want::Write)
     }
 
     /// Asks the handler for the next piece, and puts it into the form in which it is sent. Says
@@ -627,7 +640,6 @@ impl Connection {
             return (!has_room).then_some(Want::Close);
         }
         self.is_over = true;
-        self.phase = Phase::Open;
         let place = self.buffer.as_deref().unwrap_or_default();
         let (_, _, head_bytes) = recorded(bytes::slice(place, 0..self.room as usize))?;
         let body = bytes::slice(place, self.output.range());
@@ -636,8 +648,7 @@ impl Connection {
         let caller = &mut shared.caller;
         let reply = caller.collected(head_bytes, self.persist, result, &mut self.ask);
         let sent = send(&self.socket, shared.pool, &reply, Some(place), waiting);
-        let want = self.sent(shared, sent);
-        Some(want.unwrap_or_else(|| self.next(shared)))
+        self.sent(shared, sent)
     }
 
     fn bytes(&self) -> &[u8] {

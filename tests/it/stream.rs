@@ -1,11 +1,14 @@
 //! Answers that go on: piece by piece where the platform takes them so, else all together.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::api::{Api, PLATFORMS, Platform};
-use crate::harness::{Barrier, Case, Client, PING, Program, Server, find, narrow, post, wait_for};
+use crate::harness::{
+    Barrier, Case, Client, PING, Program, Server, chunked, find, narrow, noise, post, wait_for,
+};
 
 fn server() -> Server {
     Program::fixture("fixture").start()
@@ -106,6 +109,35 @@ fn markers(server: &Server, count: usize) -> Vec<String> {
 const START: &str = "FC Invoke Start RequestId: id";
 const END: &str = "FC Invoke End RequestId: id";
 const FAILED: &str = "FC Invoke End RequestId: id, Error: Unhandled function error";
+
+/// Thousands of answers that go on and end at once, asked for in one piece: the stack of one is
+/// enough for all, also where none of it had to wait for a read.
+#[test]
+fn pipelined_streams_take_no_stack() {
+    const COUNT: usize = 3_000;
+    let before = chunked("/echo", "", &noise(400_000), 100_000);
+    for one in [
+        get("/stream/more/1/5").into_bytes(),
+        post("/invoke", "", "stream more 1 5"),
+    ] {
+        let mut server = Program::fixture("fixture")
+            .in_shell("ulimit -s 1024 && exec \"$0\" > /dev/null")
+            .start();
+        let client = server.connect();
+        let stream = client.stream().try_clone().expect("clone");
+        let wire = [before.clone(), one.repeat(COUNT)].concat();
+        let sender = thread::spawn(move || {
+            let mut client = Client::new(stream);
+            assert!(client.try_send(wire));
+            client.finish();
+        });
+        let answers = client.read_to_end();
+        let heads = answers.windows(12).filter(|part| part == b"HTTP/1.1 200");
+        assert_eq!(heads.count(), 1 + COUNT);
+        assert!(server.is_alive());
+        sender.join().expect("a sender");
+    }
+}
 
 #[test]
 fn in_chunks() {
