@@ -5,6 +5,7 @@
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
 
 use core::fmt::{self, Write as _};
+use core::str;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::bytes::{Writer, is_word};
@@ -159,6 +160,7 @@ pub fn entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     let mut place = [0; SHORT_LINE_BYTES];
     let mut line = Writer::new(&mut place);
     render(request_id, level, message, &mut line);
+    line.put(end());
     if line.is_cut() {
         long_entry(request_id, level, message);
     } else {
@@ -177,19 +179,20 @@ fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     let end = end();
     let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - end.len()]);
     render(request_id, level, message, &mut line);
-    let is_cut = line.is_cut();
-    let len = line.written().len();
+    let written = line.written();
+    // Half a character would spoil what reads the line.
+    let len = str::from_utf8(written).map_or_else(|error| error.valid_up_to(), str::len);
     let mut line = Writer::new(&mut place);
     line.skip(len);
-    line.put(if is_cut { end } else { b"" });
+    line.put(end);
     write(line.written());
 }
 
+/// An entry, but for its end.
 fn render(request_id: &[u8], level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
     prefix(request_id, level, line);
     // A `Display` that fails leaves what it wrote before: better than no line.
     let _ = Message(line).write_fmt(message);
-    line.put(end());
 }
 
 /// Formatted text as part of the message.
@@ -259,7 +262,7 @@ fn end() -> &'static [u8] {
     }
 }
 
-/// What every entry begins with: `2020-03-13T04:06:49.099Z <request id> [INFO] `.
+/// What every entry begins with; as text, `2020-03-13T04:06:49.099Z <request id> [INFO] `.
 pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
     let now_ms = clock::epoch_ms();
     let now = civil(now_ms / 1000);

@@ -255,6 +255,34 @@ fn a_log_in_json() {
     }
 }
 
+/// Wherever the longest entry is cut, it is JSON and has its end.
+#[test]
+fn a_cut_log_in_json() {
+    let api = api();
+    let program = Program::fixture("fixture").env("AWS_LAMBDA_LOG_FORMAT", "JSON");
+    let (server, mut peer) = api.begin(program);
+    // What else stands in an entry takes some hundred bytes.
+    for (index, len) in (32_768 - 200..32_768).enumerate() {
+        let text = format!("{}{}", "x".repeat(len - 60), "\u{e9}\u{1f600}".repeat(20));
+        let text = if index % 2 == 0 {
+            &text
+        } else {
+            &text[..len - 60]
+        };
+        peer.event(format!("log {text}")).expect_response();
+        peer.accept().expect_next();
+        let lines = server
+            .stdout
+            .wait_until(|log| log.ends_with("\"the last\"}\n"));
+        for line in lines.lines() {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+            let message = line["message"].as_str().expect("text");
+            assert!(line["level"] != "INFO" || index == 0 || text.starts_with(message));
+        }
+        server.stdout.take();
+    }
+}
+
 #[test]
 fn a_log_from_some_level_on() {
     for (level, want) in [
