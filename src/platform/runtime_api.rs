@@ -100,6 +100,8 @@ pub enum Verdict {
 #[must_use]
 pub fn verdict(ask: Ask, status: u16) -> Verdict {
     match (ask, status) {
+        (Ask::Next, 200) => Verdict::Taken,
+        (Ask::Next, _) => Verdict::Lost,
         (_, 200..300) => Verdict::Taken,
         (Ask::Response | Ask::Error, 400..500) => Verdict::Refused,
         // SCF: a repeated call is ignored, the first counts. Lambda: an extension is for those who
@@ -158,7 +160,9 @@ mod tests {
     #[test]
     fn verdicts() {
         assert_eq!(verdict(Ask::Next, 200), Verdict::Taken);
-        assert_eq!(verdict(Ask::Next, 403), Verdict::Lost);
+        for status in [204, 403, 408] {
+            assert_eq!(verdict(Ask::Next, status), Verdict::Lost);
+        }
         assert_eq!(verdict(Ask::Response, 202), Verdict::Taken);
         for status in [400, 403, 413] {
             assert_eq!(verdict(Ask::Response, status), Verdict::Refused);

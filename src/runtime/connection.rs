@@ -26,7 +26,7 @@ use super::fatal;
 use super::shared::Shared;
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
-use crate::http::exchange::{Exchange, Need, Step};
+use crate::http::exchange::{Exchange, Message, Need, Step};
 use crate::http::{Kind, Persist, Reject, chunk, head, write};
 use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX, PIECE_BYTES};
 use crate::net::pool::Pool;
@@ -178,20 +178,15 @@ impl Connection {
 
     /// Does what the kernel says can be done.
     pub fn serve<H: Handler>(&mut self, shared: &mut Shared<H>) -> Want {
-        match self.phase {
-            Phase::Open => self.read(shared),
-            Phase::Sending => {
-                let want = self.write(shared);
-                want.unwrap_or_else(|| self.take(shared))
-            }
+        let want = match self.phase {
+            Phase::Open => Some(self.read(shared)),
+            Phase::Sending => self.write(shared),
             // Nothing but the time was waited for: then the peer has gone.
-            Phase::Streaming if !H::STREAMS || self.is_early() => Want::Close,
-            Phase::Streaming => {
-                let want = self.go_on_streaming(shared);
-                want.unwrap_or_else(|| self.take(shared))
-            }
-            Phase::Lingering => self.discard(),
-        }
+            Phase::Streaming if !H::STREAMS || self.is_early() => Some(Want::Close),
+            Phase::Streaming => self.go_on_streaming(shared),
+            Phase::Lingering => Some(self.discard()),
+        };
+        want.unwrap_or_else(|| self.take(shared))
     }
 
     /// Whether nothing has come of a next request and nothing is left of an answer.
@@ -307,7 +302,7 @@ impl Connection {
                     self.exchange.finish();
                     self.input = self.input.skip(message.len);
                     // The answer to an event that came on a last response needs a connection.
-                    if kind == Kind::Response && message.persist == Persist::Close {
+                    if kind == Kind::Response && is_last(&message) {
                         let Some(socket) = reconnect(shared.caller.source()) else {
                             return Want::Close;
                         };
@@ -748,6 +743,12 @@ fn later(time: Duration) -> u64 {
         .saturating_add(time_ms)
         .saturating_add(1)
         .min(NEVER - 1)
+}
+
+/// Whether nothing follows a response on its connection. One that is not final has no say in that
+/// (RFC 9110 §15.2).
+fn is_last(response: &Message<'_>) -> bool {
+    response.persist == Persist::Close && !(100..200).contains(&response.head.status)
 }
 
 /// Another connection to the API.

@@ -115,8 +115,9 @@ fn nor_whether_it_is_cut_in_time() {
 /// RFC 9110 §15.2: the response proper comes after those that only inform, alone or with it.
 #[test]
 fn interim_responses_are_skipped() {
-    const INTERIM: &[u8] =
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n";
+    const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n\
+        HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nConnection: close\r\n\r\n\
+        HTTP/1.0 100 Continue\r\n\r\n";
     each(Program::bootstrap, |api, _, mut peer| {
         let event = peer.rendered("Hello World");
         let taken = response("202 Accepted", "", "");
@@ -316,6 +317,7 @@ fn a_failure_of_the_platform_is_the_end() {
         "500 Internal Server Error",
         "404 Not Found",
         "302 Found",
+        "202 Accepted",
     ] {
         each(Program::bootstrap, |_, server, mut peer| {
             peer.reply(status, "{}");
