@@ -104,6 +104,18 @@ fn a_failed_call_fails_the_command() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let shown = String::from_utf8_lossy(&output.stderr);
     assert!(shown.contains("handler.rs"), "where it was: {shown}");
+    // Refused before it is a call.
+    let refused = [
+        "invoke",
+        "--event",
+        "long",
+        "/usr/bin/env",
+        "FNBOOT_MAX_BODY=3",
+    ];
+    let output = run(&refused, bootstrap());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stderr);
+    assert!(shown.contains("413"), "its status: {shown}");
 }
 
 #[test]

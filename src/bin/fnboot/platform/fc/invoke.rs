@@ -80,13 +80,15 @@ fn show_answer(answer: &Answer, is_http: bool) -> std::io::Result<Verdict> {
     if let Some(error_type) = error_type {
         say(format_args!("Error Type: {error_type}"));
     }
-    if is_http || answer.status.is_server_error() {
+    // A client of an HTTP function may well be told that it is wrong; an event cannot be.
+    let is_refused = !is_http && !answer.status.is_success();
+    if is_http || (is_refused && error_type.is_none()) {
         show_head(answer.status, &answer.headers);
     }
     say(format_args!("Invoke Result:"));
     print_result(&answer.body)?;
     // A server error is a failure to whoever runs this in a script, though not to FC.
-    let has_failed = error_type.is_some() || answer.status.is_server_error();
+    let has_failed = error_type.is_some() || is_refused || answer.status.is_server_error();
     Ok(if has_failed {
         Verdict::Failed
     } else {
