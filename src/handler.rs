@@ -34,7 +34,7 @@ use crate::limits::{ERROR_BYTES_MAX, REQUEST_ID_BYTES_MAX, RESPONSE_FIELD_COUNT_
 /// ```
 pub trait Handler {
     /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
-    /// whose handler never does is three kilobytes smaller.
+    /// whose handler never does is four kilobytes smaller.
     const STREAMS: bool = false;
 
     /// Answers an event: bytes in, bytes out.
@@ -116,8 +116,8 @@ pub trait Handler {
         let _ = state; // Nothing is held by default.
     }
 
-    /// Called once before the first call: on FC, if the function is configured so; on Lambda and
-    /// SCF always.
+    /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
+    /// for SCF's event functions, always.
     ///
     /// # Errors
     /// The instance is not used; the platform may try another.
@@ -135,8 +135,8 @@ pub trait Handler {
         Ok(())
     }
 
-    /// Called before the instance is stopped: on FC, if the function is configured so; on Lambda
-    /// and SCF when `SIGTERM` comes.
+    /// Called before the instance is stopped: on FC, if the function is configured so; on Lambda,
+    /// and for SCF's event functions, when `SIGTERM` comes.
     ///
     /// # Errors
     /// Are logged; the platform ignores them.

@@ -154,6 +154,9 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+#[cfg(not(any(feature = "fc", feature = "lambda", feature = "scf")))]
+compile_error!("a platform is missing: one of the features `fc`, `lambda`, `scf`");
+
 mod bytes;
 mod calendar;
 mod echo;

@@ -82,7 +82,7 @@ pub struct Message<'a> {
     pub len: usize,
 }
 
-/// Room that a body of unknown length is given at first, and in steps.
+/// Room that a body of unknown length is given at first; then it doubles.
 const CHUNKED_ROOM_BYTES: usize = 64 * 1024;
 
 impl Default for Exchange {

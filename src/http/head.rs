@@ -114,11 +114,11 @@ pub fn parse<'h, 'b: 'h>(
     }
 }
 
-/// A request line: room for a method, two spaces and a version around the longest target.
-const LINE_BYTES_MAX: usize = TARGET_BYTES_MAX + 64;
+/// A request line and its CR: room for a method, two spaces and a version around the longest target.
+const LINE_BYTES_MAX: usize = TARGET_BYTES_MAX + 64 + 1;
 
 /// The first line that is not empty (RFC 9112 §2.2), without its end, and where the next begins.
-/// Whatever is no text is refused where it comes, whether or not the line ever ends.
+/// Whatever is no text is refused where it is seen, whether or not the line ever ends.
 fn first_line(bytes: &[u8]) -> Result<Parsed<(&[u8], usize)>, Reject> {
     let mut start = 0;
     loop {
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(bare, Err(Reject::LineEnd));
     }
 
-    /// Nobody has to wait for the end of a line that can no longer become one.
+    /// What speaks another protocol need not be waited for.
     #[test]
     fn refuses_what_is_no_text_at_once() {
         for start in ["\x16\x03\x01", "GET /\0", "GET / HTTP/1.1\r\r"] {

@@ -25,7 +25,7 @@ pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; CONN_COUNT_MAX]
 /// The connections that are open.
 pub struct Slots {
     table: List<Slot>,
-    /// First of the free places, plus one; zero for none.
+    /// First of the places that were given back, plus one; zero for none.
     free: u32,
     open: usize,
 }

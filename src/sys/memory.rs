@@ -106,7 +106,8 @@ impl Drop for Mapping {
 /// `madvise(2)`, `MADV_DONTNEED`: gives the whole pages of `bytes` back to the kernel. What was in
 /// them reads as zeros afterwards.
 ///
-/// Only for memory of [`Reserved`] or [`Mapping`]: elsewhere, too, it would be zeros.
+/// Only for memory of a [`Mapping`], or of a [`Reserved`] that was zeros: what was made from a file
+/// would be that again.
 pub fn give_back(bytes: &mut [u8]) {
     let skip = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
     let whole = bytes.get_mut(skip..).unwrap_or_default();
