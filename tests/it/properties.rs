@@ -152,8 +152,8 @@ struct Seen {
 
 /// RFC 9112 §2 to §5, word by word. `None` while the empty line at the end has not come.
 fn read_head(bytes: &[u8]) -> Option<Result<Seen, &'static str>> {
-    // A method and a version have 64 bytes beside the target.
-    let line = bytes.get(..=TARGET_BYTES_MAX + 64);
+    // A method and a version have 64 bytes beside the target, and CR LF follows.
+    let line = bytes.get(..TARGET_BYTES_MAX + 64 + 2);
     if line.is_some_and(|line| !line.contains(&b'\n')) {
         return Some(Err("too long a line"));
     }
