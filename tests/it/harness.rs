@@ -9,7 +9,7 @@ use std::env;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::{AddressFamily, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
 /// Nothing that a test waits for takes that long, even on a busy machine.
@@ -95,11 +95,22 @@ pub fn free_port() -> u16 {
     let start = u16::try_from(std::process::id() % 220).expect("under 220") * 100;
     for _ in 0..COUNT {
         let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
+        if is_free(port) {
             return port;
         }
     }
     panic!("no free port");
+}
+
+/// Bound, and never listened on: what another thread is just starting has a copy of every socket
+/// until it is executed, and such a listener would take a test's first connection with it.
+fn is_free(port: u16) -> bool {
+    let flags = SocketFlags::CLOEXEC;
+    let probe = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
+    let probe = probe.expect("a socket");
+    // As the program does: else a copy would keep it from the port.
+    sockopt::set_socket_reuseaddr(&probe, true).expect("SO_REUSEADDR");
+    net::bind(&probe, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 /// What a process wrote so far, read by a thread as it comes.
@@ -587,11 +598,11 @@ impl Client {
 
 /// A connection whose receive buffer is as small as the kernel allows, to a server that listens.
 pub fn narrow(server: &Server) -> Client {
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None);
     let socket = socket.expect("socket");
     sockopt::set_socket_recv_buffer_size(&socket, 2048).expect("SO_RCVBUF");
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);
-    rustix::net::connect(&socket, &address).expect("connect");
+    net::connect(&socket, &address).expect("connect");
     Client::new(TcpStream::from(socket))
 }
 
