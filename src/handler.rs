@@ -278,10 +278,10 @@ impl<'a> Context<'a> {
     #[must_use]
     pub fn id(&self) -> &'a [u8] {
         let id = self.sent_id();
+        let id = id.get(..REQUEST_ID_BYTES_MAX).unwrap_or(id);
         let is_plain = |byte: &u8| matches!(byte, b'!' | b'#'..=b'[' | b']'..=b'~');
-        let mut bytes = id.iter().take(REQUEST_ID_BYTES_MAX);
-        let end = bytes.position(|byte| !is_plain(byte));
-        bytes::slice(id, 0..end.unwrap_or(id.len().min(REQUEST_ID_BYTES_MAX)))
+        let end = id.iter().position(|byte| !is_plain(byte));
+        bytes::slice(id, 0..end.unwrap_or(id.len()))
     }
 
     fn sent_id(&self) -> &'a [u8] {

@@ -53,7 +53,9 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
         }
         (length, false) => Length::Sized(length.unwrap_or(0)),
     };
-    let keeps = !seen.asks_close && (seen.asks_keep || !is_http10);
+    // RFC 9110 §15.2: a response that is not final has no say in that.
+    let is_interim = (100..200).contains(&head.status);
+    let keeps = is_interim || (!seen.asks_close && (seen.asks_keep || !is_http10));
     let persist = if keeps { Persist::Keep } else { Persist::Close };
     // RFC 9110 §10.1.1: an expectation of a client of 1.0 is ignored.
     let expects_continue = seen.expects_continue && !is_http10;
@@ -153,7 +155,7 @@ mod tests {
     fn check(version: &str, fields: &str, want: Result<Framing, Reject>) {
         let text = format!("POST / HTTP/{version}\r\n{fields}\r\n");
         let mut place = head::fields();
-        let parsed = head::parse(super::super::Kind::Request, text.as_bytes(), &mut place);
+        let parsed = head::parse(crate::http::Kind::Request, text.as_bytes(), &mut place);
         let Ok(Parsed::Done(head)) = parsed else {
             panic!("{text:?}: {parsed:?}")
         };

@@ -123,26 +123,22 @@ fn first_line(bytes: &[u8]) -> Result<Parsed<(&[u8], usize)>, Reject> {
     let mut start = 0;
     loop {
         let rest = bytes::slice(bytes, start..bytes.len());
-        let mut line = rest.iter().take(LINE_BYTES_MAX);
-        let Some(len) = line.position(|&byte| !bytes::is_text(byte)) else {
+        let is_end = |&byte: &u8| !bytes::is_text(byte);
+        let Some(len) = rest.iter().take(LINE_BYTES_MAX).position(is_end) else {
             return if rest.len() < LINE_BYTES_MAX {
                 Ok(Parsed::More)
             } else {
                 Err(Reject::TargetTooLong)
             };
         };
-        let (line, end) = (
-            bytes::slice(rest, 0..len),
-            bytes::slice(rest, len..rest.len()),
-        );
-        match end {
+        match bytes::slice(rest, len..rest.len()) {
             [b'\r'] => return Ok(Parsed::More),
             [b'\r', b'\n', ..] => start += len + 2,
             [b'\n', ..] => return Err(Reject::LineEnd),
             _ => return Err(Reject::RequestLine),
         }
         if len > 0 {
-            return Ok(Parsed::Done((line, start)));
+            return Ok(Parsed::Done((bytes::slice(rest, 0..len), start)));
         }
     }
 }
@@ -152,11 +148,10 @@ impl<'a> Head<'a> {
     fn read_request_line(&mut self, line: &'a [u8]) -> Result<(), Reject> {
         let mut words = bytes::split(line, b' ');
         let mut word = || words.next().unwrap_or_default();
-        let method = word();
+        self.method = text(word())?;
         self.target = text(word())?;
-        self.method = text(method)?;
         let last = word();
-        if words.next().is_some() || !method.iter().all(|&byte| bytes::is_token(byte)) {
+        if words.next().is_some() || !self.method.bytes().all(bytes::is_token) {
             return Err(Reject::RequestLine);
         }
         self.version = version(last)?;

@@ -26,7 +26,7 @@ use super::fatal;
 use super::shared::Shared;
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
-use crate::http::exchange::{Exchange, Message, Need, Step};
+use crate::http::exchange::{Exchange, Need, Step};
 use crate::http::{Kind, Persist, Reject, chunk, head, write};
 use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX, PIECE_BYTES};
 use crate::net::pool::Pool;
@@ -302,7 +302,7 @@ impl Connection {
                     self.exchange.finish();
                     self.input = self.input.skip(message.len);
                     // The answer to an event that came on a last response needs a connection.
-                    if kind == Kind::Response && is_last(&message) {
+                    if kind == Kind::Response && message.persist == Persist::Close {
                         let Some(socket) = reconnect(shared.caller.source()) else {
                             return Want::Close;
                         };
@@ -500,9 +500,8 @@ impl Connection {
         let Some(begun) = begun else {
             return Some(Want::Close);
         };
-        if let Some(old) = self.buffer.replace(begun.buffer) {
-            shared.pool.put(old);
-        }
+        self.give_back(shared);
+        self.buffer = Some(begun.buffer);
         (self.stream, self.is_over, self.phase) = (stream, false, Phase::Streaming);
         (self.room, self.input, self.output) = (begun.record, begun.input, begun.output);
         // Pieces are short and far between: none may wait for the last one's acknowledgement.
@@ -743,12 +742,6 @@ fn later(time: Duration) -> u64 {
         .saturating_add(time_ms)
         .saturating_add(1)
         .min(NEVER - 1)
-}
-
-/// Whether nothing follows a response on its connection. One that is not final has no say in that
-/// (RFC 9110 §15.2).
-fn is_last(response: &Message<'_>) -> bool {
-    response.persist == Persist::Close && !(100..200).contains(&response.head.status)
 }
 
 /// Another connection to the API.

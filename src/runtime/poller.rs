@@ -19,7 +19,7 @@ struct Poller<'a, H> {
     reactor: Reactor,
     connections: &'a mut Connections<H>,
     address: Address,
-    /// Why there will be no events, if the handler could not be initialized.
+    /// Whether the handler could be initialized, or else why there will be no events.
     initialized: Result<(), Error>,
     /// Whether an extension is yet to be registered.
     registers: bool,

@@ -508,42 +508,33 @@ fn a_failure_in_the_middle() {
     }
 }
 
-/// With unwinding, a handler that panics over an answer that was ended for it lives on.
-#[test]
-fn a_panic_over_an_abandoned_answer() {
-    let mut server = Program::fixture("fixture_std").start();
-    let mut client = server.connect();
-    client.send(get("/stream/drop/2/10"));
-    let answer = String::from_utf8(client.read_to_end()).expect("text");
-    assert!(
-        answer.contains("begin\n") && !answer.contains("\r\n0\r\n"),
-        "{answer}"
-    );
-    assert_eq!(markers(&server, 2), [START, FAILED]);
-    let log = server.stdout.text();
-    assert!(log.contains("BadPiece: a piece longer"), "{log}");
-    let is_all = |text: &str| {
-        text.contains("over what is abandoned") && text.ends_with("display a backtrace\n")
-    };
-    server.stderr.wait_until(is_all);
-    server.stderr.take();
-    assert_eq!(abandoned(&mut server), 1);
-}
-
-/// With unwinding, a panic is such a failure.
+/// With unwinding, a panic is such a failure; and where the answer was ended already, it is only
+/// printed.
 #[test]
 fn a_panic_in_the_middle() {
-    let mut server = Program::fixture("fixture_std").start();
-    let mut client = server.connect();
-    client.send(get("/stream/panic/2/10"));
-    let answer = String::from_utf8(client.read_to_end()).expect("text");
-    assert!(!answer.contains("\r\n0\r\n"), "{answer}");
-    assert_eq!(markers(&server, 2), [START, FAILED]);
-    let is_all =
-        |text: &str| text.contains("in the middle") && text.ends_with("display a backtrace\n");
-    server.stderr.wait_until(is_all);
-    server.stderr.take();
-    server.connect().expect_open();
+    for (kind, printed, logged, abandoned_count) in [
+        ("panic", "in the middle", "Panic: in the middle", 0),
+        (
+            "drop",
+            "over what is abandoned",
+            "BadPiece: a piece longer",
+            1,
+        ),
+    ] {
+        let mut server = Program::fixture("fixture_std").start();
+        let mut client = server.connect();
+        client.send(get(&format!("/stream/{kind}/2/10")));
+        let answer = String::from_utf8(client.read_to_end()).expect("text");
+        let is_cut = answer.contains("begin\n") && !answer.contains("\r\n0\r\n");
+        assert!(is_cut, "{answer}");
+        assert_eq!(markers(&server, 2), [START, FAILED]);
+        let log = server.stdout.text();
+        assert!(log.contains(logged), "{log}");
+        let is_all = |text: &str| text.contains(printed) && text.ends_with("display a backtrace\n");
+        server.stderr.wait_until(is_all);
+        server.stderr.take();
+        assert_eq!(abandoned(&mut server), abandoned_count);
+    }
 }
 
 /// For an event nothing is sent before its end, so a failure is one like any other.
