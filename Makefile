@@ -139,7 +139,7 @@ fuzz: linker
 	$(call nightly,fmt,rust-src)
 	$(call need,c++,g++)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
-	@for target in head exchange chunk; do mkdir -p target/fuzz/$$target; \
+	@for target in head exchange response chunk; do mkdir -p target/fuzz/$$target; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 

@@ -20,8 +20,11 @@ pub const BODY_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 /// Largest value of `FNBOOT_MAX_BODY`: positions in a buffer are 32 bits wide.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
-/// Chunk extensions accepted in one body, all together; more are answered with 400.
+/// Bytes of chunk extensions accepted in one body, all together; more are answered with 400.
 pub const EXTENSION_BYTES_MAX: u32 = 16 * 1024;
+
+/// Digits accepted in the size of one chunk, zeros in front included; more are answered with 400.
+pub const SIZE_DIGIT_COUNT_MAX: u16 = 1024;
 
 /// Trailer section accepted after a chunked body; a longer one is answered with 431.
 pub const TRAILER_BYTES_MAX: u32 = 8 * 1024;

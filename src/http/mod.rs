@@ -4,7 +4,8 @@
 //! runs in memory: under tests, under Miri, under a fuzzer.
 //!
 //! [`exchange`] is the state of one connection's current request. It asks [`head`] for the head,
-//! [`body`] for how the body is framed, and lets [`chunk`] decode a chunked one in place.
+//! [`body`] for how the body is framed, and lets [`chunk`] decode a chunked one in place. [`host`] says
+//! what names a host.
 //! [`mod@write`] makes the head of a response, [`date`] its `Date`.
 
 pub mod body;
@@ -12,6 +13,7 @@ pub mod chunk;
 pub mod date;
 pub mod exchange;
 pub mod head;
+pub mod host;
 pub mod write;
 
 use crate::bytes;
@@ -129,18 +131,144 @@ const REJECTS: &[u8] = b"400bad request line
 503out of memory";
 
 #[cfg(test)]
+#[path = "../../tests/rows.rs"]
+mod rows;
+
+#[cfg(test)]
 mod tests {
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    use super::exchange::{Exchange, Step};
+    use super::rows::{self, Want};
     use super::*;
 
+    /// The bodies that a connection sends for a stream delivered in `pieces`, or the status of a
+    /// refusal, and whether it ends then.
+    fn answers(pieces: &[&[u8]]) -> (Vec<String>, Persist) {
+        let mut exchange = Exchange::new();
+        let (mut answers, mut buffer) = (Vec::new(), Vec::new());
+        for piece in pieces {
+            buffer.extend_from_slice(piece);
+            while !buffer.is_empty() {
+                match answer(&mut exchange, &mut buffer) {
+                    Ok(None) => break,
+                    Ok(Some((body, Persist::Keep))) => answers.push(body),
+                    Ok(Some((body, Persist::Close))) => {
+                        answers.push(body);
+                        return (answers, Persist::Close);
+                    }
+                    Err(reject) => {
+                        answers.push(reject.status().to_string());
+                        return (answers, Persist::Close);
+                    }
+                }
+            }
+        }
+        (answers, Persist::Keep)
+    }
+
+    /// What the built-in function answers to the next request, once it has come.
+    fn answer(
+        exchange: &mut Exchange,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Option<(String, Persist)>, Reject> {
+        const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+        loop {
+            let mut fields = head::fields();
+            let step = exchange.advance(Kind::Request, buffer, &mut fields, BODY_BYTES_MAX)?;
+            let need = match step {
+                Step::Dispatch(message) => {
+                    let (path, _) = head::split_target(message.head.target);
+                    let is_event = (message.head.method, path) == ("POST", "/invoke");
+                    let body = match message.body {
+                        [] if !is_event => b"Hello World!\n",
+                        body => body,
+                    };
+                    let body = String::from_utf8(body.to_vec()).expect("text");
+                    let (len, persist) = (message.len, message.persist);
+                    exchange.finish();
+                    buffer.drain(..len);
+                    return Ok(Some((body, persist)));
+                }
+                Step::Decode => match exchange.decode(buffer, BODY_BYTES_MAX)? {
+                    Some(need) => need,
+                    None => continue,
+                },
+                Step::Continue(_) => continue,
+                Step::Read(need) => need,
+            };
+            assert!(need.filled < need.room);
+            buffer.truncate(need.filled);
+            return Ok(None);
+        }
+    }
+
+    #[track_caller]
+    fn check(row: &rows::Row, pieces: &[&[u8]]) {
+        let texts = |bodies: &[&str]| bodies.iter().map(ToString::to_string).collect();
+        let want: (Vec<String>, Persist) = match row.want {
+            Want::Open(bodies) => (texts(bodies), Persist::Keep),
+            Want::Close(bodies) => (texts(bodies), Persist::Close),
+            Want::Refuse(status) => ([status.to_string()].to_vec(), Persist::Close),
+        };
+        let (name, section) = (row.name, row.section);
+        assert_eq!(answers(pieces), want, "{name}, RFC {section}");
+    }
+
+    /// Whole, in two pieces cut at every byte, and in single bytes: always the same.
+    #[test]
+    fn every_row_is_answered() {
+        for row in rows::rows() {
+            check(&row, &[&row.bytes]);
+            for cut in 1..row.bytes.len() {
+                let (first, second) = row.bytes.split_at(cut);
+                check(&row, &[first, second]);
+            }
+            check(&row, &row.bytes.chunks(1).collect::<Vec<_>>());
+        }
+        for row in rows::large() {
+            for len in [usize::MAX, 1, 100, 4096, 8193, 16_384] {
+                check(&row, &row.bytes.chunks(len).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// Status and reason are found by the order of the variants: each has its own line.
     #[test]
     fn rejects_have_their_lines() {
         for (reject, status, reason) in [
             (Reject::RequestLine, 400, "bad request line"),
+            (Reject::Target, 400, "bad request target"),
             (Reject::TargetTooLong, 414, "request target too long"),
+            (Reject::Version, 505, "HTTP version not supported"),
             (Reject::Method, 501, "method not supported"),
+            (Reject::LineEnd, 400, "a line does not end with CR LF"),
+            (Reject::Field, 400, "bad header field"),
+            (Reject::HeadTooLarge, 431, "request head too large"),
             (Reject::TooManyFields, 431, "too many header fields"),
+            (Reject::Host, 400, "missing, repeated or bad Host"),
+            (Reject::ContentLength, 400, "bad Content-Length"),
+            (Reject::TransferEncoding, 400, "bad Transfer-Encoding"),
+            (Reject::UnknownCoding, 501, "transfer coding not supported"),
+            (
+                Reject::LengthAndCoding,
+                400,
+                "both Content-Length and Transfer-Encoding",
+            ),
+            (Reject::Unframed, 400, "a body without a length"),
             (Reject::Expectation, 417, "expectation not supported"),
+            (Reject::BodyTooLarge, 413, "request body too large"),
+            (Reject::ChunkSize, 400, "bad chunk size"),
+            (Reject::ChunkEnd, 400, "a chunk does not end with CR LF"),
+            (
+                Reject::ChunkExtension,
+                400,
+                "bad or endless chunk extension",
+            ),
+            (Reject::Trailer, 400, "bad trailer"),
             (Reject::TrailerTooLarge, 431, "trailer section too large"),
+            (Reject::Incomplete, 400, "the request ends too early"),
             (Reject::OutOfMemory, 503, "out of memory"),
         ] {
             assert_eq!(reject.status(), status, "{reject:?}");

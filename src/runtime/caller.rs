@@ -182,17 +182,19 @@ impl<H: Handler> Caller<H> {
         let again = Cell::new(None);
         let cx = context(&self.page.config, arrived_ms, &head, &again);
         let handler = &mut self.handler;
-        let result = match guard::call(|| handler.stream(state, piece, &cx)) {
-            Ok(_) if piece.is_cut() => Err("a piece longer than its room"),
-            Ok(Flow::More | Flow::Wait(_)) if room == 0 => {
-                Err("an answer longer than a body may be")
+        let result = guard::call(|| handler.stream(state, piece, &cx)).and_then(|flow| {
+            let fault = if piece.is_cut() {
+                "a piece longer than its room"
+            } else if room == 0 && flow != Flow::End {
+                "an answer longer than a body may be"
+            } else {
+                return Ok(flow);
+            };
+            // A handler that said that this was the end has ended the answer itself.
+            if flow != Flow::End {
+                give_up(handler, *state);
             }
-            result => Ok(result),
-        };
-        let result = result.unwrap_or_else(|message| {
-            // It was not the handler that ended it, so the handler does not know.
-            give_up(handler, *state);
-            Err(Error::fixed("BadPiece", message))
+            Err(Error::fixed("BadPiece", fault))
         });
         match &result {
             Ok(Flow::End) => mark(&self.page.config, stream.call, Edge::End, cx.id()),

@@ -111,14 +111,17 @@ impl<H: Handler> Caller<H> {
         };
         let mut prelude = Writer::new(&mut page.place.failure);
         let outcome = perform(handler, call, &request, &cx, &mut prelude);
-        let body = match &outcome {
-            Ok(outcome) => outcome.body,
+        let (body, coding) = match &outcome {
+            Ok(outcome) if call != Call::Http => (outcome.body, Coding::Collected),
+            Ok(outcome) if write::has_content(outcome.status) => (outcome.body, Coding::Chunked),
+            Ok(_) => (&b""[..], Coding::Dropped),
             Err(error) => {
                 fail(config, call, error, cx.id());
                 return page.result(&message.head, address, Err(error), ask);
             }
         };
         let state = state.get().filter(|_| H::STREAMS);
+        let rest = state.map(|state| (Stream { call, coding }, state));
         if call == Call::Http {
             let prelude = prelude.finish();
             *ask = Ask::Response;
@@ -126,12 +129,11 @@ impl<H: Handler> Caller<H> {
             answers(config, &message.head, address, *ask, &mut head);
             head.put(lambda::STREAMING_FIELDS);
             chunk::put(prelude, &mut head);
-            if let Some(state) = state {
-                let coding = Coding::Chunked;
+            if rest.is_some() && coding == Coding::Chunked {
                 return Reply {
                     head: head.finish(),
                     body,
-                    rest: Some((Stream { call, coding }, state)),
+                    rest,
                     ..Reply::NOTHING
                 };
             }
@@ -145,14 +147,14 @@ impl<H: Handler> Caller<H> {
                 head: head.finish(),
                 body,
                 tail,
+                rest,
                 ..Reply::NOTHING
             };
         }
-        if let Some(state) = state {
-            let coding = Coding::Collected;
+        if rest.is_some() {
             return Reply {
                 body,
-                rest: Some((Stream { call, coding }, state)),
+                rest,
                 ..Reply::NOTHING
             };
         }

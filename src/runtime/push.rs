@@ -59,16 +59,17 @@ impl<H: Handler> Caller<H> {
                 (404, failure(error, &mut page.place.failure), None)
             }
         };
-        let is_bodiless = !write::has_body(status) || message.head.method == "HEAD";
+        let has_content = write::has_content(status) && message.head.method != "HEAD";
         let version = message.head.version;
         let coding = match (call, version) {
-            _ if is_bodiless => Coding::Dropped,
+            _ if !has_content => Coding::Dropped,
             (Call::Http, Version::Http11) => Coding::Chunked,
             (Call::Http, Version::Http10) => Coding::Plain,
             _ => Coding::Collected,
         };
         let rest = state.map(|state| (Stream { call, coding }, state));
         let len = match rest {
+            _ if status == 205 => Some(0),
             Some(_) => None,
             // RFC 9110 §8.6: no length where there can be no body.
             None => write::has_body(status).then_some(body.len()),
@@ -92,7 +93,7 @@ impl<H: Handler> Caller<H> {
         );
         Reply {
             head: head.finish(),
-            body: if is_bodiless { b"" } else { body },
+            body: if has_content { body } else { b"" },
             persist,
             rest,
             ..Reply::NOTHING

@@ -5,9 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use fnboot::http::Kind;
+
 use crate::properties::{
-    FIELD_COUNT_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX, chunks_decode_to_what_was_encoded,
-    cuts_do_not_matter, heads_are_those_of_the_grammar, nothing_panics, parts_are_waited_for,
+    FIELD_COUNT_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX, chunks_are_those_of_the_grammar,
+    chunks_decode_to_what_was_encoded, cuts_do_not_matter, heads_are_those_of_the_grammar,
+    nothing_panics, parts_are_waited_for,
 };
 
 /// A part of a line that means something, or nearly does.
@@ -82,6 +85,9 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         "GET / HTTP/1.0",
         "OPTIONS * HTTP/1.1",
         "GET http://h:1/a HTTP/1.1",
+        "GET HTTP://[::1]?b HTTP/1.0",
+        "GET http://u@h/ HTTP/1.1",
+        "GET https://h:x HTTP/1.1",
         "PUT /a?b#c HTTP/1.1",
         "GET / HTTP/9.9",
         "GET /",
@@ -91,6 +97,11 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         "Host: h",
         "host:\th ",
         "Host: a b",
+        "Host: [::1]:80",
+        "Host: a%4a:1",
+        "Host: a:b",
+        "Host: [1::2::3]",
+        "Host:",
         "X: y",
         "X:",
         "X : y",
@@ -107,10 +118,15 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
         "Transfer-Encoding: gzip",
         "transfer-encoding: CHUNKED",
         "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: ,chunked",
         "Connection: close",
         "Connection: keep-alive, X",
         "Expect: 100-continue",
         "Expect: tea",
+        "Expect: , 100-continue,",
+        "Expect:",
         "Connection:\tClose ,x",
     ]);
     let body = select(vec![
@@ -132,6 +148,106 @@ fn request() -> impl Strategy<Value = Vec<u8>> {
             format!("{line}\r\n{host}{fields}\r\n{body}").into_bytes()
         },
     )
+}
+
+/// A response that is fine, or nearly so.
+fn response() -> impl Strategy<Value = Vec<u8>> {
+    let line = select(vec![
+        "HTTP/1.1 200 OK",
+        "HTTP/1.1 202 ",
+        "HTTP/1.0 200 OK",
+        "HTTP/1.1 100 Continue",
+        "HTTP/1.1 204 No Content",
+        "HTTP/1.1 304",
+        "HTTP/1.1 413 Content Too Large",
+        "HTTP/1.1 099 x",
+        "HTTP/1.1 2000",
+        "HTTP/1.1  200",
+        "HTTP/2.0 200 OK",
+        "GET / HTTP/1.1",
+    ]);
+    let field = select(vec![
+        "X: y",
+        "X : y",
+        "Host: a b",
+        "Expect: tea",
+        "Content-Length: 0",
+        "Content-Length: 5",
+        "Content-Length: 5, 5",
+        "Content-Length: 201",
+        "Content-Length: x",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: gzip, chunked",
+        "Connection: close",
+        "Connection: keep-alive",
+    ]);
+    let body = select(vec![
+        "",
+        "hello",
+        "5\r\nhello\r\n0\r\n\r\n",
+        "5;a=\"b\"\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        "5\nhello",
+    ]);
+    (line, vec(field, 0..3), body).prop_map(|(line, fields, body)| {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        format!("{line}\r\n{fields}\r\n{body}").into_bytes()
+    })
+}
+
+fn responses() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        4 => vec(response(), 1..4).prop_map(|responses| responses.concat()),
+        4 => vec(damaged(response()), 1..3).prop_map(|responses| responses.concat()),
+        1 => vec(word(), 0..40).prop_map(|words| words.concat()),
+    ]
+}
+
+/// A body in chunks that is fine, or nearly so.
+fn chunks() -> impl Strategy<Value = Vec<u8>> {
+    let part = select(vec![
+        "5",
+        "05",
+        "0",
+        "00000000000000000005",
+        "c9",
+        "g",
+        ";",
+        "; ",
+        " ;",
+        "=",
+        "= ",
+        " =",
+        "a",
+        "a=b",
+        ";a",
+        ";a=\"",
+        "\"",
+        "\\",
+        "\\\"",
+        "[",
+        " ",
+        "\t",
+        "\r",
+        "\n",
+        "\u{e9}",
+    ]);
+    let line = vec(part, 0..6).prop_map(|parts| parts.concat());
+    let size = select(vec!["5", "005", "3", "0"]);
+    let line = prop_oneof![
+        1 => line.clone(),
+        6 => (size, line).prop_map(|(size, line)| format!("{size}{line}")),
+        4 => select(vec!["5", "5;a=\"b;\\\"c\" ;d = e", "5\t;a"]).prop_map(String::from),
+    ];
+    let chunk = line.prop_map(|line| format!("{line}\r\nhello\r\n").into_bytes());
+    let end = select(vec![
+        "0\r\n\r\n",
+        "0;a\r\nX: y\r\n\r\n",
+        "000\r\n :\r\n\r\n",
+        "0\r\n",
+    ]);
+    (vec(chunk, 0..4), end)
+        .prop_map(|(chunks, end)| [&chunks.concat()[..], end.as_bytes()].concat())
 }
 
 /// Bytes with a few of them changed, added or taken away.
@@ -214,20 +330,36 @@ proptest! {
 
     #[test]
     fn however_it_comes_it_means_the_same(bytes in stream(), cuts in cuts()) {
-        cuts_do_not_matter(&bytes, &cuts);
+        cuts_do_not_matter(Kind::Request, &bytes, &cuts);
+    }
+
+    #[test]
+    fn however_a_response_comes_it_means_the_same(bytes in responses(), cuts in cuts()) {
+        cuts_do_not_matter(Kind::Response, &bytes, &cuts);
     }
 
     #[test]
     fn a_head_is_what_the_grammar_says(bytes in stream()) {
-        heads_are_those_of_the_grammar(&bytes);
-        parts_are_waited_for(&bytes);
+        heads_are_those_of_the_grammar(Kind::Request, &bytes);
+        parts_are_waited_for(Kind::Request, &bytes);
+    }
+
+    #[test]
+    fn a_response_is_what_the_grammar_says(bytes in responses()) {
+        heads_are_those_of_the_grammar(Kind::Response, &bytes);
+        parts_are_waited_for(Kind::Response, &bytes);
+    }
+
+    #[test]
+    fn chunks_are_what_the_grammar_says(bytes in damaged(chunks())) {
+        chunks_are_those_of_the_grammar(&bytes);
     }
 
     #[test]
     fn chunks_come_back(
         body in vec(any::<u8>(), 0..500),
         sizes in vec(any::<usize>(), 0..10),
-        more in select(vec!["", ";a", " ;a=b", ";a=\"b;c\"", "\t"]),
+        more in select(vec!["", ";a", " ;a=b", ";a=\"b;c\"", "\t; a\t= \"\\\"\""]),
         cuts in cuts(),
     ) {
         chunks_decode_to_what_was_encoded(&body, &sizes, more, &cuts);
@@ -239,12 +371,12 @@ proptest! {
 
     #[test]
     fn limits_are_those_of_the_grammar(bytes in large()) {
-        heads_are_those_of_the_grammar(&bytes);
+        heads_are_those_of_the_grammar(Kind::Request, &bytes);
     }
 
     #[test]
     fn limits_do_not_depend_on_the_cut(bytes in large(), cuts in cuts()) {
-        cuts_do_not_matter(&bytes, &cuts);
+        cuts_do_not_matter(Kind::Request, &bytes, &cuts);
     }
 }
 
@@ -253,7 +385,7 @@ proptest! {
 fn the_saved_corpus() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
     let mut count = 0;
-    for target in ["chunk", "exchange", "head"] {
+    for target in ["chunk", "exchange", "head", "response"] {
         let folder = std::fs::read_dir(format!("{corpus}/{target}")).expect("a saved corpus");
         for entry in folder {
             let path = entry.expect("an entry").path();

@@ -226,10 +226,16 @@ fn without_a_body_nothing_goes_on() {
     let head = String::from_utf8(client.read_bytes_until(b"\r\n\r\n")).expect("text");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(!head.contains("Content-Length"), "{head}");
-    client.send(get("/stream-204")).expect(204);
+    for status in [204, 304] {
+        client.send(get(&format!("/stream-status/{status}")));
+        client.expect(status);
+    }
+    // RFC 9110 §15.3.6: a 205 has an empty body.
+    let answer = client.send(get("/stream-status/205")).expect(205);
+    assert_eq!(answer.header("content-length"), Some("0"));
     client.expect_open();
-    assert_eq!(abandoned(&mut server), 2);
-    assert_eq!(markers(&server, 8).len(), 8);
+    assert_eq!(abandoned(&mut server), 4);
+    assert_eq!(markers(&server, 12).len(), 12);
 }
 
 #[track_caller]
@@ -488,7 +494,7 @@ fn a_client_that_vanishes_in_a_long_wait() {
 /// What was sent cannot be taken back: the answer breaks off, and that can be seen.
 #[test]
 fn a_failure_in_the_middle() {
-    for kind in ["fail", "long"] {
+    for kind in ["fail", "long", "over"] {
         let mut server = server();
         let mut client = server.connect();
         client.send(get(&format!("/stream/{kind}/2/10")));
@@ -503,8 +509,8 @@ fn a_failure_in_the_middle() {
             "BadPiece: a piece longer"
         };
         assert!(log.contains(why), "{log}");
-        // A handler that ends it by an error has nothing to be told; one that was ended has.
-        assert_eq!(abandoned(&mut server), u32::from(kind == "long"));
+        // A handler that ends it, well or by an error, has nothing to be told.
+        assert_eq!(abandoned(&mut server), u32::from(kind == "over"));
     }
 }
 
@@ -542,7 +548,11 @@ fn a_panic_in_the_middle() {
 fn a_failure_in_the_middle_of_what_is_collected() {
     let mut server = server();
     let mut client = server.connect();
-    for (kind, name) in [("fail", "Broken"), ("long", "BadPiece")] {
+    for (kind, name) in [
+        ("fail", "Broken"),
+        ("long", "BadPiece"),
+        ("over", "BadPiece"),
+    ] {
         let event = post(
             "/invoke",
             "X-Fc-Request-Id: id\r\n",
