@@ -146,6 +146,48 @@ pub trait Handler {
     }
 }
 
+/// A handler that stays where it is: one too large to be moved, or one that its owner looks at again.
+impl<H: Handler> Handler for &mut H {
+    const STREAMS: bool = H::STREAMS;
+
+    fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+        (**self).invoke(event, cx)
+    }
+
+    fn http<'a>(
+        &'a mut self,
+        request: &Request<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        (**self).http(request, cx)
+    }
+
+    fn stream(
+        &mut self,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+        cx: &Context<'_>,
+    ) -> Result<Flow, Error> {
+        (**self).stream(state, piece, cx)
+    }
+
+    fn abandon(&mut self, state: u64) {
+        (**self).abandon(state);
+    }
+
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).initialize(cx)
+    }
+
+    fn pre_freeze(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).pre_freeze(cx)
+    }
+
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).pre_stop(cx)
+    }
+}
+
 /// How an answer goes on after a piece of it, which may be empty. See [`Handler::stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {

@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! A program without std ends with [`main!`]`(Hello);`, one with std has a
-//! `fn main() { `[`fnboot::run`](run)`(Hello) }`. How to build, try and deploy it stands in the
+//! A program without std ends with [`main!`]`(Hello);`, one with std (and the feature of that name)
+//! has a `fn main() { fnboot::run(Hello) }`. How to build, try and deploy it stands in the
 //! README, complete functions in `examples/`. What follows is for those who work on fnboot itself.
 //!
 //! # One call, from the socket and back
@@ -85,6 +85,8 @@
 //!   arguments.
 //! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
 //!   so by a function that `runtime` gave it.
+//! - No memory is read that a safe function may free: of the environment, the strings that the
+//!   program was started with (`sys::env`).
 //! - Nothing in [`http`] and `platform` holds a descriptor, reads a clock or keeps state that is not
 //!   in its argument, so that all of the protocol runs in memory: under tests, Miri and a fuzzer.
 //! - Nothing allocates, and there is no second thread. Long bodies live in mappings, everything else
@@ -175,8 +177,13 @@ pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request,
 pub use log::Level;
 #[doc(hidden)]
 pub use log::entry as log_entry;
+#[cfg(feature = "std")]
 pub use runtime::run;
 #[doc(hidden)]
-pub use runtime::{bootstrap, panicked};
+pub use runtime::{bootstrap, panicked, start, start_in_place};
 #[doc(hidden)]
 pub use sys::env::Args;
+#[cfg(feature = "std")]
+pub use sys::env::export_trace_id;
+#[doc(hidden)]
+pub use sys::memory::Reserved;

@@ -371,6 +371,9 @@ pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
     line.put(b"\n");
     // Or a closed stream would end the process before its own exit status could.
     let _ = signal::ignore_broken_pipe();
-    // Standard error may be closed: then there is nobody left to be told.
-    let _ = Stream::Stderr.write(line.written());
+    // A reader that does not read must not keep a process that is about to end.
+    if Stream::Stderr.is_writable(STALL_MS_MAX) {
+        // It may be a full disk: then there is nobody left to be told.
+        let _ = Stream::Stderr.write(line.written());
+    }
 }

@@ -13,7 +13,7 @@ use core::ffi::{c_char, c_int};
 // SAFETY: the program has no other `main`.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: the arguments are those of the process.
+    // SAFETY: this is what `main` was called with.
     fnboot::bootstrap(unsafe { fnboot::Args::new(argc, argv) })
 }
 

@@ -3,8 +3,10 @@
 
 use core::ops::RangeInclusive;
 
+use super::fatal;
 use crate::bytes::{self, is_word};
 use crate::handler::Platform;
+use crate::http::host;
 use crate::limits::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
 use crate::log::{self, Form, Level};
 use crate::platform::runtime_api::Address;
@@ -53,6 +55,10 @@ const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// Most events that are taken at once: as many connections, and no platform allows more.
 const CONCURRENCY_MAX: usize = 1000;
 
+/// How the names of fnboot's own variables go on behind `FNBOOT_`: the words of what is said of any
+/// other.
+const NAMES: &str = "FNBOOT_$: none of MARKERS MAX_BODY SIGTERM STREAMING";
+
 /// Which platforms this build knows, so that nothing is left in it of the others.
 const HAS_FC: bool = cfg!(feature = "fc");
 const HAS_LAMBDA: bool = cfg!(feature = "lambda");
@@ -86,11 +92,17 @@ impl Config {
         self.conn_count == 1
     }
 
-    /// Reads the environment of the process.
+    /// Reads the environment of the process. A variable that looks like one of fnboot's and is none is
+    /// named on standard error: it would otherwise be missed in silence that it is misspelt.
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
     pub fn from_environment() -> Result<Self, Bad> {
+        for name in env::names_after(b"FNBOOT_") {
+            if !bytes::split(NAMES.as_bytes(), b' ').any(|known| known == name) {
+                fatal::warn(NAMES, name);
+            }
+        }
         Self::from(env::var, || env::is_program("scf_bootstrap"))
     }
 
@@ -181,7 +193,8 @@ impl<F: Fn(&[u8]) -> Option<&'static [u8]>> Var for F {}
 
 /// Where settings are read from, and the first that has a value it cannot have.
 ///
-/// A setting is known by what is said of such a value: that begins with the variable's name.
+/// A setting is identified by its error message, whose text up to the colon is the variable's name:
+/// one string serves both.
 struct Settings<V> {
     var: V,
     bad: Option<Bad>,
@@ -216,8 +229,8 @@ impl<V: Var> Settings<V> {
     #[inline(never)]
     fn switch(&mut self, text: &'static str, default: Switch) -> Switch {
         match self.value(text) {
-            Some(b"on") => Switch::On,
-            Some(b"off") => Switch::Off,
+            Some(value) if is_word(value, "on") => Switch::On,
+            Some(value) if is_word(value, "off") => Switch::Off,
             Some(value) => {
                 self.refuse(text, value);
                 default
@@ -237,12 +250,7 @@ fn address(text: &[u8]) -> Option<[u8; 4]> {
     if text == b"localhost" {
         return Some([127, 0, 0, 1]);
     }
-    let mut octets = [0; 4];
-    let mut parts = bytes::split(text, b'.');
-    for octet in &mut octets {
-        *octet = number(parts.next()?)?;
-    }
-    parts.next().is_none().then_some(octets)
+    host::ipv4(text)
 }
 
 fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {

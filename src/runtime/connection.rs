@@ -242,7 +242,7 @@ impl Connection {
             let filled = self.input.to as usize;
             let place = match &mut self.buffer {
                 Some(mapping) => bytes::slice_mut(mapping, filled..self.room as usize),
-                None => &mut *shared.scratch,
+                None => &mut shared.scratch[..],
             };
             let room = place.len();
             match self.socket.recv(place) {
@@ -284,7 +284,7 @@ impl Connection {
             let is_owned = self.buffer.is_some();
             let place = match &mut self.buffer {
                 Some(mapping) => &mut mapping[..],
-                None => &mut *shared.scratch,
+                None => &mut shared.scratch[..],
             };
             let input = bytes::slice(place, self.input.range());
             // RFC 9112 §2.2: an empty line between requests is none.

@@ -1,4 +1,5 @@
 //! The end of a program that cannot start, or not go on: one line on standard error, and a status.
+//! And a line about what is odd, which ends nothing.
 
 use crate::log;
 use crate::sys::fd::Errno;
@@ -53,9 +54,21 @@ pub fn kernel<T>(text: &'static str, result: Result<T, Errno>) -> T {
     result.unwrap_or_else(|errno| end(STATUS, text, b"", 0, errno))
 }
 
+/// Says something that ends nothing. In `text`, `$` stands for the value.
+pub fn warn(text: &'static str, value: &[u8]) {
+    say(text, value, 0, Errno(0));
+}
+
 #[cold]
 #[inline(never)]
 fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno) -> ! {
+    say(text, value, number, errno);
+    process::exit(status)
+}
+
+#[cold]
+#[inline(never)]
+fn say(text: &'static str, value: &[u8], number: u64, errno: Errno) {
     log::complain(|line| {
         for &byte in text.as_bytes() {
             match byte {
@@ -74,5 +87,4 @@ fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno)
             }
         }
     });
-    process::exit(status)
 }

@@ -4,10 +4,10 @@ use super::caller::{self, Caller};
 use super::config::Config;
 use super::connections::Connections;
 use super::fatal;
-use super::shared::Shared;
+use super::shared::{Scratch, Shared};
 use super::slots::{self, Slots};
 use crate::handler::Handler;
-use crate::limits::{EVENT_COUNT_MAX, SCRATCH_BYTES};
+use crate::limits::EVENT_COUNT_MAX;
 use crate::net::pool::Pool;
 use crate::sys::epoll::Event;
 use crate::sys::memory::Reserved;
@@ -19,7 +19,7 @@ struct Memory {
     short_head: caller::ShortHead,
     pool: Pool,
     events: [Event; EVENT_COUNT_MAX],
-    scratch: [u8; SCRATCH_BYTES],
+    scratch: Scratch,
     answer: caller::Place,
     table: slots::Table,
 }
@@ -28,20 +28,25 @@ static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     short_head: [0; size_of::<caller::ShortHead>()],
     pool: Pool::new(),
     events: [Event::EMPTY; EVENT_COUNT_MAX],
-    scratch: [0; SCRATCH_BYTES],
+    scratch: Scratch::NEW,
     answer: caller::Place::EMPTY,
     table: slots::EMPTY_TABLE,
 });
 
 /// The connections, and the place for what is ready of them: once in the life of a process.
 pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static mut [Event]) {
-    let memory = MEMORY
-        .take()
-        .unwrap_or_else(|| fatal::value("already running", b""));
+    let memory = taken(&MEMORY);
     let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
     let caller = Caller::new(handler, config, short_head, place);
     let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
     let shared = Shared::new(caller, scratch, pool);
     let connections = Connections::new(Slots::new(&mut memory.table), shared);
     (connections, &mut memory.events)
+}
+
+/// A place that is there once, for who runs the function.
+pub fn taken<T>(place: &'static Reserved<T>) -> &'static mut T {
+    place
+        .take()
+        .unwrap_or_else(|| fatal::value("already running", b""))
 }

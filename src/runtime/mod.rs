@@ -18,15 +18,19 @@ use core::panic::Location;
 
 use crate::echo::Echo;
 use crate::handler::Handler;
+use crate::limits::HANDLER_BYTES_MAX;
 use crate::log;
 use crate::sys::env::Args;
+use crate::sys::memory::Reserved;
 use crate::sys::{env, process};
 use config::{Config, Source};
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
-/// with status 0 after `SIGTERM`, with 1 (and one line on standard error) if it cannot start.
+/// with status 0 after `SIGTERM` or `SIGINT`, with 1 (and one line on standard error) if it cannot
+/// start.
 ///
-/// For a program with std, which has a `main` of its own; one without uses [`main!`](crate::main!).
+/// For a program with std and the feature `std`, which has a `main` of its own; one without uses
+/// [`main!`](crate::main!). A handler of more than 64 KiB is lent: `run(&mut handler)`.
 ///
 /// ```no_run
 /// # use fnboot::{Context, Error, Handler};
@@ -42,7 +46,32 @@ use config::{Config, Source};
 ///     fnboot::run(Hello)
 /// }
 /// ```
+#[cfg(feature = "std")]
 pub fn run(handler: impl Handler) -> ! {
+    serve(handler)
+}
+
+/// What [`main!`](crate::main!) does with a handler.
+#[doc(hidden)]
+pub fn start(_args: Args, handler: impl Handler) -> ! {
+    serve(handler)
+}
+
+/// What [`main!`](crate::main!) does with a handler that is a static.
+#[doc(hidden)]
+pub fn start_in_place<H: Handler>(_args: Args, handler: &'static Reserved<H>) -> ! {
+    serve(memory::taken(handler))
+}
+
+fn serve<H: Handler>(handler: H) -> ! {
+    const {
+        assert!(
+            size_of::<H>() <= HANDLER_BYTES_MAX,
+            "a handler of more than 64 KiB would be moved over the stack: \
+            `fnboot::main!(static NAME: Type = value)` leaves it in its place, \
+            and so does `fnboot::run(&mut handler)` in a program with std"
+        );
+    }
     guard::prepare();
     let config = Config::from_environment().unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
     let (mut connections, events) = memory::take(handler, config);
@@ -66,7 +95,7 @@ pub fn bootstrap(args: Args) -> ! {
         let text = "_HANDLER: '$' is not a function of this build: it has echo only";
         fatal::value(text, name);
     }
-    run(Echo)
+    start(args, Echo)
 }
 
 const USAGE: &str = "usage: bootstrap [--help | --version]

@@ -48,6 +48,9 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     }
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
+        // Later ones inherit it from the listener. Without it a vanished peer only holds its
+        // descriptor longer.
+        let _ = connection.socket.set_keepalive();
         connections.keep(&reactor, connection, want);
     }
     let mut server = Server {
@@ -90,8 +93,8 @@ enum Tick {
 fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Want) {
     let mut connection = Connection::new(socket);
     let want = connection.serve(shared);
-    // Only an answer that is not taken at once, or one that comes later, can wait for another.
-    // Without it that one only comes later.
+    // After the first answer, which leaves at once anyway: Nagle's algorithm delays only later
+    // segments. If this fails, they are merely late.
     let _ = connection.socket.set_nodelay();
     (connection, want)
 }

@@ -1,15 +1,18 @@
 //! What all connections of a server share.
 
 use super::caller::Caller;
+use crate::limits::SCRATCH_BYTES;
 use crate::net::pool::Pool;
-use crate::sys::memory;
+use crate::sys::memory::Zeros;
+
+/// Where requests that come in one piece are served from.
+pub type Scratch = Zeros<SCRATCH_BYTES>;
 
 /// Handler and memory.
 pub struct Shared<H> {
     pub caller: Caller<H>,
     pub pool: &'static mut Pool,
-    /// Requests that come in one piece are served from here.
-    pub scratch: &'static mut [u8],
+    pub scratch: &'static mut Scratch,
     /// Whether more of the scratch buffer was touched than an idle process should hold.
     scratch_is_warm: bool,
 }
@@ -18,7 +21,7 @@ pub struct Shared<H> {
 const SCRATCH_KEPT_BYTES: usize = 8 * 1024;
 
 impl<H> Shared<H> {
-    pub fn new(caller: Caller<H>, scratch: &'static mut [u8], pool: &'static mut Pool) -> Self {
+    pub fn new(caller: Caller<H>, scratch: &'static mut Scratch, pool: &'static mut Pool) -> Self {
         Self {
             caller,
             pool,
@@ -41,8 +44,7 @@ impl<H> Shared<H> {
     pub fn cool_down(&mut self) {
         self.pool.clear();
         if self.scratch_is_warm {
-            let rest = self.scratch.get_mut(SCRATCH_KEPT_BYTES..);
-            memory::give_back(rest.unwrap_or_default());
+            self.scratch.give_back(SCRATCH_KEPT_BYTES);
             self.scratch_is_warm = false;
         }
     }

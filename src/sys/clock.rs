@@ -1,20 +1,20 @@
-//! Time, to the tick of the kernel's timer (1 to 4 ms).
-//!
-//! A system call, though the kernel offers a way without (vdso(7)): to find that costs two page
-//! faults at the first call of a cold start, and the time is asked for only once a round.
+//! Time, by a system call, though the kernel offers a way without (vdso(7)): to find that costs two
+//! page faults at the first call of a cold start, and the time is asked for only once a tick of the
+//! loop, and for a line of the log.
 
 use super::call::call3;
 
 /// A moment, or a time to wait, that does not end.
 pub const NEVER: u64 = u64::MAX;
 
-/// Milliseconds since the Unix epoch.
+/// Milliseconds since the Unix epoch. To the millisecond, not to the tick of the kernel's timer (up
+/// to 4 ms): else a line of the log could seem to be older than the call that it is about.
 #[must_use]
 pub fn epoch_ms() -> u64 {
-    now_ms(libc::CLOCK_REALTIME_COARSE)
+    now_ms(libc::CLOCK_REALTIME)
 }
 
-/// Milliseconds on a clock that is never set.
+/// Milliseconds on a clock that is never set, to the tick of the kernel's timer.
 #[must_use]
 pub fn monotonic_ms() -> u64 {
     now_ms(libc::CLOCK_MONOTONIC_COARSE)

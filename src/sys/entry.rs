@@ -22,17 +22,54 @@
 /// ```
 ///
 /// A panic ends the program, after one line that says where it was. Such a program needs
-/// `panic = "abort"` in its profiles. One that uses std calls [`run`](crate::run) instead.
+/// `panic = "abort"` in its profiles. One that uses std has the feature `std` and calls
+/// `fnboot::run` instead.
+///
+/// A handler made by an expression is moved over the stack, so it has at most 64 KiB. A larger one
+/// is a static: what it holds is there before the program runs and never moves, and where it is
+/// zeros it is not in the file either.
+///
+/// ```no_run
+/// #![no_std]
+/// #![no_main]
+/// use fnboot::{Context, Error, Handler};
+///
+/// struct Collect {
+///     len: usize,
+///     events: [u8; 4 << 20],
+/// }
+///
+/// impl Handler for Collect {
+///     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         let place = self.events.get_mut(self.len..).and_then(|rest| rest.get_mut(..event.len()));
+///         place.ok_or_else(|| Error::new("Full", "4 MiB of events"))?.copy_from_slice(event);
+///         self.len += event.len();
+///         Ok(&self.events[..self.len])
+///     }
+/// }
+///
+/// fnboot::main!(static COLLECT: Collect = Collect { len: 0, events: [0; 4 << 20] });
+/// ```
 #[macro_export]
 macro_rules! main {
-    ($handler:expr) => {
+    (static $name:ident: $handler:ty = $value:expr) => {
+        static $name: $crate::Reserved<$handler> = $crate::Reserved::new($value);
+
+        $crate::main!(@ args => $crate::start_in_place(args, &$name));
+    };
+    (@ $args:ident => $start:expr) => {
         // SAFETY: the linker takes no second `main` beside it.
         #[unsafe(no_mangle)]
-        extern "C" fn main(_: i32, _: *const *const ::core::ffi::c_char) -> i32 {
-            $crate::run($handler)
+        extern "C" fn main(argc: i32, argv: *const *const ::core::ffi::c_char) -> i32 {
+            // SAFETY: this is what `main` was called with.
+            let $args = unsafe { $crate::Args::new(argc, argv) };
+            $start
         }
 
         $crate::panic_handler!();
+    };
+    ($handler:expr) => {
+        $crate::main!(@ args => $crate::start(args, $handler));
     };
 }
 

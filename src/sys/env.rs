@@ -1,150 +1,58 @@
-//! What the process was started with.
+//! What the process was started with: its environment, its arguments, its own path.
+//!
+//! Not what C calls `environ`: that names strings which `setenv(3)`, and so a safe function of std,
+//! frees. The strings that the kernel put there stay for ever.
 
 use core::ffi::{CStr, c_char, c_int};
 
-unsafe extern "C" {
-    /// `environ(7)`: strings of the form `NAME=value`, then a null.
-    static mut environ: *const *const c_char;
-}
+#[cfg(feature = "std")]
+pub use with_std::{export, export_trace_id, is_program};
+#[cfg(not(feature = "std"))]
+pub use without_std::{export, is_program};
 
-/// Says where the environment is.
-///
-/// # Safety
-/// It ends with a null, stays for ever, and there is no other thread yet.
-pub(super) unsafe fn set(environment: *const *const c_char) {
-    // SAFETY: the caller's promise: nobody reads it at the same time.
-    unsafe { environ = environment };
-}
+#[cfg(feature = "std")]
+use with_std::starting;
+#[cfg(not(feature = "std"))]
+use without_std::starting;
 
-/// The bytes of a variable, `None` where it is not set.
-///
-/// For as long as nobody changes the environment, which no program with more than one thread may
-/// do anyway.
+/// The bytes of a variable, `None` where it was not set.
 #[must_use]
 pub fn var(name: &[u8]) -> Option<&'static [u8]> {
-    // SAFETY: nobody writes to it at the same time.
-    let mut entry = unsafe { environ };
-    if entry.is_null() {
-        return None;
-    }
-    loop {
-        // SAFETY: the list ends with a null, behind which nothing is read.
-        let text = unsafe { *entry };
-        if text.is_null() {
-            return None;
-        }
-        if let Some(value) = value_of(text, name) {
-            return Some(value);
-        }
-        // SAFETY: this was not the last entry.
-        entry = unsafe { entry.add(1) };
-    }
+    starting(name).find_map(|rest| match rest {
+        [b'=', value @ ..] => Some(value),
+        _ => None,
+    })
 }
 
-/// The value in `entry`, if it is that of the variable.
-///
-/// Compared byte by byte: the length of an entry is not known, and finding it out for all of them
-/// would be most of the work that a start is.
-fn value_of(entry: *const c_char, name: &[u8]) -> Option<&'static [u8]> {
-    let mut at = entry.cast::<u8>();
-    for &byte in name.iter().chain(b"=") {
-        // SAFETY: an entry is a string that ends with a NUL, and so far nothing was one: a name has
-        // none.
-        if unsafe { *at } != byte {
-            return None;
-        }
-        // SAFETY: the byte before was no NUL.
-        at = unsafe { at.add(1) };
-    }
-    // SAFETY: the rest of the entry ends with a NUL, and stays.
-    Some(unsafe { CStr::from_ptr(at.cast()) }.to_bytes())
+/// What follows `prefix` in the names of variables that begin with it.
+pub fn names_after(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
+    starting(prefix).map(|rest| rest.split(|&byte| byte == b'=').next().unwrap_or_default())
 }
-
-/// Whether the program was started under that file name.
-#[must_use]
-pub fn is_program(name: &str) -> bool {
-    #[cfg(feature = "std")]
-    let path = std::env::args_os().next();
-    #[cfg(feature = "std")]
-    let path = path.as_ref().map(|path| path.as_encoded_bytes());
-    #[cfg(not(feature = "std"))]
-    let path = executed();
-    let file = path.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
-    file == Some(name.as_bytes())
-}
-
-/// The path that `execve(2)` was given (`AT_EXECFN`, getauxval(3)). Unlike the arguments, it can be
-/// found by whoever knows the environment.
-#[cfg(not(feature = "std"))]
-fn executed() -> Option<&'static [u8]> {
-    // SAFETY: nobody writes to it at the same time.
-    let mut entry = unsafe { environ };
-    if entry.is_null() {
-        return None;
-    }
-    // SAFETY: the list ends with a null.
-    while !unsafe { *entry }.is_null() {
-        // SAFETY: this was not the last entry.
-        entry = unsafe { entry.add(1) };
-    }
-    // SAFETY: behind the environment that a process was started with lies its auxiliary vector;
-    // without std nobody has put another environment there.
-    let mut pair = unsafe { entry.add(1) }.cast::<[usize; 2]>();
-    loop {
-        // SAFETY: the vector ends with a pair of type zero, behind which nothing is read.
-        match unsafe { *pair } {
-            [0, _] => return None,
-            [kind, value] if kind == libc::AT_EXECFN as usize => {
-                let path = core::ptr::with_exposed_provenance(value);
-                // SAFETY: a value of that type is a string that ends with a NUL and stays.
-                return Some(unsafe { CStr::from_ptr(path) }.to_bytes());
-            }
-            // SAFETY: this was not the last pair.
-            _ => pair = unsafe { pair.add(1) },
-        }
-    }
-}
-
-/// Sets a variable, or takes it away, for whatever else is linked in and reads it; without std
-/// nothing does.
-#[cfg(feature = "std")]
-pub fn export(name: &str, value: Option<&str>) {
-    match value {
-        // SAFETY: std has a lock for those who read it by std, and fnboot documents that it sets
-        // this variable for those who do not.
-        Some(value) => unsafe { std::env::set_var(name, value) },
-        // SAFETY: as above.
-        None => unsafe { std::env::remove_var(name) },
-    }
-}
-
-/// Nothing, without std.
-#[cfg(not(feature = "std"))]
-pub fn export(_name: &str, _value: Option<&str>) {}
 
 /// The arguments of the process, the program's own name first.
 #[derive(Clone, Copy, Debug)]
 pub struct Args(&'static [*const c_char]);
 
 impl Args {
-    /// No arguments.
-    pub const NONE: Self = Self(&[]);
-
     /// What `main` was called with.
     ///
     /// # Safety
-    /// `argv` points to `argc` strings that end with a NUL and stay for ever, as the C entry point
-    /// of a program is given them.
+    /// `argv` points to `argc` strings and a null, then come the strings of the environment and a
+    /// null, then the auxiliary vector, all of which stay for ever and never change: so Linux starts
+    /// a program, and so every C library calls `main` (elf(5), getauxval(3)).
     #[allow(
         clippy::similar_names,
         reason = "the names that every C program has for them"
     )]
     #[must_use]
     pub unsafe fn new(argc: c_int, argv: *const *const c_char) -> Self {
-        if argv.is_null() {
-            return Self::NONE;
-        }
         let count = usize::try_from(argc).unwrap_or(0);
+        #[cfg(not(feature = "std"))]
+        {
+            // SAFETY: the caller's promise: behind the arguments there is a null, and then this.
+            let environment = unsafe { argv.add(count + 1) };
+            without_std::remember(environment);
+        }
         // SAFETY: the caller's promise.
         Self(unsafe { core::slice::from_raw_parts(argv, count) })
     }
@@ -155,5 +63,180 @@ impl Args {
         let argument = *self.0.get(index)?;
         // SAFETY: the promise that `Args` was made under.
         Some(unsafe { CStr::from_ptr(argument) }.to_bytes())
+    }
+}
+
+#[cfg(not(feature = "std"))]
+mod without_std {
+    use core::ffi::{CStr, c_char};
+    use core::iter;
+    use core::ptr;
+    use core::sync::atomic::{AtomicPtr, Ordering};
+
+    /// The initial environment: strings of the form `NAME=value`, then a null.
+    ///
+    /// Invariant: null, or what [`super::Args::new`] was promised.
+    static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
+
+    pub(super) fn remember(environment: *const *const c_char) {
+        ENVIRONMENT.store(environment.cast_mut(), Ordering::Relaxed);
+    }
+
+    /// The strings of the environment. In a program that has another start, such as a test, there
+    /// are none.
+    fn strings() -> impl Iterator<Item = *const c_char> {
+        let mut next: *const *const c_char = ENVIRONMENT.load(Ordering::Relaxed);
+        iter::from_fn(move || {
+            if next.is_null() {
+                return None;
+            }
+            // SAFETY: the invariant of `ENVIRONMENT`, and no null came before this one.
+            let string = unsafe { *next };
+            if string.is_null() {
+                return None;
+            }
+            // SAFETY: this was not the null at the end.
+            next = unsafe { next.add(1) };
+            Some(string)
+        })
+    }
+
+    /// What follows `prefix` in the strings that begin with it.
+    pub(super) fn starting(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
+        strings().filter_map(|string| rest(string, prefix))
+    }
+
+    /// What follows `prefix` in `string`, if it begins with that.
+    ///
+    /// Compared byte by byte: the length of a string is not known, and finding it out for all of
+    /// them would be most of the work that a start is.
+    fn rest(string: *const c_char, prefix: &[u8]) -> Option<&'static [u8]> {
+        let mut at = string.cast::<u8>();
+        for &byte in prefix {
+            // SAFETY: no byte before `at` was the NUL that ends the string, so `at` is inside it.
+            if byte == 0 || unsafe { *at } != byte {
+                return None;
+            }
+            // SAFETY: that byte was no NUL, so there is another one.
+            at = unsafe { at.add(1) };
+        }
+        // SAFETY: the rest of the string ends with its NUL, and stays (`ENVIRONMENT`).
+        Some(unsafe { CStr::from_ptr(at.cast()) }.to_bytes())
+    }
+
+    /// Whether the program was started under that file name.
+    #[must_use]
+    pub fn is_program(name: &str) -> bool {
+        let file = executed().and_then(|path| path.rsplit(|&byte| byte == b'/').next());
+        file == Some(name.as_bytes())
+    }
+
+    /// The path that `execve(2)` was given (`AT_EXECFN`, getauxval(3)), which no caller can make up,
+    /// as it can the first argument.
+    fn executed() -> Option<&'static [u8]> {
+        let count = strings().count();
+        let environment = ENVIRONMENT.load(Ordering::Relaxed);
+        if environment.is_null() {
+            return None;
+        }
+        // SAFETY: the invariant of `ENVIRONMENT`: behind the strings is a null, and then the
+        // auxiliary vector.
+        let mut pair = unsafe { environment.add(count + 1) }.cast::<[usize; 2]>();
+        loop {
+            // SAFETY: the vector ends with a pair of type zero, behind which nothing is read.
+            match unsafe { *pair } {
+                [0, _] => return None,
+                [kind, value] if kind == libc::AT_EXECFN as usize => {
+                    let path = ptr::with_exposed_provenance(value);
+                    // SAFETY: a value of that type is a string that ends with a NUL and stays.
+                    return Some(unsafe { CStr::from_ptr(path) }.to_bytes());
+                }
+                // SAFETY: this was not the last pair.
+                _ => pair = unsafe { pair.add(1) },
+            }
+        }
+    }
+
+    /// Nothing: without std nothing that is linked in reads it.
+    pub fn export(_name: &str, _value: Option<&str>) {}
+}
+
+#[cfg(feature = "std")]
+mod with_std {
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::OnceLock;
+    use std::vec::Vec;
+
+    /// The environment as it was when it was first asked for, which is when the program began to
+    /// run: a copy, because what std has can be changed, and then is freed.
+    fn strings() -> &'static [Vec<u8>] {
+        static STRINGS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
+        STRINGS.get_or_init(|| {
+            let join = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+                [name.as_encoded_bytes(), b"=", value.as_encoded_bytes()].concat()
+            };
+            std::env::vars_os().map(join).collect()
+        })
+    }
+
+    /// What follows `prefix` in the strings that begin with it.
+    pub(super) fn starting(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
+        strings()
+            .iter()
+            .filter_map(move |string| string.strip_prefix(prefix))
+    }
+
+    /// Whether the program was started under that file name.
+    #[must_use]
+    pub fn is_program(name: &str) -> bool {
+        let path = std::env::args_os().next().unwrap_or_default();
+        std::path::Path::new(&path)
+            .file_name()
+            .is_some_and(|file| file == name)
+    }
+
+    static EXPORTS: AtomicBool = AtomicBool::new(false);
+
+    /// On Lambda, from now on, sets the variable `_X_AMZN_TRACE_ID` to the trace of each event before
+    /// the handler is called: for libraries that look for it there, as AWS's X-Ray SDKs do. A
+    /// handler itself asks [`Context::trace_id`](crate::Context::trace_id).
+    ///
+    /// Only in programs with std, and not on Managed Instances, where an instance has several events
+    /// at once.
+    ///
+    /// # Safety
+    /// While events are served, no other thread reads or changes the environment but by
+    /// [`std::env`], which has a lock for it. C libraries do read it, for instance to resolve a host
+    /// name.
+    ///
+    /// ```no_run
+    /// # use fnboot::{Context, Error, Handler};
+    /// # struct Hello;
+    /// # impl Handler for Hello {
+    /// #     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+    /// #         Ok(event)
+    /// #     }
+    /// # }
+    /// fn main() {
+    ///     // SAFETY: this program has no other thread.
+    ///     unsafe { fnboot::export_trace_id() };
+    ///     fnboot::run(Hello)
+    /// }
+    /// ```
+    pub unsafe fn export_trace_id() {
+        EXPORTS.store(true, Ordering::Relaxed);
+    }
+
+    /// Sets a variable, or takes it away, if the program has allowed it.
+    pub fn export(name: &str, value: Option<&str>) {
+        if !EXPORTS.load(Ordering::Relaxed) {
+            return;
+        }
+        match value {
+            // SAFETY: the promise under which `export_trace_id` was called.
+            Some(value) => unsafe { std::env::set_var(name, value) },
+            // SAFETY: as above.
+            None => unsafe { std::env::remove_var(name) },
+        }
     }
 }

@@ -10,7 +10,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::call::{call3, call6};
 use super::fd::{Errno, check};
 
-const PAGE_BYTES: usize = 4096;
+/// No page of any kernel is larger: arm64 has kernels with pages of 64 KiB.
+const PAGE_BYTES: usize = if cfg!(target_arch = "aarch64") {
+    64 * 1024
+} else {
+    4096
+};
 
 /// Private memory from the kernel, zeroed and only there once touched; given back when dropped.
 #[derive(Debug)]
@@ -103,22 +108,43 @@ impl Drop for Mapping {
     }
 }
 
-/// `madvise(2)`, `MADV_DONTNEED`: gives the whole pages of `bytes` back to the kernel. What was in
-/// them reads as zeros afterwards.
-///
-/// Only for memory of a [`Mapping`], or of a [`Reserved`] that was zeros: what was made from a file
-/// would be that again.
-pub fn give_back(bytes: &mut [u8]) {
-    let skip = bytes.as_ptr().align_offset(PAGE_BYTES).min(bytes.len());
-    let whole = bytes.get_mut(skip..).unwrap_or_default();
-    let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
-    // An error is ignored: the memory then simply stays.
-    // SAFETY: the range is within one exclusively borrowed slice, and bytes have no invalid value
-    // that becoming zero could break.
-    unsafe {
+/// Bytes in the program's own memory that begin as zeros, wherever they lie, so that what the kernel
+/// is given back of them reads as zeros again.
+#[derive(Debug)]
+#[repr(transparent)]
+pub struct Zeros<const LEN: usize>([u8; LEN]);
+
+impl<const LEN: usize> Zeros<LEN> {
+    pub const NEW: Self = Self([0; LEN]);
+
+    /// `madvise(2)`, `MADV_DONTNEED`: gives the whole pages behind the first `kept` bytes back to the
+    /// kernel. What was in them reads as zeros afterwards.
+    pub fn give_back(&mut self, kept: usize) {
+        let rest = self.0.get_mut(kept..).unwrap_or_default();
+        let skip = rest.as_ptr().align_offset(PAGE_BYTES).min(rest.len());
+        let whole = rest.get_mut(skip..).unwrap_or_default();
+        // The kernel rounds a length up to its own page, which must not reach beyond the slice.
+        let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
         let place = whole.as_mut_ptr().expose_provenance();
-        call3(libc::SYS_madvise, place, len, libc::MADV_DONTNEED as usize)
-    };
+        // An error is ignored: the memory then simply stays.
+        // SAFETY: the range is whole pages of one exclusively borrowed slice, and bytes have no
+        // invalid value that becoming zero could break.
+        unsafe { call3(libc::SYS_madvise, place, len, libc::MADV_DONTNEED as usize) };
+    }
+}
+
+impl<const LEN: usize> Deref for Zeros<LEN> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<const LEN: usize> DerefMut for Zeros<LEN> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
 }
 
 #[inline(never)]

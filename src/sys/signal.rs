@@ -1,10 +1,14 @@
-//! `SIGTERM`, without a system call per wait and without a race.
+//! `SIGTERM` and `SIGINT`, which ask the process to end, without a system call per wait and without a
+//! race.
 //!
 //! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was
 //! looked at and before the wait begins, and the wait would never end. So whoever is about to wait
 //! says on which socket ([`wait_on`]), and the handler shuts that socket down, which ends a wait
 //! that has begun as well as one that is about to. A socket that is yet to be connected cannot be
 //! shut down: that it blocks no more is enough for it.
+//!
+//! The handler acts only in the thread that waits. A program with std may have others, to any of
+//! which the kernel may give the signal: then the handler hands it on to that thread.
 
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
 
@@ -19,20 +23,25 @@ static TERMINATING: AtomicBool = AtomicBool::new(false);
 /// and a static that is not zero would be a page of its own.
 static WAITED_ON: AtomicI32 = AtomicI32::new(0);
 
-/// Whether `SIGTERM` has come.
+/// Whether the process was asked to end.
 #[inline(never)]
 #[must_use]
 pub fn terminating() -> bool {
     TERMINATING.load(Ordering::Relaxed)
 }
 
-/// `rt_sigaction(2)`: from now on `SIGTERM` no longer ends the process.
+/// `rt_sigaction(2)`: from now on `SIGTERM` and `SIGINT` (Ctrl-C) no longer end the process by
+/// themselves, nor are they ignored, as they are for process 1 of a container.
 ///
 /// # Errors
 /// None that a correct program can meet.
 pub fn catch_terminate() -> Result<(), Errno> {
+    if cfg!(feature = "std") {
+        threads::remember();
+    }
     let handler: extern "C" fn(c_int) = on_terminate;
-    action(libc::SIGTERM, handler as libc::sighandler_t)
+    action(libc::SIGTERM, handler as libc::sighandler_t)?;
+    action(libc::SIGINT, handler as libc::sighandler_t)
 }
 
 /// `rt_sigaction(2)`: writing to a pipe that nobody reads is an error, not the end of the process.
@@ -43,14 +52,14 @@ pub fn ignore_broken_pipe() -> Result<(), Errno> {
     action(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Runs `wait`, which waits on `source` among others and which `SIGTERM` is to end. It is told
-/// whether the signal has come already.
+/// Runs `wait`, which waits on `source` among others and which the signal is to end. It is told
+/// whether that has come already.
 ///
 /// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more, and
 /// never blocks.
 pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
     WAITED_ON.store(source.map_or(0, Fd::number), Ordering::Relaxed);
-    // One thread and its signal handler: the compiler alone could reorder the two.
+    // A thread and its own signal handler: the compiler alone could reorder the two.
     compiler_fence(Ordering::SeqCst);
     let result = wait(terminating());
     compiler_fence(Ordering::SeqCst);
@@ -58,7 +67,10 @@ pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
     result
 }
 
-extern "C" fn on_terminate(_signal: c_int) {
+extern "C" fn on_terminate(signal: c_int) {
+    if cfg!(feature = "std") && threads::hand_on(signal) {
+        return;
+    }
     TERMINATING.store(true, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
     let fd = WAITED_ON.load(Ordering::Relaxed);
@@ -68,6 +80,48 @@ extern "C" fn on_terminate(_signal: c_int) {
         unsafe { call3(libc::SYS_fcntl, fd, set_flags, libc::O_NONBLOCK as usize) };
         // SAFETY: shutdown(2) takes no pointers.
         unsafe { call3(libc::SYS_shutdown, fd, libc::SHUT_RD as usize, 0) };
+    }
+}
+
+/// Which thread a signal has come to: a question only in programs with std.
+mod threads {
+    use core::sync::atomic::{AtomicI32, Ordering};
+
+    use libc::c_int;
+
+    use super::call3;
+
+    /// The thread that waits, by its number for the kernel.
+    static WAITING: AtomicI32 = AtomicI32::new(0);
+
+    pub(super) fn remember() {
+        WAITING.store(current(), Ordering::Relaxed);
+    }
+
+    /// `tgkill(2)`: hands a signal that came to another thread on to the one that waits. Whether
+    /// this is another.
+    pub(super) fn hand_on(signal: c_int) -> bool {
+        let waiting = WAITING.load(Ordering::Relaxed);
+        if waiting == current() {
+            return false;
+        }
+        // SAFETY: getpid(2) takes no arguments.
+        let process = unsafe { call3(libc::SYS_getpid, 0, 0, 0) };
+        // SAFETY: tgkill(2) takes no pointers.
+        unsafe {
+            call3(
+                libc::SYS_tgkill,
+                process.cast_unsigned(),
+                waiting as usize,
+                signal as usize,
+            )
+        };
+        true
+    }
+
+    fn current() -> c_int {
+        // SAFETY: gettid(2) takes no arguments.
+        (unsafe { call3(libc::SYS_gettid, 0, 0, 0) }) as c_int
     }
 }
 

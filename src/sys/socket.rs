@@ -21,8 +21,8 @@ impl Listener {
     /// # Errors
     /// What the kernel says: the port is taken, or not allowed to this user.
     pub fn bind(port: u16, backlog: c_int) -> Result<Self, Errno> {
-        let fd = above_standard(tcp()?)?;
-        set(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR)?;
+        let fd = tcp()?;
+        set(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
         let address = address([0; 4], port);
         let (place, length) = (
             (&raw const address).expose_provenance(),
@@ -63,6 +63,15 @@ impl Listener {
     pub fn set_nonblocking(&self) -> Result<(), Errno> {
         self.0.set_nonblocking()
     }
+
+    /// [`Socket::set_keepalive`] for every connection that is accepted from now on, which inherits
+    /// it.
+    ///
+    /// # Errors
+    /// What the kernel says; none is known for an open socket.
+    pub fn set_keepalive(&self) -> Result<(), Errno> {
+        set_keepalive(&self.0)
+    }
 }
 
 /// How long a connection may take to be made: a peer that takes none needs minutes to time out.
@@ -81,7 +90,7 @@ impl Socket {
     /// What the kernel says: nobody listens there, or no way leads there; `EINTR` or the like if
     /// `SIGTERM` ended it.
     pub fn connect(host: [u8; 4], port: u16, patience: Patience) -> Result<Self, Errno> {
-        let fd = above_standard(tcp()?)?;
+        let fd = tcp()?;
         let address = address(host, port);
         let place = (&raw const address).expose_provenance();
         // SAFETY: `address` lives through the call, with its size behind it.
@@ -104,28 +113,28 @@ impl Socket {
 
     /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
     pub fn recv(&self, into: &mut [u8]) -> Io {
-        self.receive(into.as_mut_ptr(), into.len(), 0)
+        let (place, room) = (into.as_mut_ptr().expose_provenance(), into.len());
+        // SAFETY: place and room are those of one exclusively borrowed slice.
+        Io::from(restart(|| unsafe { self.receive(place, room, 0) }))
     }
 
     /// `recvfrom(2)` with `MSG_TRUNC`: throws away up to `count` received bytes, without copying
     /// them (tcp(7)).
     pub fn discard(&self, count: usize) -> Io {
-        self.receive(core::ptr::null_mut(), count, libc::MSG_TRUNC)
+        // SAFETY: with this flag the kernel writes nothing to a TCP socket's caller.
+        Io::from(restart(|| unsafe {
+            self.receive(0, count, libc::MSG_TRUNC)
+        }))
     }
 
-    /// Only for a place that may be written to, or that the flags make nobody write to.
-    fn receive(&self, place: *mut u8, len: usize, flags: c_int) -> Io {
-        let arguments = [
-            self.0.raw(),
-            place.expose_provenance(),
-            len,
-            flags as usize,
-            0,
-            0,
-        ];
-        // SAFETY: the two callers give an exclusively borrowed slice, or a flag that lets the
-        // kernel write nothing; nobody asks for the peer's address.
-        Io::from(restart(|| unsafe { call6(libc::SYS_recvfrom, arguments) }))
+    /// `recvfrom(2)`, where nobody asks for the peer's address.
+    ///
+    /// # Safety
+    /// The kernel may write up to `len` bytes at `place`, or the flags say that it writes nothing.
+    unsafe fn receive(&self, place: usize, len: usize, flags: c_int) -> isize {
+        let arguments = [self.0.raw(), place, len, flags as usize, 0, 0];
+        // SAFETY: the caller's promise.
+        unsafe { call6(libc::SYS_recvfrom, arguments) }
     }
 
     /// `sendto(2)` without `SIGPIPE`: how much of `bytes` the kernel took.
@@ -160,7 +169,17 @@ impl Socket {
     /// # Errors
     /// What the kernel says, e.g. when the peer has already reset the connection.
     pub fn set_nodelay(&self) -> Result<(), Errno> {
-        set(&self.0, libc::IPPROTO_TCP, libc::TCP_NODELAY)
+        set(&self.0, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+    }
+
+    /// `setsockopt(2)`, `SO_KEEPALIVE`: a peer that is silent for a minute is asked by the kernel
+    /// whether it is still there, and the connection of one that has vanished without a word breaks
+    /// a minute later (tcp(7)).
+    ///
+    /// # Errors
+    /// What the kernel says; none is known for an open socket.
+    pub fn set_keepalive(&self) -> Result<(), Errno> {
+        set_keepalive(&self.0)
     }
 
     /// `shutdown(2)`: says to the peer that nothing more will be sent.
@@ -196,36 +215,47 @@ fn address(host: [u8; 4], port: u16) -> libc::sockaddr_in {
 }
 
 /// `socket(2)`: a TCP socket that programs started later do not inherit.
+///
+/// Its number is above the standard streams: a process started with stdout closed would get number 1
+/// for its first socket, and print its log into a connection. The low numbers then stay taken by
+/// sockets that are connected to nobody, so that a `write(2)` into them fails.
 fn tcp() -> Result<Fd, Errno> {
     let kind = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as usize;
-    // SAFETY: socket(2) takes no pointers.
-    Fd::own(unsafe { call3(libc::SYS_socket, libc::AF_INET as usize, kind, 0) })
-}
-
-/// The same socket under a number above the standard streams.
-///
-/// A process started with stdout closed would get number 1 for its first socket and print its log
-/// into a connection. The low numbers stay taken by duplicates of the listener, into which a
-/// `write(2)` fails.
-fn above_standard(fd: Fd) -> Result<Fd, Errno> {
-    let mut fd = fd;
-    while fd.number() <= libc::STDERR_FILENO {
-        // SAFETY: dup(2) takes no pointers.
-        let above = Fd::own(unsafe { call3(libc::SYS_dup, fd.raw(), 0, 0) })?;
-        core::mem::forget(core::mem::replace(&mut fd, above));
+    loop {
+        // SAFETY: socket(2) takes no pointers.
+        let fd = Fd::own(unsafe { call3(libc::SYS_socket, libc::AF_INET as usize, kind, 0) })?;
+        if fd.number() > libc::STDERR_FILENO {
+            return Ok(fd);
+        }
+        core::mem::forget(fd);
     }
-    Ok(fd)
 }
 
-/// `setsockopt(2)`: switches a boolean option on.
-fn set(fd: &Fd, level: c_int, option: c_int) -> Result<(), Errno> {
-    let on: c_int = 1;
+/// How long a peer is silent before the kernel asks for it, how often it asks, and how often in
+/// vain before it gives the connection up.
+const KEEPALIVE: [(u8, u8, u8); 4] = [
+    (libc::IPPROTO_TCP as u8, libc::TCP_KEEPIDLE as u8, 60),
+    (libc::IPPROTO_TCP as u8, libc::TCP_KEEPINTVL as u8, 10),
+    (libc::IPPROTO_TCP as u8, libc::TCP_KEEPCNT as u8, 6),
+    (libc::SOL_SOCKET as u8, libc::SO_KEEPALIVE as u8, 1),
+];
+
+#[inline(never)]
+fn set_keepalive(fd: &Fd) -> Result<(), Errno> {
+    for (level, option, value) in KEEPALIVE {
+        set(fd, level.into(), option.into(), value.into())?;
+    }
+    Ok(())
+}
+
+/// `setsockopt(2)`: gives an option a value.
+fn set(fd: &Fd, level: c_int, option: c_int, value: c_int) -> Result<(), Errno> {
     let (level, option, place) = (
         level as usize,
         option as usize,
-        (&raw const on).expose_provenance(),
+        (&raw const value).expose_provenance(),
     );
-    let arguments = [fd.raw(), level, option, place, size_of_val(&on), 0];
-    // SAFETY: `on` lives through the call, with its size behind it.
+    let arguments = [fd.raw(), level, option, place, size_of_val(&value), 0];
+    // SAFETY: `value` lives through the call, with its size behind it.
     check(unsafe { call6(libc::SYS_setsockopt, arguments) }).map(drop)
 }

@@ -8,7 +8,6 @@
 use core::ffi::{c_char, c_int};
 
 use super::call::call3;
-use super::env;
 use super::process;
 
 unsafe extern "C" {
@@ -16,8 +15,8 @@ unsafe extern "C" {
     fn main(argc: c_int, argv: *const *const c_char) -> c_int;
 }
 
-/// The entry point: passes on what a function could not find, the initial stack and (from the
-/// linker) the first byte of the program in memory and its layout.
+/// The entry point: passes `begin` what compiled code cannot obtain: the initial stack pointer, and
+/// from the linker the program's first byte in memory and its layout.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -51,7 +50,7 @@ unsafe extern "C" fn fnboot_start() -> ! {
     )
 }
 
-/// What the linker's script says of the program (`build.rs`), as distances from its first byte.
+/// What the linker's script (`layout.ld`) says of the program, as distances from its first byte.
 #[repr(C)]
 struct Layout {
     /// From where to where the list of relocations lies.
@@ -60,9 +59,11 @@ struct Layout {
     relro: [u32; 2],
 }
 
+/// The finest that `layout.ld` aligns to. Where the kernel's pages are larger, `mprotect(2)` refuses.
 const PAGE_BYTES: usize = 4096;
 
-/// The initial stack holds the count of arguments, the arguments, a null, the environment, a null.
+/// The initial stack holds the count of arguments, the arguments, a null, the environment, a null,
+/// the auxiliary vector.
 ///
 /// # Safety
 /// `stack` is the stack as the kernel left it, `base` and `layout` are the program's.
@@ -75,10 +76,6 @@ unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layou
     let count = unsafe { *stack };
     // SAFETY: and so are `count` arguments behind it.
     let arguments = unsafe { stack.add(1) };
-    // SAFETY: and a null, behind which the environment begins.
-    let environment = unsafe { arguments.add(count + 1) };
-    // SAFETY: it ends with a null, stays for ever, and no other thread is there to read it.
-    unsafe { env::set(environment.cast()) };
     // SAFETY: what a C program's `main` is given.
     let status = unsafe { main(count as c_int, arguments.cast()) };
     process::exit(status)

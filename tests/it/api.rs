@@ -279,6 +279,11 @@ impl Peer {
         self
     }
 
+    /// The program's own port.
+    pub fn port(&self) -> u16 {
+        self.client.stream().peer_addr().expect("an address").port()
+    }
+
     /// Ends the connection the rude way.
     pub fn reset(self) {
         self.client.reset();
@@ -287,7 +292,7 @@ impl Peer {
     /// Waits until the program has read everything that was sent: its socket's queue is empty.
     #[track_caller]
     pub fn wait_until_read(&self) {
-        let port = self.client.stream().peer_addr().expect("an address").port();
+        let port = self.port();
         let local = format!(":{port:04X}");
         wait_for("the program to read", || {
             let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
@@ -302,7 +307,7 @@ impl Peer {
 
     /// The program must end the connection properly, with nothing more said.
     #[track_caller]
-    pub fn expect_close(mut self) {
+    pub fn expect_close(&mut self) {
         self.client.expect_close();
     }
 

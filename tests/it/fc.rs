@@ -2,7 +2,7 @@
 //! stands in the log when the answer can be read; how the process starts, ends and survives.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitStatus;
 use std::thread;
@@ -268,18 +268,48 @@ fn marks_come_before_the_answer() {
 
 #[test]
 fn marks_can_be_switched_off() {
-    let mut server = Program::bootstrap().env("FNBOOT_MARKERS", "off").start();
-    let mut client = server.connect();
-    client.expect_open();
-    client
-        .send("POST /initialize HTTP/1.1\r\nHost: h\r\n\r\n")
-        .expect(200);
-    server.signal(Signal::TERM);
-    server.expect_exit(0);
-    assert_eq!(server.stdout.text(), "");
-    let mut server = Program::bootstrap().env("FNBOOT_MARKERS", "on").start();
+    for off in ["off", "OFF", "Off"] {
+        let mut server = Program::bootstrap().env("FNBOOT_MARKERS", off).start();
+        let mut client = server.connect();
+        client.expect_open();
+        client
+            .send("POST /initialize HTTP/1.1\r\nHost: h\r\n\r\n")
+            .expect(200);
+        server.signal(Signal::TERM);
+        server.expect_exit(0);
+        assert_eq!(server.stdout.text(), "");
+    }
+    for on in ["on", "ON"] {
+        let mut server = Program::bootstrap().env("FNBOOT_MARKERS", on).start();
+        server.call(PING, 200);
+        server.stdout.wait_lines(2);
+    }
+}
+
+/// A name that is misspelt is said, and everything works as without it.
+#[test]
+fn unknown_variables_are_named() {
+    for (name, value) in [
+        ("MARKER", "off"),
+        ("", "x"),
+        ("MAX_BODY_BYTES", "1"),
+        ("is", ""),
+    ] {
+        let program = Program::bootstrap().env(&format!("FNBOOT_{name}"), value);
+        let mut server = program.env("FNBOOT_MAX_BODY", 1000).start();
+        server.call(PING, 200);
+        let want = format!("fnboot: FNBOOT_{name}: none of MARKERS MAX_BODY SIGTERM STREAMING\n");
+        assert_eq!(server.stderr.take(), want);
+        server.stdout.wait_lines(2);
+    }
+    // All that there are, and what only looks alike.
+    let mut server = Program::bootstrap()
+        .env("FNBOOT_SIGTERM", "on")
+        .env("FNBOOT_STREAMING", "on")
+        .env("XFNBOOT_A", "on")
+        .env("FNBOOT", "on")
+        .start();
     server.call(PING, 200);
-    server.stdout.wait_lines(2);
 }
 
 /// A request id is somebody's bytes. Line ends cannot arrive in a header at all; whatever can must
@@ -423,7 +453,7 @@ fn bad_variables_are_named() {
         ("FNBOOT_MAX_BODY", "-1"),
         ("FNBOOT_MAX_BODY", "1073741825"),
         ("FNBOOT_MARKERS", "yes"),
-        ("FNBOOT_MARKERS", "OFF"),
+        ("FNBOOT_MARKERS", "no"),
     ] {
         let program = Program::bootstrap();
         let program = if name.starts_with("FC_") {
@@ -507,8 +537,15 @@ fn a_privileged_port_is_named() {
     assert_explains(result, &["80", "permission denied"]);
 }
 
+/// Ctrl-C is `SIGINT`.
 #[test]
 fn terminates_when_idle() {
+    for signal in [Signal::TERM, Signal::INT] {
+        terminates_by(signal);
+    }
+}
+
+fn terminates_by(signal: Signal) {
     // Before any connection, after one that is gone, and with some that are kept.
     let mut server = Server::start();
     let listens = format!(":{:04X} 00000000:0000 0A", server.port);
@@ -524,16 +561,16 @@ fn terminates_when_idle() {
             .find_map(|line| line.strip_prefix("SigCgt:"))?
             .trim();
         let caught = u64::from_str_radix(caught, 16).expect("a mask");
-        (caught & 1 << 14 != 0).then_some(())
+        (caught & 1 << (signal.as_raw() - 1) != 0).then_some(())
     });
-    server.signal(Signal::TERM);
+    server.signal(signal);
     server.expect_exit(0);
     let mut server = Server::start();
     let mut clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
     clients[3].expect_open();
     clients[5].expect_open();
     let began = Instant::now();
-    server.signal(Signal::TERM);
+    server.signal(signal);
     server.expect_exit(0);
     assert!(
         began.elapsed() < Duration::from_secs(2),
@@ -752,9 +789,15 @@ fn waits_cost_nothing() {
     server.expect_exit(0);
 }
 
-/// As process 1 nothing happens by default: not even SIGTERM ends it unless it is caught.
+/// As process 1 nothing happens by default: not even SIGTERM ends it unless it is caught, nor Ctrl-C.
 #[test]
 fn works_as_process_1() {
+    for signal in [Signal::TERM, Signal::INT] {
+        ends_as_process_1(signal);
+    }
+}
+
+fn ends_as_process_1(signal: Signal) {
     let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--"];
     let as_user = [
         "unshare",
@@ -778,7 +821,7 @@ fn works_as_process_1() {
         .parse()
         .ok()
         .and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(child.expect("one child"), Signal::TERM).expect("kill");
+    rustix::process::kill_process(child.expect("one child"), signal).expect("kill");
     server.expect_exit(0);
     client.expect_close();
 }
@@ -795,11 +838,69 @@ fn works_without_standard_streams() {
             assert_eq!(client.send(&request).expect(200).text(), "ping");
             server.call(&request, 200);
         }
+        expect_nothing_inherited(&server);
         client.send(PING).finish();
         client.expect(200);
         client.expect_close();
         server.signal(Signal::TERM);
         server.expect_exit(0);
+    }
+}
+
+/// Every descriptor but the standard streams is closed in a program that a handler starts.
+#[track_caller]
+pub fn expect_nothing_inherited(server: &Server) {
+    let folder = format!("/proc/{}/fdinfo", server.pid());
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("/proc") {
+        let path = entry.expect("an entry").path();
+        let link = path.to_str().expect("text").replace("fdinfo", "fd");
+        let target = std::fs::read_link(link).expect("a descriptor");
+        if target.starts_with("/") || target.to_str().is_some_and(|to| to.starts_with("pipe:")) {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("fdinfo");
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = u32::from_str_radix(flags.expect("flags").trim(), 8).expect("octal");
+        assert!(flags & 0o2_000_000 != 0, "{}: {text}", target.display());
+        count += 1;
+    }
+    assert!(count >= 2, "a listener and an epoll at least");
+}
+
+/// The timer of a connection of `port` to the peer's `peer_port`, if it is one that looks whether the
+/// peer is still there: in how many seconds (proc(5), `/proc/net/tcp`).
+#[track_caller]
+pub fn keepalive_seconds(port: u16, peer_port: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc");
+    let ends = [format!(":{port:04X}"), format!(":{peer_port:04X}")];
+    let row = table.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_it = words.len() > 5 && words[1].ends_with(&ends[0]) && words[2].ends_with(&ends[1]);
+        is_it.then(|| words[5].to_owned())
+    });
+    let row = row.expect("the connection");
+    let ticks = row.strip_prefix("02:")?;
+    // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
+    Some(u64::from_str_radix(ticks, 16).expect("hex") / 100)
+}
+
+/// A client that has vanished without a word is found by the kernel, in a minute or two: else it would
+/// hold its descriptor for ever.
+#[test]
+fn vanished_clients_are_looked_for() {
+    let mut server = Server::start();
+    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        client.expect_open();
+    }
+    // What was never asked anything is one as well.
+    clients.push(server.connect());
+    Barrier::new(&mut server).pass();
+    for client in &clients {
+        let peer_port = client.stream().local_addr().expect("an address").port();
+        let seconds = wait_for("the timer", || keepalive_seconds(server.port, peer_port));
+        assert!(seconds <= 60, "in {seconds} s");
     }
 }
 
@@ -845,13 +946,34 @@ fn a_full_disk_costs_nothing() {
     }
 }
 
-/// A pipe that is full before the first call, and that nobody reads.
-#[test]
-fn a_log_that_is_full_delays_nothing() {
-    let (mut reader, mut writer) = std::io::pipe().expect("pipe");
+/// A pipe that is full.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().expect("pipe");
     rustix::fs::fcntl_setfl(&writer, OFlags::NONBLOCK).expect("fcntl");
     while writer.write(&[b'.'; 4096]).is_ok() {}
     rustix::fs::fcntl_setfl(&writer, OFlags::empty()).expect("fcntl");
+    (reader, writer)
+}
+
+/// Nobody reads what is wrong: the process ends all the same.
+#[test]
+fn a_complaint_that_nobody_reads_delays_nothing() {
+    let (reader, writer) = full_pipe();
+    let program = Program::bootstrap()
+        .without_port()
+        .env("FC_SERVER_PORT", "http");
+    let began = Instant::now();
+    let (status, ..) = program.stderr(writer).run();
+    assert_eq!(status.code(), Some(1), "{status}");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop(reader);
+}
+
+/// A pipe that is full before the first call, and that nobody reads.
+#[test]
+fn a_log_that_is_full_delays_nothing() {
+    let (mut reader, writer) = full_pipe();
     let mut server = Program::bootstrap().stdout(writer).start();
     let mut client = server.connect();
     let began = Instant::now();

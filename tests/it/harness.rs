@@ -175,6 +175,7 @@ pub struct Program {
     variables: Vec<(String, String)>,
     port: u16,
     stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
 }
 
 impl Program {
@@ -197,6 +198,7 @@ impl Program {
             variables,
             port,
             stdout: None,
+            stderr: None,
         }
     }
 
@@ -234,6 +236,12 @@ impl Program {
         self
     }
 
+    /// The same for standard error.
+    pub fn stderr(mut self, stderr: impl Into<OwnedFd>) -> Self {
+        self.stderr = Some(stderr.into());
+        self
+    }
+
     fn command(&self) -> Command {
         let mut words = self.wrapper.iter().map(Into::into).collect::<Vec<_>>();
         words.push(self.path.clone());
@@ -250,9 +258,10 @@ impl Program {
     pub fn start(self) -> Server {
         let mut command = self.command();
         let stdout = self.stdout.map_or_else(Stdio::piped, Stdio::from);
+        let stderr = self.stderr.map_or_else(Stdio::piped, Stdio::from);
         let mut child = command
             .stdout(stdout)
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("start");
         let (stdout, stderr) = (Output::default(), Output::default());

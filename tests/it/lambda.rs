@@ -332,8 +332,8 @@ fn a_log_from_some_level_on() {
 #[test]
 fn the_trace_is_in_the_environment() {
     let api = api();
-    let program = Program::fixture("fixture_std").env("_X_AMZN_TRACE_ID", "Root=old");
-    let (_server, mut peer) = api.begin(program);
+    let program = || Program::fixture("fixture_std").env("_X_AMZN_TRACE_ID", "Root=old");
+    let (_server, mut peer) = api.begin(program().env("EXPORT_TRACE_ID", 1));
     for (trace, want) in [
         (
             "Lambda-Runtime-Trace-Id: Root=1-a;Parent=b;Sampled=1\r\n",
@@ -347,13 +347,19 @@ fn the_trace_is_in_the_environment() {
         assert_eq!(peer.expect_response().text(), want);
         peer.accept().expect_next();
     }
+    // Other threads may read the environment: it is not changed unless the program says so.
+    let (_server, mut peer) = api.begin(program());
+    let trace = "Lambda-Runtime-Trace-Id: Root=1\r\n";
+    peer.send(response("200 OK", &fields(ID, trace), "trace"));
+    assert_eq!(peer.expect_response().text(), "Root=old");
 }
 
 /// With many events at once there is no one trace: it stays with the context.
 #[test]
 fn the_trace_of_one_of_many_is_not() {
     let api = api();
-    let program = Program::fixture("fixture_std").env("AWS_LAMBDA_MAX_CONCURRENCY", 2);
+    let program = Program::fixture("fixture_std").env("EXPORT_TRACE_ID", 1);
+    let program = program.env("AWS_LAMBDA_MAX_CONCURRENCY", 2);
     let _server = api.start(program);
     let (mut peer, mut other) = (api.accept(), api.accept());
     peer.expect_next();
@@ -539,6 +545,23 @@ mod streaming {
             assert!(answer.trailers.is_empty());
             peer.accept().expect_next();
         }
+    }
+
+    /// RFC 9110 §6.4.1, §15.3.6: what has no content sends none, and what would have come is
+    /// abandoned.
+    #[test]
+    fn without_content_nothing_goes_on() {
+        let (api, _server, mut peer) = begin();
+        for status in [204, 205, 304] {
+            for path in ["status", "stream-status"] {
+                peer.event(format!("/{path}/{status}"));
+                let (prelude, answer) = expect_stream(&mut peer);
+                assert_eq!(prelude["statusCode"], status);
+                assert_eq!((answer.text().as_str(), answer.trailers.len()), ("", 0));
+                peer.accept().expect_next();
+            }
+        }
+        api.expect_no_connection();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
-use crate::fc::expect_sleep;
+use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds};
 use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
 
 /// For both platforms: a program that has asked for its first event.
@@ -652,4 +652,33 @@ fn bad_addresses_are_named() {
         line.starts_with("fnboot: SCF_RUNTIME_API_PORT: '' is not a port"),
         "{line}"
     );
+}
+
+/// Where standard streams are closed, a connection must not get the number of one, nor be kept by
+/// whatever takes it instead: it ends when it ends.
+#[test]
+fn connections_end_without_standard_streams() {
+    for closed in ["<&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let program = || Program::bootstrap().in_shell(&format!("exec \"$0\" {closed}"));
+        each(program, |api, server, mut peer| {
+            for _ in 0..3 {
+                peer.expect_echo("an event");
+                peer.finish().expect_close();
+                peer = api.accept();
+                peer.expect_next();
+            }
+            expect_nothing_inherited(server);
+        });
+    }
+}
+
+/// An API that has vanished without a word is found by the kernel, too.
+#[test]
+fn a_vanished_api_is_looked_for() {
+    each(Program::bootstrap, |api, _, mut peer| {
+        let port = peer.port();
+        let seconds = wait_for("the timer", || keepalive_seconds(port, api.port()));
+        assert!(seconds <= 60, "in {seconds} s");
+        peer.expect_echo("an event");
+    });
 }
