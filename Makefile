@@ -41,7 +41,7 @@ need = @command -v $(1) >/dev/null || { echo "installing $(2)"; $(SUDO) apt-get 
 nightly = @cargo +nightly $(1) --version >/dev/null 2>&1 || { echo "installing nightly Rust with $(2)"; \
           rustup toolchain install nightly --profile minimal --component $(2); }
 
-.PHONY: musl smallest help target linker tool invoke serve package example examples fixture \
+.PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
         test lint unit integration gates slow miri fuzz peers bench wrk coldstart deploy clean
 
 musl: target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bootstrap)
@@ -52,6 +52,9 @@ musl: target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bo
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+
+aarch64:
+	@$(MAKE) --no-print-directory musl ARCH=aarch64
 
 target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
@@ -117,9 +120,10 @@ unit: linker
 	cargo test --quiet --features local --lib --bin fnboot --benches
 	cargo test --quiet --doc
 
-integration: smallest package examples fixture
+integration: smallest package examples fixture aarch64
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
+	$(call need,qemu-aarch64,qemu-user)
 	cargo test --quiet --test it
 
 gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
@@ -127,8 +131,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other people's clients, aarch64
-	@$(MAKE) --no-print-directory musl ARCH=aarch64
+slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other people's clients
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri:

@@ -3,41 +3,9 @@
 use std::path::Path;
 use std::{env, fs, io};
 
-/// The program in memory: one segment that is read and executed, one that is written and then
-/// protected, and one of zeros. Each segment costs a mapping and a page fault at every start. What
-/// other people's objects bring for a start that the program does not use is left out.
-const SCRIPT: &str = "
-PHDRS {
-  code PT_LOAD FILEHDR PHDRS FLAGS(5);
-  data PT_LOAD FLAGS(6);
-  dynamic PT_DYNAMIC FLAGS(4);
-  relro PT_GNU_RELRO FLAGS(4);
-  stack PT_GNU_STACK FLAGS(6);
-}
-SECTIONS {
-  /DISCARD/ : { *crt*.o(*) *(.eh_frame .comment .init .fini .init_array* .fini_array*) \
-      *(.hash .gnu.hash .dynsym .dynstr) }
-  . = SIZEOF_HEADERS;
-  .relr.dyn : { list_start = .; *(.relr.dyn) list_end = .; } :code
-  .text : {
-    fnboot_layout = .;
-    LONG(list_start) LONG(list_end) LONG(relro_start) LONG(relro_end)
-    *(.rodata .rodata.*) *(.text .text.*)
-  } :code
-  room = 4096 - SIZEOF(.dynamic) - SIZEOF(.data.rel.ro);
-  . = ALIGN(4096) + (. % 4096 > room ? 0 : . % 4096);
-  relro_start = .;
-  .dynamic : { *(.dynamic) } :data :relro :dynamic
-  .data.rel.ro : { *(.data.rel.ro .data.rel.ro.*) *(.got .got.plt) } :data :relro
-  . = ALIGN(4096);
-  relro_end = .;
-  .data : { *(.data .data.*) } :data
-  .bss : { *(.bss.__environ) *(.bss .bss.*) } :data
-}
-";
-
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/sys/layout.ld");
     for arch in ["X86_64", "AARCH64"] {
         println!("cargo:rerun-if-env-changed=CARGO_TARGET_{arch}_UNKNOWN_LINUX_MUSL_LINKER");
     }
@@ -47,17 +15,22 @@ fn main() -> io::Result<()> {
     if !is("CARGO_CFG_TARGET_ENV", "musl") || !is_lld() {
         return Ok(());
     }
-    let script = Path::new(&env::var("OUT_DIR").unwrap_or_default()).join("discard.ld");
-    fs::write(&script, SCRIPT)?;
-    let script = format!("-T{}", script.display());
+    // The linker looks for the script where it looks for libraries, which cargo hands on to whoever
+    // depends on this crate: no argument holds a path, which may have a blank in it.
+    let folder = env::var("OUT_DIR").unwrap_or_default();
+    fs::copy("src/sys/layout.ld", Path::new(&folder).join("fnboot.ld"))?;
+    println!("cargo:rustc-link-search=native={folder}");
     let arguments = [
+        "-Tfnboot.ld",
         "-efnboot_start",
+        // Where the compiler does not say so by itself (arm64).
+        "-pie",
+        "--no-dynamic-linker",
         "-znoseparate-code",
         "-znosectionheader",
         "-zpack-relative-relocs",
         "--build-id=none",
         "--no-eh-frame-hdr",
-        &script,
     ];
     for argument in arguments {
         println!("cargo:rustc-link-arg-bin=bootstrap={argument}");

@@ -125,6 +125,11 @@ struct Segment {
     bytes: u64,
 }
 
+const LOAD: u32 = 1;
+const INTERPRETER: u32 = 3;
+const STACK: u32 = 0x6474_e551;
+const RELRO: u32 = 0x6474_e552;
+
 /// The program's segments (elf(5)).
 fn segments(file: &[u8]) -> Vec<Segment> {
     let word = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().expect("eight bytes"));
@@ -140,31 +145,54 @@ fn segments(file: &[u8]) -> Vec<Segment> {
     .collect()
 }
 
-/// The file is static and position-independent, and no segment is writable and executable, nor is
-/// the stack. In the running process nothing is, either, and what was relocated is read-only.
+/// The file is static and position-independent, no segment is writable and executable, nor is the
+/// stack, and what is relocated is protected. Whatever the size of the kernel's pages (64 KiB at the
+/// most, on arm64), no two segments share one: the second would be mapped over the first.
+#[track_caller]
+pub fn assert_hardened(path: &Path) {
+    let _case = Case(path.to_owned());
+    let file = fs::read(path).expect("the program");
+    assert_eq!(file[16], 3, "ET_DYN: position-independent");
+    let segments = segments(&file);
+    let of = |kind: u32| segments.iter().filter(move |segment| segment.kind == kind);
+    assert_eq!(of(INTERPRETER).count(), 0, "static");
+    let is_both = |segment: &&Segment| segment.flags & 3 == 3;
+    assert_eq!(
+        of(LOAD).filter(is_both).count(),
+        0,
+        "writable and executable"
+    );
+    let is_executable = |segment: &&Segment| segment.flags & 1 == 1;
+    assert_eq!(
+        of(STACK).filter(is_executable).count(),
+        0,
+        "executable stack"
+    );
+    assert_eq!(of(STACK).count(), 1, "or the kernel makes it executable");
+    let relro = of(RELRO).next().expect("RELRO");
+    assert!(relro.bytes > 0, "nothing to protect");
+    let is_arm64 = file[18] == 183;
+    let page_bytes = if is_arm64 { 64 * 1024 } else { 4096 };
+    let pages = |segment: &Segment| {
+        let last = segment.start + segment.bytes - 1;
+        (segment.start / page_bytes, last / page_bytes)
+    };
+    let loaded: Vec<(u64, u64)> = of(LOAD).map(pages).collect();
+    let is_apart = |pair: &[(u64, u64)]| pair[0].1 < pair[1].0;
+    assert!(
+        loaded.windows(2).all(is_apart),
+        "a page is shared: {loaded:?}"
+    );
+}
+
+/// In the running process nothing is writable and executable, either, and what was relocated is
+/// read-only.
 #[test]
 fn hardened() {
-    let [load, interpreter, stack, relro] = [1, 3, 0x6474_e551, 0x6474_e552];
     for build in &BUILDS {
         let _case = Case(build.name);
         let path = (build.program)();
-        let file = fs::read(&path).expect("the program");
-        assert_eq!(file[16], 3, "ET_DYN: position-independent");
-        let segments = segments(&file);
-        let of = |kind: u32| segments.iter().filter(move |segment| segment.kind == kind);
-        assert_eq!(of(interpreter).count(), 0, "static");
-        let is_both = |segment: &&Segment| segment.flags & 3 == 3;
-        assert_eq!(
-            of(load).filter(is_both).count(),
-            0,
-            "writable and executable"
-        );
-        assert!(
-            of(stack).all(|segment| segment.flags & 1 == 0),
-            "executable stack"
-        );
-        assert_eq!(of(stack).count(), 1, "or the kernel makes it executable");
-
+        assert_hardened(&path);
         let mut server = Program::at(path.clone()).start();
         server.call(event(), 200);
         let maps = fs::read_to_string(format!("/proc/{}/maps", server.pid())).expect("maps");
@@ -182,8 +210,11 @@ fn hardened() {
             .collect();
         let base = own.first().expect("the program's own pages").0;
         assert!(base > 1 << 32, "not moved: {maps}");
-        let relro = of(relro).next().expect("RELRO");
-        assert!(relro.bytes > 0, "nothing to protect");
+        let segments = segments(&fs::read(&path).expect("the program"));
+        let mut segments = segments.into_iter();
+        let relro = segments
+            .find(|segment| segment.kind == RELRO)
+            .expect("RELRO");
         for at in [relro.start, relro.start + relro.bytes - 1] {
             let is_there =
                 |(start, end, _): &&(u64, u64, &str)| (*start..*end).contains(&(base + at));

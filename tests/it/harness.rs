@@ -41,6 +41,11 @@ pub fn smallest() -> PathBuf {
     built("SMALLEST", "pkg/fc/bootstrap")
 }
 
+/// The program under test, for arm64.
+pub fn bootstrap_arm64() -> PathBuf {
+    built("BOOTSTRAP_ARM64", "pkg/aarch64/bootstrap")
+}
+
 /// A handler of `tests/fixture`, built as a program.
 pub fn fixture(name: &str) -> PathBuf {
     let folder = "target/x86_64-unknown-linux-musl/release/examples";

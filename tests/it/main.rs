@@ -1,7 +1,7 @@
 //! Integration tests against the real `bootstrap`, the static program that ships.
 //!
 //! `make test` builds what they run, and runs them. A variable names another file to test:
-//! `$BOOTSTRAP` (default `pkg/bootstrap`), `$EXAMPLES` the folder with those of `examples/`,
+//! `$BOOTSTRAP` (default `pkg/bootstrap`), `$BOOTSTRAP_ARM64`, `$EXAMPLES` the folder with those of `examples/`,
 //! `$FIXTURES` the folder with those of `tests/fixture`, `$FNBOOT_TOOL` the local tool.
 #![allow(
     clippy::expect_used,
@@ -20,7 +20,9 @@
 )]
 
 mod api;
+mod arm64;
 mod conform;
+mod crates;
 mod examples;
 mod fc;
 mod gates;

@@ -1,0 +1,397 @@
+//! Functions in crates of their own, built with cargo as the README says: they work, or they do not
+//! compile or link, with a message that says what to do.
+//!
+//! The crates lie in a folder with a blank in its name, and with `crt`, which the C start's objects
+//! have in theirs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::Signal;
+
+use crate::arm64;
+use crate::gates::assert_hardened;
+use crate::harness::{PING, Program, Server, post};
+
+/// All crates are built in one place, where each would find the other's `bootstrap`.
+static BUILDING: Mutex<()> = Mutex::new(());
+
+/// What a crate is built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+impl Arch {
+    fn target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-musl",
+            Self::Aarch64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// A program that was built for it, as a user without privileges starts it.
+    fn program(self, path: &Path) -> Program {
+        match self {
+            Self::X86_64 => Program::at(path.to_owned()),
+            Self::Aarch64 => arm64::program(path),
+        }
+    }
+}
+
+/// A block of the README: the first in that language that has `part` in it.
+#[track_caller]
+fn block(language: &str, part: &str) -> String {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    let readme = fs::read_to_string(readme).expect("README.md");
+    let fence = format!("\n```{language}\n");
+    let mut blocks = readme.split(&fence).skip(1);
+    let found = blocks.find_map(|rest| {
+        let (text, _) = rest.split_once("```")?;
+        text.contains(part).then(|| text.to_owned())
+    });
+    found.unwrap_or_else(|| panic!("no block of {language} with {part:?} in README.md"))
+}
+
+/// A crate of a user's.
+struct Crate {
+    folder: PathBuf,
+}
+
+impl Crate {
+    /// The README's own, with another `src/main.rs`.
+    fn new(name: &str, main: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("own crt crates");
+        let own = Self {
+            folder: folder.join(name),
+        };
+        fs::create_dir_all(own.folder.join("src")).expect("a folder");
+        let root = env!("CARGO_MANIFEST_DIR");
+        let manifest = block("toml", "[package]").replace("../fnboot", root);
+        // By its name alone cargo tells one from the others.
+        let manifest = manifest.replace("\"hello\"", &format!("\"{name}\""));
+        own.write("Cargo.toml", &format!("{manifest}\n[workspace]\n"));
+        own.write("build.rs", &block("rust", "DEP_FNBOOT_LINK_ARGS"));
+        own.write("src/main.rs", main);
+        // The versions that are here already: nothing is asked of the network.
+        let lock = fs::read_to_string(format!("{root}/Cargo.lock")).expect("Cargo.lock");
+        own.write("Cargo.lock", &lock);
+        own
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.folder.join(path);
+        // What is the same is not built again.
+        if fs::read_to_string(&path).ok().as_deref() != Some(text) {
+            fs::write(path, text).expect("write");
+        }
+    }
+
+    /// Without the README's build script.
+    fn without_build_script(self) -> Self {
+        self.write("build.rs", "fn main() {}\n");
+        self
+    }
+
+    /// With `from` replaced in its manifest.
+    fn manifest(self, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.folder.join("Cargo.toml")).expect("Cargo.toml");
+        assert!(text.contains(from), "{text}");
+        self.write("Cargo.toml", &text.replace(from, to));
+        self
+    }
+
+    /// With the feature that programs with std take.
+    fn with_std(self) -> Self {
+        self.manifest("\" } # or git", "\", features = [\"std\"] } # or git")
+    }
+
+    /// As the README says: cargo, and the linker that comes with Rust.
+    fn cargo(&self, arch: Arch) -> (PathBuf, Output) {
+        let target_dir = self.folder.parent().expect("a folder").join("target");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.current_dir(&self.folder).env_remove("RUSTFLAGS");
+        for arch in ["X86_64", "AARCH64"] {
+            let name = format!("CARGO_TARGET_{arch}_UNKNOWN_LINUX_MUSL_");
+            cargo.env(format!("{name}LINKER"), "rust-lld");
+            cargo.env_remove(format!("{name}RUSTFLAGS"));
+        }
+        cargo.env("CARGO_TARGET_DIR", &target_dir);
+        let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        cargo.args(["build", "--release", "--offline", "--target", arch.target()]);
+        let output = cargo.output().expect("cargo");
+        let built = target_dir.join(arch.target()).join("release/bootstrap");
+        let kept = self.folder.join(format!("bootstrap-{}", arch.target()));
+        if output.status.success() {
+            fs::copy(&built, &kept).expect("what was built");
+        }
+        (kept, output)
+    }
+
+    /// Builds it, and starts it.
+    #[track_caller]
+    fn start(&self, arch: Arch) -> (PathBuf, Server) {
+        let (path, output) = self.cargo(arch);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(!said.contains("warning"), "{said}");
+        let server = arch.program(&path).start();
+        (path, server)
+    }
+
+    /// It must not build, for a reason that says all this.
+    #[track_caller]
+    fn refused(&self, arch: Arch, parts: &[&str]) {
+        let (_, output) = self.cargo(arch);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "it was built: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{part:?} is not in {said}");
+        }
+    }
+}
+
+const BOTH: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+/// The first function of the README, with its manifest and its build script.
+#[test]
+fn the_readme_is_true() {
+    let own = Crate::new("readme", &block("rust", "fnboot::main!(Hello)"));
+    for arch in BOTH {
+        let (path, mut server) = own.start(arch);
+        let answer = server.call(
+            post("/invoke", "x-fc-request-id: rid\r\n", "Hello World"),
+            200,
+        );
+        assert_eq!(answer.text(), "Hello World", "{arch:?}");
+        let log = server.stdout.wait_lines(3);
+        assert!(log[1].ends_with(" rid [INFO] 11 bytes"), "{log:?}");
+        // Linked as fnboot's own: with the C start it would be larger by a quarter.
+        let bytes = fs::metadata(&path).expect("a file").len();
+        assert!(bytes < 56 * 1024, "{arch:?}: {bytes} bytes");
+        assert_hardened(&path);
+    }
+}
+
+/// The same without the build script, which starts as C programs do.
+#[test]
+fn a_build_script_is_not_needed() {
+    let own = Crate::new("plain", &block("rust", "fnboot::main!(Hello)")).without_build_script();
+    for arch in BOTH {
+        let (_, mut server) = own.start(arch);
+        assert_eq!(server.call(PING, 200).text(), "ping", "{arch:?}");
+    }
+}
+
+/// A handler that opens a file that is not there, and answers with the error number.
+const CALLS_LIBC: &str = r#"
+#![no_std]
+#![no_main]
+use fnboot::{Context, Error, Handler};
+
+struct Open([u8; 1]);
+
+impl Handler for Open {
+    fn invoke<'a>(&'a mut self, _: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+        let file = unsafe { libc::open(c"/no/such/file".as_ptr(), libc::O_RDONLY) };
+        let errno = unsafe { *libc::__errno_location() };
+        self.0 = [if file < 0 { b'0' + errno as u8 } else { b'?' }];
+        Ok(&self.0)
+    }
+}
+
+fnboot::main!(Open([0]));
+"#;
+
+/// fnboot's own start sets up nothing of the C library, so that a first error would be a crash.
+#[test]
+fn the_c_library_takes_its_own_start() {
+    let dependency = "[dependencies]\nlibc = { version = \"0.2\", default-features = false }";
+    let own = |name| Crate::new(name, CALLS_LIBC).manifest("[dependencies]", dependency);
+    let refused = own("libc");
+    for arch in BOTH {
+        let why = [
+            "calls the C library",
+            "Without the link arguments of DEP_FNBOOT_LINK_ARGS",
+        ];
+        refused.refused(arch, &why);
+    }
+    let own = own("libc-plain").without_build_script();
+    for arch in BOTH {
+        let (_, mut server) = own.start(arch);
+        // `ENOENT`
+        assert_eq!(server.call(PING, 200).text(), "2", "{arch:?}");
+    }
+}
+
+/// Nor does it run constructors.
+#[test]
+fn constructors_take_the_c_start() {
+    let main = block("rust", "fnboot::main!(Hello)")
+        + r#"
+        extern "C" fn construct() {}
+
+        #[used]
+        #[unsafe(link_section = ".init_array")]
+        static CONSTRUCT: extern "C" fn() = construct;
+        "#;
+    let own = Crate::new("constructor", &main);
+    for arch in BOTH {
+        own.refused(arch, &["something here has constructors"]);
+    }
+}
+
+/// The feature decides how the program starts and reads its environment.
+#[test]
+fn std_takes_its_feature() {
+    let main = r"
+        use fnboot::{Context, Error, Handler};
+
+        struct Hello(Vec<u8>);
+
+        impl Handler for Hello {
+            fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+                self.0 = event.to_ascii_uppercase();
+                Ok(&self.0)
+            }
+        }
+
+        fn main() {
+            fnboot::run(Hello(Vec::new()))
+        }
+    ";
+    let own = Crate::new("std", main);
+    own.refused(Arch::X86_64, &["`run`", "`std` feature"]);
+    let own = own.with_std();
+    let (_, mut server) = own.start(Arch::X86_64);
+    assert_eq!(server.call(PING, 200).text(), "PING");
+}
+
+/// A handler is moved over the stack, if it is small; a large one has its place.
+#[test]
+fn large_handlers_stay_in_their_place() {
+    let main = |main: &str| {
+        format!(
+            r"
+            #![no_std]
+            #![no_main]
+            use fnboot::{{Context, Error, Handler}};
+
+            struct Large<const LEN: usize>([u8; LEN]);
+
+            impl<const LEN: usize> Handler for Large<LEN> {{
+                fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {{
+                    self.0[LEN - event.len()..].copy_from_slice(event);
+                    Ok(&self.0[LEN - event.len()..])
+                }}
+            }}
+
+            {main}
+            "
+        )
+    };
+    let small = Crate::new("small", &main("fnboot::main!(Large([0; 1 << 16]));"));
+    let (_, mut server) = small.start(Arch::X86_64);
+    assert_eq!(server.call(PING, 200).text(), "ping");
+    let large = Crate::new("large", &main("fnboot::main!(Large([0; (1 << 16) + 1]));"));
+    large.refused(
+        Arch::X86_64,
+        &[
+            "a handler of more than 64 KiB",
+            "fnboot::main!(static NAME: Type = value)",
+        ],
+    );
+    // Larger than any stack.
+    let text = "fnboot::main!(static LARGE: Large<{ 64 << 20 }> = Large([0; 64 << 20]));";
+    let own = Crate::new("static", &main(text));
+    for arch in BOTH {
+        let (path, mut server) = own.start(arch);
+        assert_eq!(server.call(PING, 200).text(), "ping", "{arch:?}");
+        let bytes = fs::metadata(&path).expect("a file").len();
+        assert!(
+            bytes < 64 * 1024,
+            "{arch:?}: zeros in the file: {bytes} bytes"
+        );
+        if arch == Arch::X86_64 {
+            let peak_kib = server.status_kib("VmHWM");
+            assert!(peak_kib < 256, "touched: {peak_kib} KiB");
+        }
+    }
+}
+
+/// What the context tells of the environment is what the program was started with, whatever a safe
+/// function of std does with it meanwhile.
+#[test]
+fn the_environment_may_change() {
+    let main = r#"
+        use fnboot::{Context, Error, Handler};
+
+        struct Named(String);
+
+        impl Handler for Named {
+            fn invoke<'a>(&'a mut self, _: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+                let name = cx.credentials().ok_or_else(|| Error::new("NoKeys", "none"))?.access_key_id;
+                for round in 0..100 {
+                    std::env::set_var("ALIBABA_CLOUD_ACCESS_KEY_ID", "x".repeat(round));
+                    std::env::remove_var("ALIBABA_CLOUD_ACCESS_KEY_ID");
+                }
+                // What is freed is handed out again, and would be written over.
+                let garbage: Vec<String> = (1..100).map(|len| "y".repeat(len)).collect();
+                self.0 = format!("{name} {}", garbage.len());
+                Ok(self.0.as_bytes())
+            }
+        }
+
+        fn main() {
+            fnboot::run(Named(String::new()))
+        }
+    "#;
+    let own = Crate::new("environment", main)
+        .with_std()
+        .manifest("edition = \"2024\"", "edition = \"2021\"");
+    let (path, output) = own.cargo(Arch::X86_64);
+    assert!(output.status.success(), "{output:?}");
+    let mut server = Program::at(path)
+        .env("ALIBABA_CLOUD_ACCESS_KEY_ID", "the id")
+        .env("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret")
+        .start();
+    for _ in 0..3 {
+        assert_eq!(server.call(PING, 200).text(), "the id 99");
+    }
+}
+
+/// The kernel gives a signal to any thread, here rather to the first one: it ends the process all the
+/// same, in the middle of a wait.
+#[test]
+fn signals_find_the_thread_that_waits() {
+    let main = r#"
+        use fnboot::{Context, Error, Handler};
+
+        struct Pong;
+
+        impl Handler for Pong {
+            fn invoke<'a>(&'a mut self, _: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+                Ok(b"pong")
+            }
+        }
+
+        fn main() {
+            std::thread::spawn(|| fnboot::run(Pong));
+            loop {
+                std::thread::park();
+            }
+        }
+    "#;
+    let own = Crate::new("threads", main).with_std();
+    for signal in [Signal::TERM, Signal::INT] {
+        let (_, mut server) = own.start(Arch::X86_64);
+        let mut client = server.connect();
+        assert_eq!(client.send(PING).expect(200).text(), "pong");
+        server.signal(signal);
+        server.expect_exit(0);
+        client.expect_close();
+    }
+}
