@@ -7,7 +7,9 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{assert_built, assert_same, bootstrap, example, fixture, noise, tool};
+use crate::harness::{
+    Case, Program, assert_built, assert_same, bootstrap, example, fixture, noise, tool,
+};
 
 /// The tool with these arguments and a program; nobody reads what it would ask.
 fn command(arguments: &[&str], program: PathBuf) -> Command {
@@ -33,6 +35,17 @@ fn run_into_one_pipe(arguments: &[&str], program: PathBuf) -> String {
     reader.read_to_string(&mut text).expect("text");
     child.wait().expect("its end");
     text
+}
+
+/// The program called by the tool in a shell that runs `script`, in which `"$0"` is the program. The
+/// environment has nothing but what the test says.
+fn called_in_shell(program: Program, arguments: &[&str], script: &str) -> Program {
+    assert_built(&tool());
+    let tool = tool();
+    let mut words = vec![tool.to_str().expect("text"), "invoke"];
+    words.extend(arguments);
+    words.extend(["/bin/sh", "-c", script]);
+    program.under(&words)
 }
 
 /// The line of figures at the end of what is shown.
@@ -136,6 +149,99 @@ fn an_http_function() {
     let output = run(&request, example("http"));
     assert!(output.status.success(), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "Hello, you!\n");
+}
+
+/// The variables of a platform's keys: id, secret, session token.
+const KEYS: [(&str, [&str; 3]); 3] = [
+    (
+        "fc",
+        [
+            "ALIBABA_CLOUD_ACCESS_KEY_ID",
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+            "ALIBABA_CLOUD_SECURITY_TOKEN",
+        ],
+    ),
+    (
+        "lambda",
+        [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ],
+    ),
+    (
+        "scf",
+        [
+            "TENCENTCLOUD_SECRETID",
+            "TENCENTCLOUD_SECRETKEY",
+            "TENCENTCLOUD_SESSIONTOKEN",
+        ],
+    ),
+];
+
+/// What the tool tells a program of its keys: the variables, and what the handler is given.
+fn keys_told(platform: &str, names: [&str; 3], given: [Option<&str>; 3]) -> [Option<String>; 3] {
+    let _case = Case((platform, given));
+    let call = |event: &str| {
+        let arguments = ["--platform", platform, "--event", event];
+        let script = "/usr/bin/env; exec \"$0\"";
+        let mut program = called_in_shell(Program::fixture("fixture"), &arguments, script);
+        for (name, value) in names.into_iter().zip(given) {
+            program = match value {
+                Some(value) => program.env(name, value),
+                None => program,
+            };
+        }
+        let (status, answer, shown) = program.run();
+        assert!(status.success(), "{shown}");
+        (answer, shown)
+    };
+    let (answer, shown) = call("context");
+    let variable = |name| {
+        let mut lines = shown.lines().filter_map(|line| line.split_once('='));
+        lines.find_map(|(found, value)| (found == name).then(|| value.to_owned()))
+    };
+    let told = names.map(variable);
+    for (name, value) in ["access_key_id", "access_key_secret", "security_token"]
+        .into_iter()
+        .zip(&told)
+    {
+        let value = value.as_deref().unwrap_or_default();
+        let want = format!("{name}=Some({value:?})\n");
+        assert!(answer.contains(&want), "no {want:?} in {answer}");
+    }
+    match platform {
+        "fc" => {
+            let (header, _) = call("header x-fc-security-token");
+            let sent = told[2].as_deref().filter(|token| !token.is_empty());
+            assert_eq!(header, sent.unwrap_or("(none)"));
+        }
+        // The name that older SDKs know.
+        "lambda" => assert_eq!(variable("AWS_ACCESS_KEY"), told[0]),
+        _ => {}
+    }
+    told
+}
+
+#[test]
+fn keys_are_the_environments_own_or_invented_and_never_mixed() {
+    for (platform, names) in KEYS {
+        let (id, secret, token) = (Some("an id"), Some("a secret"), Some("a token"));
+        for own in [
+            [id, secret, token],
+            [id, secret, None],
+            [id, secret, Some("")],
+        ] {
+            let told = keys_told(platform, names, own);
+            assert_eq!(told, own.map(|value| value.map(str::to_owned)));
+        }
+        let invented = keys_told(platform, names, [None; 3]);
+        assert!(invented.iter().all(Option::is_some), "{invented:?}");
+        // A token alone opens nothing, and an empty variable is not set.
+        for no_keys in [[None, None, token], [Some(""); 3]] {
+            assert_eq!(keys_told(platform, names, no_keys), invented);
+        }
+    }
 }
 
 /// The stock program's help names every variable that a bad value of is refused.

@@ -2,6 +2,7 @@
 
 use super::id;
 use crate::function::Function;
+use crate::platform::keys::{self, Keys};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use std::env;
@@ -39,12 +40,22 @@ impl Control {
     }
 }
 
+const KEY_NAMES: keys::Names = [
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+];
+
+const INVENTED_KEYS: [&str; 3] = [
+    "STS.local-access-key-id",
+    "local-access-key-secret",
+    "local-security-token",
+];
+
 /// Who runs the function. From the environment where it says, so that a function which calls a cloud
 /// service can be tried with real credentials.
 struct Identity {
-    access_key_id: String,
-    access_key_secret: String,
-    security_token: String,
+    keys: Keys,
     account_id: String,
     region: String,
 }
@@ -53,9 +64,7 @@ impl Identity {
     fn from_environment() -> Self {
         let or = |name: &str, default: &str| env::var(name).unwrap_or_else(|_| default.to_owned());
         Self {
-            access_key_id: or("ALIBABA_CLOUD_ACCESS_KEY_ID", "STS.local-access-key-id"),
-            access_key_secret: or("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "local-access-key-secret"),
-            security_token: or("ALIBABA_CLOUD_SECURITY_TOKEN", "local-security-token"),
+            keys: keys::from_environment(KEY_NAMES, INVENTED_KEYS),
             account_id: or("FC_ACCOUNT_ID", "1234567890123456"),
             region: or("FC_REGION", "cn-hangzhou"),
         }
@@ -75,7 +84,7 @@ pub(crate) fn variables(
     instance_id: &str,
 ) -> Vec<(&'static str, OsString)> {
     let identity = Identity::from_environment();
-    vec![
+    let mut variables = vec![
         ("FC_SERVER_PORT", port.to_string().into()),
         ("FC_CUSTOM_LISTEN_PORT", port.to_string().into()),
         ("FC_FUNC_CODE_PATH", function.code_path().into()),
@@ -89,16 +98,9 @@ pub(crate) fn variables(
         ("FC_ACCOUNT_ID", identity.account_id.into()),
         ("FC_REGION", identity.region.into()),
         ("FC_QUALIFIER", "LATEST".into()),
-        ("ALIBABA_CLOUD_ACCESS_KEY_ID", identity.access_key_id.into()),
-        (
-            "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-            identity.access_key_secret.into(),
-        ),
-        (
-            "ALIBABA_CLOUD_SECURITY_TOKEN",
-            identity.security_token.into(),
-        ),
-    ]
+    ];
+    variables.extend(keys::variables(KEY_NAMES, identity.keys));
+    variables
 }
 
 /// One request's identity.
@@ -131,9 +133,6 @@ pub(crate) fn headers(function: &Function, call: &Call) -> HeaderMap {
     let fields = [
         ("x-fc-request-id", call.request_id.as_str()),
         ("x-fc-control-path", call.control.path()),
-        ("x-fc-access-key-id", &identity.access_key_id),
-        ("x-fc-access-key-secret", &identity.access_key_secret),
-        ("x-fc-security-token", &identity.security_token),
         ("x-fc-function-name", name),
         ("x-fc-function-handler", &handler),
         ("x-fc-function-memory", &memory_mb),
@@ -152,8 +151,17 @@ pub(crate) fn headers(function: &Function, call: &Call) -> HeaderMap {
         ("x-fc-client-ip", ""),
         ("x-fc-api-server-ip", ""),
     ];
+    let key_fields = [
+        "x-fc-access-key-id",
+        "x-fc-access-key-secret",
+        "x-fc-security-token",
+    ];
+    // FC sends no token where it has none to send.
+    let keys = key_fields.into_iter().zip(&identity.keys);
+    let keys = keys.filter_map(|(name, value)| Some((name, value.as_deref()?)));
     fields
         .into_iter()
+        .chain(keys)
         // A variable or a name that no header can carry is left out.
         .filter_map(|(name, value)| {
             Some((

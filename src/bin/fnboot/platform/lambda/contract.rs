@@ -2,6 +2,7 @@
 
 use crate::function::{Function, Snapshot};
 use crate::id;
+use crate::platform::keys;
 use crate::platform::runtime_api::header_map;
 use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
@@ -31,6 +32,18 @@ pub(crate) const INVOCATION_ID_HEADER: &str = "lambda-runtime-invocation-id";
 /// The documentation's own.
 const ACCOUNT_ID: &str = "123456789012";
 
+const KEY_NAMES: keys::Names = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
+const INVENTED_KEYS: [&str; 3] = [
+    "AKIALOCALACCESSKEYID",
+    "local-secret-access-key",
+    "local-session-token",
+];
+
 /// From the environment where it says, so that a function which calls a cloud service can be tried.
 fn or(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
@@ -47,7 +60,7 @@ pub(crate) fn variables(
     api: SocketAddr,
     instance_id: &str,
 ) -> Vec<(&'static str, OsString)> {
-    let access_key_id = or("AWS_ACCESS_KEY_ID", "AKIALOCALACCESSKEYID");
+    let keys = keys::from_environment(KEY_NAMES, INVENTED_KEYS);
     let mut variables: Vec<(&str, OsString)> = vec![
         ("AWS_LAMBDA_RUNTIME_API", api.to_string().into()),
         ("AWS_LAMBDA_FUNCTION_NAME", function.name.clone().into()),
@@ -67,21 +80,16 @@ pub(crate) fn variables(
         ),
         ("AWS_REGION", region().into()),
         ("AWS_DEFAULT_REGION", region().into()),
-        ("AWS_ACCESS_KEY", access_key_id.clone().into()),
-        ("AWS_ACCESS_KEY_ID", access_key_id.into()),
-        (
-            "AWS_SECRET_ACCESS_KEY",
-            or("AWS_SECRET_ACCESS_KEY", "local-secret-access-key").into(),
-        ),
-        (
-            "AWS_SESSION_TOKEN",
-            or("AWS_SESSION_TOKEN", "local-session-token").into(),
-        ),
         ("LAMBDA_TASK_ROOT", function.code_path().into()),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime".into()),
         ("LANG", "en_US.UTF-8".into()),
         ("TZ", ":UTC".into()),
     ];
+    if let [Some(id), ..] = &keys {
+        // The name that older SDKs know.
+        variables.push(("AWS_ACCESS_KEY", id.into()));
+    }
+    variables.extend(keys::variables(KEY_NAMES, keys));
     let log_format = match function.concurrency {
         Some(concurrency) => {
             variables.push(("AWS_LAMBDA_MAX_CONCURRENCY", concurrency.to_string().into()));

@@ -1,6 +1,7 @@
 //! What SCF promises a program: its environment variables, and the headers of every event.
 
 use crate::function::Function;
+use crate::platform::keys;
 use crate::platform::runtime_api::header_map;
 use hyper::HeaderMap;
 use std::env;
@@ -15,6 +16,14 @@ pub(crate) const FOREIGN_VARIABLES: &[&str] = &[
     "FC_SERVER_PORT",
     "_HANDLER",
 ];
+
+const KEY_NAMES: keys::Names = [
+    "TENCENTCLOUD_SECRETID",
+    "TENCENTCLOUD_SECRETKEY",
+    "TENCENTCLOUD_SESSIONTOKEN",
+];
+
+const INVENTED_KEYS: [&str; 3] = ["local-secret-id", "local-secret-key", "local-session-token"];
 
 /// The variables that SCF sets for an instance with the runtime API at `api`.
 pub(crate) fn variables(function: &Function, api: SocketAddr) -> Vec<(&'static str, OsString)> {
@@ -32,18 +41,6 @@ pub(crate) fn variables(function: &Function, api: SocketAddr) -> Vec<(&'static s
         ("SCF_FUNCTIONVERSION", "$LATEST".into()),
         ("SCF_NAMESPACE", "default".into()),
         (
-            "TENCENTCLOUD_SECRETID",
-            or("TENCENTCLOUD_SECRETID", "local-secret-id"),
-        ),
-        (
-            "TENCENTCLOUD_SECRETKEY",
-            or("TENCENTCLOUD_SECRETKEY", "local-secret-key"),
-        ),
-        (
-            "TENCENTCLOUD_SESSIONTOKEN",
-            or("TENCENTCLOUD_SESSIONTOKEN", "local-session-token"),
-        ),
-        (
             "TENCENTCLOUD_REGION",
             or("TENCENTCLOUD_REGION", "ap-guangzhou"),
         ),
@@ -56,6 +53,8 @@ pub(crate) fn variables(function: &Function, api: SocketAddr) -> Vec<(&'static s
         ("_SCF_SERVER_PORT", "28902".into()),
         ("LANG", "en_US.UTF8".into()),
     ];
+    let keys = keys::from_environment(KEY_NAMES, INVENTED_KEYS);
+    variables.extend(keys::variables(KEY_NAMES, keys));
     if let Some(handler) = &function.handler {
         variables.push(("_HANDLER", handler.into()));
     }
