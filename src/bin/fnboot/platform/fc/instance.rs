@@ -345,10 +345,23 @@ fn address(port: u16) -> SocketAddr {
 }
 
 /// A port that was free a moment ago. Every interface, because that is what a program will bind.
+///
+/// Not one of those that Linux by default gives to whoever asks for any: until a slow program binds
+/// its port, somebody else would get it and be taken for the program. Tools that run at the same time
+/// begin at different ports, because their process ids differ.
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?
-        .local_addr()?
-        .port())
+    const FIRST: u16 = 61_000;
+    const COUNT: u16 = 4_500;
+    let start = std::process::id() % u32::from(COUNT);
+    let ports = (FIRST..FIRST + COUNT).cycle().skip(start as usize);
+    let mut last = io::ErrorKind::AddrInUse.into();
+    for port in ports.take(COUNT.into()) {
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 async fn listening(port: u16) {
