@@ -412,7 +412,7 @@ fn the_default_port_is_9000() {
 }
 
 /// Whatever follows runs in a network namespace of its own.
-fn own_network_and<'a>(program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+pub fn own_network_and<'a>(program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
     let unshare = ["unshare", "--user", "--map-root-user", "--net", "--"];
     let is_root = rustix::process::geteuid().is_root();
     let mut words = if is_root {

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::io::{Read, pipe};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use serde_json::Value;
 
+use crate::fc::own_network_and;
 use crate::harness::{
-    Case, Program, assert_built, assert_same, bootstrap, example, fixture, noise, tool,
+    Case, Program, Server, assert_built, assert_same, bootstrap, example, fixture, noise, tool,
+    wait_for,
 };
 
 /// The tool with these arguments and a program; nobody reads what it would ask.
@@ -44,7 +48,7 @@ fn called_in_shell(program: Program, arguments: &[&str], script: &str) -> Progra
     let tool = tool();
     let mut words = vec![tool.to_str().expect("text"), "invoke"];
     words.extend(arguments);
-    words.extend(["/bin/sh", "-c", script]);
+    words.extend(["/bin/bash", "-c", script]);
     program.under(&words)
 }
 
@@ -241,6 +245,155 @@ fn keys_are_the_environments_own_or_invented_and_never_mixed() {
         for no_keys in [[None, None, token], [Some(""); 3]] {
             assert_eq!(keys_told(platform, names, no_keys), invented);
         }
+    }
+}
+
+/// Long before the platform's limit, on SCF 65 s and on FC 120 s, which no test would wait for.
+#[test]
+fn a_program_that_listens_elsewhere_is_told_apart_early() {
+    let rows = [
+        (
+            "scf",
+            "unset SCF_RUNTIME_API; FC_SERVER_PORT=PORT exec \"$0\"",
+            [
+                "fnboot: 405 ContainerStateExited: ",
+                "not connected",
+                "--platform fc",
+            ],
+        ),
+        (
+            "lambda",
+            "unset AWS_LAMBDA_RUNTIME_API; FC_SERVER_PORT=PORT exec \"$0\"",
+            [
+                "fnboot: Sandbox.Timedout: ",
+                "not connected",
+                "--platform fc",
+            ],
+        ),
+        (
+            "fc",
+            "FC_SERVER_PORT=PORT exec \"$0\"",
+            [
+                "fnboot: FunctionNotStarted: ",
+                "not on 0.0.0.0:",
+                "FC_SERVER_PORT",
+            ],
+        ),
+        // The shell listens nowhere, its child does.
+        (
+            "fc",
+            "FC_SERVER_PORT=PORT \"$0\" & wait",
+            [
+                "fnboot: FunctionNotStarted: ",
+                "not on 0.0.0.0:",
+                "FC_SERVER_PORT",
+            ],
+        ),
+    ];
+    // All at once, because each waits for a few seconds.
+    let started = rows.map(|(platform, script, parts)| {
+        let program = Program::bootstrap();
+        let port = program.port().to_string();
+        let script = script.replace("PORT=PORT", &format!("PORT={port}"));
+        let server = called_in_shell(program, &["--platform", platform], &script).start();
+        (server, port, parts)
+    });
+    for (mut server, port, parts) in started {
+        assert_is_told(&mut server, &format!("listens on 0.0.0.0:{port}"), &parts);
+    }
+}
+
+/// The name of a program that only SCF's web functions have, in a network of its own because of its
+/// fixed port.
+#[test]
+fn a_web_function_of_scf_is_told_apart_by_its_name() {
+    let folder = std::env::temp_dir().join(format!("fnboot-web-tool-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    let path = folder.join("scf_bootstrap");
+    symlink(bootstrap(), &path).expect("a link");
+    let started = ["scf", "fc"].map(|platform| {
+        let tool = tool();
+        let mut words = vec![tool.to_str().expect("text"), "invoke"];
+        words.extend(["--platform", platform]);
+        let network = own_network_and("/usr/bin/env", &[]);
+        words.extend(network);
+        Program::at(path.clone()).under(&words).start()
+    });
+    for mut server in started {
+        let parts = ["another name than scf_bootstrap"];
+        assert_is_told(&mut server, "listens on 0.0.0.0:9000", &parts);
+    }
+    fs::remove_dir_all(&folder).expect("remove");
+}
+
+/// The tool gives up, and its last line says why.
+#[track_caller]
+fn assert_is_told(server: &mut Server, what: &str, parts: &[&str]) {
+    let status = server.wait();
+    let shown = server.stderr.take();
+    assert_eq!(status.code(), Some(2), "{shown}");
+    let line = shown.lines().last().expect("a line");
+    for part in parts.iter().chain([&what]) {
+        assert!(line.contains(part), "no {part:?} in {line:?}");
+    }
+}
+
+/// A program that listens nowhere may be slow: that is said once, and it is waited for. So is one
+/// that listens elsewhere meanwhile, where the command line says how long it may take.
+#[test]
+fn a_slow_program_is_waited_for() {
+    let nowhere = "listens nowhere";
+    let rows = [
+        ("fc", None, "", nowhere),
+        ("scf", None, "", nowhere),
+        // Lambda's own limit is too short for a machine that is busy with other tests.
+        ("lambda", Some("60"), "", nowhere),
+        (
+            "fc",
+            Some("60"),
+            "FC_SERVER_PORT=PORT \"$0\" &",
+            "listens on",
+        ),
+        // It has connected, so it is of the right kind, whatever else listens.
+        (
+            "scf",
+            None,
+            "exec 3<> \"/dev/tcp/$SCF_RUNTIME_API/$SCF_RUNTIME_API_PORT\"; \
+             (unset SCF_RUNTIME_API; FC_SERVER_PORT=PORT exec \"$0\") &",
+            "not said that it is ready",
+        ),
+    ];
+    let mut index = 0;
+    let started = rows.map(|(platform, limit, meanwhile, want)| {
+        index += 1;
+        // Opening it to read lasts until the test opens it to write.
+        let gate = format!("fnboot-gate-{}-{index}", std::process::id());
+        let gate = std::env::temp_dir().join(gate);
+        let (kind, mode) = (FileType::Fifo, Mode::RWXU);
+        rustix::fs::mknodat(CWD, &gate, kind, mode, 0).expect("a pipe");
+        let program = Program::bootstrap();
+        let meanwhile = meanwhile.replace("=PORT", &format!("={}", program.port()));
+        let script = format!("{meanwhile} read go < {}; exec \"$0\"", gate.display());
+        let mut arguments = vec!["--platform", platform, "--event", "in the end"];
+        arguments.extend(limit.iter().flat_map(|limit| ["--start-timeout", *limit]));
+        let server = called_in_shell(program, &arguments, &script).start();
+        (server, gate, want)
+    });
+    for (mut server, gate, want) in started {
+        let shown = server.stderr.wait_until(|shown| shown.contains(want));
+        let line = shown.lines().find(|line| line.contains(want));
+        let line = line.expect("a line");
+        assert!(line.starts_with("fnboot: still waiting"), "{line}");
+        // Without a wait for somebody who reads it, which would have no end.
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+        wait_for("a reader", || {
+            rustix::fs::open(&gate, flags, Mode::empty()).ok()
+        });
+        server.expect_exit(0);
+        assert_eq!(server.stdout.text(), "in the end");
+        let shown = server.stderr.take();
+        assert_eq!(shown.matches(want).count(), 1, "{shown}");
+        fs::remove_file(gate).expect("remove");
     }
 }
 

@@ -23,7 +23,8 @@ pub(crate) struct Options {
     /// Seconds a call may take before the instance is killed
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
     timeout: u64,
-    /// Seconds the program may take until it is ready [default: the platform's]
+    /// Seconds the program may take until it is ready [default: the platform's, or a few where it
+    /// listens on another port]
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=3_600))]
     start_timeout: Option<u64>,
     /// Calls that an instance takes at the same time; more wait. On Lambda: Managed Instances
@@ -143,6 +144,12 @@ impl Function {
 
     pub(crate) fn args(&self) -> &[OsString] {
         self.command.get(1..).unwrap_or_default()
+    }
+
+    /// Whether the program goes by this name, also where another one starts it, as `env` does.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let mut words = self.command.iter().map(Path::new);
+        words.any(|word| word.file_name() == Some(OsStr::new(name)))
     }
 
     /// The files that the command line names, as they are now.

@@ -8,6 +8,7 @@
 //! package    the archive that is uploaded, the same bytes for the same input
 //! function   what is deployed: a program and its settings
 //! process    the program as a process group: start, stop, memory, output
+//! readiness  what a program does that does not get ready
 //! server     HTTP connections, whoever is at their other end
 //! platform   one folder per platform: how it starts a function and how it hands events over
 //! ```
@@ -23,6 +24,7 @@ mod memory;
 mod package;
 mod platform;
 mod process;
+mod readiness;
 mod serve;
 mod server;
 mod signals;

@@ -2,7 +2,9 @@
 
 use super::client::Broken;
 use crate::figures::Figures;
+use crate::function::Function;
 use crate::process::SpawnError;
+use crate::readiness::Doing;
 use hyper::HeaderMap;
 use std::error::Error;
 use std::fmt;
@@ -25,12 +27,37 @@ pub(crate) fn reported(headers: &HeaderMap) -> Option<&'static str> {
         .map(|_| REPORTED)
 }
 
+/// What a program does that does not listen on `port`, and what to try.
+pub(crate) fn misfit(doing: &Doing, port: u16, function: &Function) -> String {
+    let Doing::Listens(listeners) = doing else {
+        return format!(
+            "the program listens nowhere, and FC_SERVER_PORT says port {port}; one that asks a \
+             runtime API for its events needs --platform lambda or scf"
+        );
+    };
+    // SCF fixes the port of its web functions, so fnboot's programs look at their name first.
+    let advice = if function.is_named("scf_bootstrap") {
+        "; fnboot's own take that port by another name than scf_bootstrap"
+    } else {
+        ""
+    };
+    format!(
+        "the program listens on {listeners} and not on 0.0.0.0:{port}, the port that \
+         FC_SERVER_PORT says{advice}"
+    )
+}
+
 /// Why there is no instance.
 #[derive(Debug)]
 pub(crate) enum Start {
     Spawn(SpawnError),
     Exited(PathBuf, ExitStatus),
-    NotListening { port: u16, limit: Duration },
+    NotListening {
+        port: u16,
+        limit: Duration,
+    },
+    /// It listens on another port.
+    Misfit(String),
     Initialize(Initialize),
 }
 
@@ -60,7 +87,7 @@ impl Start {
                 _ => "CAExited",
             },
             Self::Exited(..) => "CAExited",
-            Self::NotListening { .. } => "FunctionNotStarted",
+            Self::NotListening { .. } | Self::Misfit(_) => "FunctionNotStarted",
             Self::Initialize(_) => "InitializationError",
         }
     }
@@ -83,6 +110,7 @@ impl fmt::Display for Start {
                  nothing listens on the port in FC_SERVER_PORT",
                 limit.as_secs()
             ),
+            Self::Misfit(why) => write!(f, "{why}"),
             Self::Initialize(failure) => write!(f, "Initialize failed: {failure}"),
         }
     }

@@ -13,6 +13,7 @@ use super::{failure, id};
 use crate::figures::Figures;
 use crate::function::{Function, Initializer};
 use crate::process::{Farewell, Process, SpawnError};
+use crate::readiness::{self, Doing, Limit};
 use crate::warm;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -278,13 +279,23 @@ impl Instance {
 
     /// Waits until the port takes a connection. The connection says nothing: FC's probe is bare TCP.
     async fn probe(&self) -> Result<(), failure::Start> {
-        let limit = self.function.start_timeout.unwrap_or(START_TIMEOUT);
+        let limit = Limit::new(self.function.start_timeout, START_TIMEOUT);
+        let misfit = readiness::misfit(
+            limit,
+            || Doing::look(&self.process),
+            |doing| failure::misfit(doing, self.port, &self.function),
+        );
+        let limit = limit.duration();
         let exited = pin!(self.process.exited());
         tokio::select! {
             () = listening(self.port) => Ok(()),
             status = exited => {
                 self.process.log().drain();
                 Err(failure::Start::Exited(self.function.program(), status))
+            }
+            why = misfit => {
+                self.process.log().drain();
+                Err(failure::Start::Misfit(why))
             }
             () = sleep(limit) => {
                 self.process.log().drain();

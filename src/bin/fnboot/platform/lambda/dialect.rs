@@ -172,6 +172,8 @@ impl Dialect for Lambda {
             Failure::StartTimedOut(limit) | Failure::TimedOut(limit) => {
                 error("Sandbox.Timedout", &timeout_text(*limit))
             }
+            // What Lambda says once its limit has passed.
+            Failure::Misfit(why) => error("Sandbox.Timedout", why),
             Failure::TooLarge { bytes_max } => complaint(
                 "Function.ResponseSizeTooLarge",
                 &format!(

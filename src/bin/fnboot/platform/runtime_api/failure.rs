@@ -1,6 +1,9 @@
 //! Why a call has no result, before any platform's words for it.
 
+use super::dialect::Ready;
+use crate::function::Function;
 use crate::process::SpawnError;
+use crate::readiness::Doing;
 use hyper::body::Bytes;
 use std::fmt;
 use std::process::ExitStatus;
@@ -12,6 +15,8 @@ pub(crate) enum Failure {
     Spawn(SpawnError),
     /// It did not get ready.
     StartTimedOut(Duration),
+    /// It listens and does not ask.
+    Misfit(String),
     /// It said that it cannot start.
     StartReported(Reported),
     /// It ended, before it was ready or during a call.
@@ -35,6 +40,33 @@ pub(crate) struct Reported {
     pub(crate) body: Bytes,
 }
 
+/// What a program does that is not ready, and what to try.
+pub(crate) fn misfit(doing: &Doing, ready: Ready, function: &Function) -> String {
+    match (doing, ready) {
+        (Doing::Listens(listeners), _) => {
+            // SCF fixes the port of its web functions, so fnboot's programs look at their name first.
+            let advice = if function.is_named("scf_bootstrap") {
+                "; fnboot's own take its port by another name than scf_bootstrap"
+            } else {
+                ""
+            };
+            format!(
+                "the program listens on {listeners} and has not connected to the runtime API; one \
+                 that is called over HTTP needs --platform fc{advice}"
+            )
+        }
+        (Doing::Asks, Ready::Next) => {
+            "the program has connected to the runtime API and not asked for an event".to_owned()
+        }
+        (Doing::Asks, Ready::Call) => {
+            "the program has connected to the runtime API and not said that it is ready".to_owned()
+        }
+        (Doing::Neither, _) => {
+            "the program has not connected to the runtime API and listens nowhere".to_owned()
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -42,6 +74,7 @@ impl fmt::Display for Failure {
             Self::StartTimedOut(limit) => {
                 write!(f, "not ready within {} seconds", limit.as_secs())
             }
+            Self::Misfit(why) => write!(f, "{why}"),
             Self::StartReported(_) => write!(f, "the program reported that it cannot start"),
             Self::Exited(status) => write!(f, "the program ended: {status}"),
             Self::TimedOut(limit) => write!(f, "no answer within {} seconds", limit.as_secs()),

@@ -8,15 +8,16 @@
 
 use super::answer::{Answer, Tap};
 use super::api::Api;
-use super::counters::Counters;
+use super::counters::{Count, Counters};
 use super::desk::{Desk, Event, Order, Phase};
 use super::dialect::{Dialect, Report};
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::flaky::Flaky;
 use crate::figures::Figures;
 use crate::function::Function;
 use crate::id;
 use crate::process::{Farewell, Process, SpawnError};
+use crate::readiness::{self, Doing, Limit};
 use crate::terminal::say;
 use crate::warm;
 use hyper::HeaderMap;
@@ -107,6 +108,7 @@ impl<D: Dialect> Instance<D> {
         });
         let id = D::instance_id();
         let variables = D::variables(function, address, &id);
+        let connection_count = counters.get(Count::Connections);
         let started = Instant::now();
         let process = Process::start(function, variables, D::FOREIGN_VARIABLES)
             .await
@@ -121,20 +123,33 @@ impl<D: Dialect> Instance<D> {
             init_duration: Cell::default(),
             dialect: PhantomData,
         };
-        instance.wait_until_ready().await?;
+        instance.wait_until_ready(connection_count).await?;
         instance.start_duration = started.elapsed();
         instance.init_duration.set(Some(instance.start_duration));
         Ok(instance)
     }
 
-    async fn wait_until_ready(&self) -> Result<(), Failure> {
-        let limit = self.function.start_timeout.unwrap_or(D::START_TIMEOUT);
+    /// `connection_count` is that of former instances.
+    async fn wait_until_ready(&self, connection_count: u64) -> Result<(), Failure> {
+        let limit = Limit::new(self.function.start_timeout, D::START_TIMEOUT);
+        let look = || {
+            if self.desk.counters().get(Count::Connections) > connection_count {
+                Doing::Asks
+            } else {
+                Doing::look(&self.process)
+            }
+        };
+        let misfit = readiness::misfit(limit, look, |doing| {
+            failure::misfit(doing, D::READY, &self.function)
+        });
+        let limit = limit.duration();
         let ready = async {
             tokio::select! {
                 // What it reported counts, though it has exited since.
                 biased;
                 ready = self.desk.started() => ready.map_err(Failure::StartReported),
                 status = self.ended() => Err(Failure::Exited(status)),
+                why = misfit => Err(Failure::Misfit(why)),
                 () = sleep(limit) => Err(Failure::StartTimedOut(limit)),
             }
         };

@@ -79,6 +79,7 @@ impl Dialect for Scf {
             Failure::Spawn(_)
             | Failure::StartReported(_)
             | Failure::StartTimedOut(_)
+            | Failure::Misfit(_)
             | Failure::Exited(_) => (405, "ContainerStateExited"),
             Failure::Reported(_) | Failure::Truncated | Failure::UnknownMode(_) => {
                 (430, "UserCodeError")
