@@ -25,10 +25,6 @@
 mod calls;
 #[path = "measure/lambda.rs"]
 mod lambda;
-#[allow(
-    dead_code,
-    reason = "this measurement uses its part of what both share"
-)]
 mod measure;
 
 use std::fs;
@@ -39,11 +35,11 @@ use serde_json::{Value, json};
 
 use calls::Calls;
 use lambda::Run;
-use measure::chart::{Chart, Role, Row};
+use measure::chart::{Chart, Panel, Role, Row};
 use measure::peer::{self, Id, Peer, Peers};
 use measure::server::{self, Server};
 use measure::stats::{float, median, median_ratio, percentile};
-use measure::table::{Table, count, figure, ratio};
+use measure::table::{Table, figure, kib, ratio, size, tenths};
 use measure::{Outcome, machine, process, report, request, settings};
 
 const SERVERS: [Id; 9] = [
@@ -264,14 +260,20 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
             Id::Floor | Id::FloorBlocking | Id::FloorBlockingPie => Role::Floor,
             _ => Role::Peer,
         },
-        values: vec![Some(median(&one.us)), Some(float(one.zip_bytes) / 1024.0)],
+        values: vec![Some(median(&one.us)), Some(kib(one.zip_bytes))],
     };
     let chart = Chart {
         title: "Cold start and package, less is better",
         subtitle: &format!("Median of {round_count} starts. {}.", machine::name()),
         panels: vec![
-            "execve to first answer, µs".into(),
-            "package (zip), KiB".into(),
+            Panel {
+                heading: "execve to first answer, µs".into(),
+                figure,
+            },
+            Panel {
+                heading: "package (zip), KiB".into(),
+                figure: tenths,
+            },
         ],
         rows: series.iter().map(row).collect(),
     };
@@ -293,8 +295,8 @@ fn summary(series: &[Series]) -> Table {
     for one in series {
         table.rows.push(vec![
             one.server.label().to_owned(),
-            count(one.file_bytes),
-            count(one.zip_bytes),
+            size(one.file_bytes),
+            size(one.zip_bytes),
             figure(median(&one.us)),
             ratio(one.to(Id::FloorBlockingPie, series)),
             ratio(one.to(Id::FloorBlocking, series)),
@@ -316,8 +318,8 @@ fn table(series: &[Series]) -> Table {
         "minor faults",
         "system calls to wait / answer",
         "peak RSS KiB",
-        "file B",
-        "zip B",
+        "file",
+        "zip",
     ]);
     for one in series {
         let calls = one
@@ -333,8 +335,8 @@ fn table(series: &[Series]) -> Table {
             format!("{:.0}", median(&one.minor_faults)),
             calls.unwrap_or_default(),
             figure(median(&one.peak_rss_kib)),
-            count(one.file_bytes),
-            count(one.zip_bytes),
+            size(one.file_bytes),
+            size(one.zip_bytes),
         ]);
     }
     table
@@ -384,8 +386,8 @@ fn show_functions(functions: &[Function], round_count: usize) -> Outcome<()> {
     for one in functions {
         table.rows.push(vec![
             one.runtime.label().to_owned(),
-            count(one.file_bytes),
-            count(one.zip_bytes),
+            size(one.file_bytes),
+            size(one.zip_bytes),
             part(one, |run| run.to_next_us),
             part(one, |run| run.event_us),
             part(one, |run| run.processor_us),

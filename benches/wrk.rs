@@ -20,10 +20,6 @@
 
 #[path = "measure/load.rs"]
 mod load;
-#[allow(
-    dead_code,
-    reason = "this measurement uses its part of what both share"
-)]
 mod measure;
 
 use std::fmt::Write;
@@ -31,7 +27,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use load::Load;
-use measure::chart::{Chart, Role, Row};
+use measure::chart::{Chart, Panel, Role, Row};
 use measure::peer::{self, Id, Peer, Peers};
 use measure::server::{self, Server};
 use measure::stats::{float, median, median_ratio};
@@ -386,7 +382,10 @@ fn draw(series: &[Series], cells: &[Cell], connection_count: usize) -> Outcome<(
         ),
         panels: cells
             .iter()
-            .map(|cell| table::bytes(cell.event_bytes))
+            .map(|cell| Panel {
+                heading: table::bytes(cell.event_bytes),
+                figure,
+            })
             .collect(),
         rows: SERVERS
             .iter()

@@ -3,7 +3,6 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::table::figure;
 use super::{Outcome, settings};
 
 const WIDTH: i32 = 960;
@@ -39,12 +38,19 @@ pub(crate) struct Row {
     pub(crate) values: Vec<Option<f64>>,
 }
 
+/// One column of bars.
+pub(crate) struct Panel {
+    pub(crate) heading: String,
+    /// How the figure behind a bar is written.
+    pub(crate) figure: fn(f64) -> String,
+}
+
 /// A whole picture.
 pub(crate) struct Chart<'a> {
     pub(crate) title: &'a str,
     pub(crate) subtitle: &'a str,
-    /// The heading of each panel; every row has as many values.
-    pub(crate) panels: Vec<String>,
+    /// Every row has as many values.
+    pub(crate) panels: Vec<Panel>,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -112,7 +118,7 @@ impl Chart<'_> {
 
         write(
             canvas,
-            &self.panels[panel],
+            &self.panels[panel].heading,
             (left, TOP - 20),
             14,
             (INK, HPos::Left, FontStyle::Bold),
@@ -142,7 +148,7 @@ impl Chart<'_> {
             canvas.draw(&Rectangle::new(corners, bar.filled()))?;
             write(
                 canvas,
-                &figure(value),
+                &(self.panels[panel].figure)(value),
                 (end + 6, middle),
                 13,
                 (ink, HPos::Left, weight),

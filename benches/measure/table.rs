@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::stats::float;
+
 /// The first column is text, every other one figures.
 pub(crate) struct Table {
     pub(crate) head: Vec<String>,
@@ -80,11 +82,7 @@ pub(crate) fn ratio(value: f64) -> String {
     }
 }
 
-/// A count with a comma before every third digit.
-pub(crate) fn count(value: u64) -> String {
-    grouped(&value.to_string())
-}
-
+/// Digits with a comma before every third from the end.
 fn grouped(digits: &str) -> String {
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -94,6 +92,25 @@ fn grouped(digits: &str) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The size of a file, to a tenth of a KiB: 34.9 KiB.
+pub(crate) fn size(bytes: u64) -> String {
+    format!("{} KiB", tenths(kib(bytes)))
+}
+
+/// Bytes in KiB.
+pub(crate) fn kib(bytes: u64) -> f64 {
+    float(bytes) / 1024.0
+}
+
+/// A figure with one digit behind the point: 34.9, 4,356.0.
+pub(crate) fn tenths(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.split_once('.') {
+        Some((digits, tenth)) => format!("{}.{tenth}", grouped(digits)),
+        None => text, // Not a number.
+    }
 }
 
 /// Bytes as a person says them: 11 B, 4 KiB, 1 MiB.
@@ -106,5 +123,38 @@ pub(crate) fn bytes(bytes: usize) -> String {
             format!("{} KiB", bytes >> 10)
         }
         bytes => format!("{bytes} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sizes_are_kib_to_a_tenth() {
+        let rows = [
+            (0, "0.0 KiB"),
+            (2_883, "2.8 KiB"),
+            (35_768, "34.9 KiB"),
+            (225_687, "220.4 KiB"),
+            (4_460_544, "4,356.0 KiB"),
+            (1_048_575, "1,024.0 KiB"),
+        ];
+        for (bytes, want) in rows {
+            assert_eq!(super::size(bytes), want, "{bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn figures_have_the_digits_that_they_can_bear() {
+        let rows = [
+            (5.944, "5.94"),
+            (9.995, "10.0"),
+            (62.11, "62.1"),
+            (99.95, "100"),
+            (144_522.4, "144,522"),
+            (f64::NAN, ""),
+        ];
+        for (value, want) in rows {
+            assert_eq!(super::figure(value), want, "{value}");
+        }
     }
 }
