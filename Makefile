@@ -34,12 +34,18 @@ UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=
 EXAMPLES := event http json
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# $(call unless,TEST,WHAT,COMMAND): what is not there is installed, or one line says how to get it.
+unless = @{ $(1); } >/dev/null 2>&1 || { echo "installing $(2)"; $(3); } || \
+         { echo "fnboot: cannot install $(2); to be done by hand: $(subst >/dev/null,,$(3))" >&2; exit 1; }
+apt = $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null
 # $(call need,COMMAND,PACKAGES): a program of the system.
-need = @command -v $(1) >/dev/null || { echo "installing $(2)"; $(SUDO) apt-get update -qq && \
-       $(SUDO) apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
-# $(call nightly,COMPONENT)
-nightly = @cargo +nightly $(1) --version >/dev/null 2>&1 || { echo "installing nightly Rust with $(2)"; \
-          rustup toolchain install nightly --profile minimal --component $(2); }
+need = $(call unless,command -v $(1),$(2),$(call apt,$(2)))
+# $(call nightly,COMPONENT): a component of nightly Rust; its parts lie in NIGHTLY.
+NIGHTLY = $$(rustc +nightly --print sysroot)/lib/rustlib
+nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with $(1),\
+          rustup toolchain install nightly --no-self-update --profile minimal --component $(1))
+# A module is a file of its own: nginx may be there without it.
+ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
         test lint unit integration gates slow miri fuzz peers bench wrk coldstart deploy clean
@@ -135,11 +141,12 @@ slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other peopl
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri:
-	$(call nightly,miri,miri,rust-src)
+	$(call nightly,miri)
+	$(call nightly,rust-src)
 	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes
 
 fuzz: linker
-	$(call nightly,fmt,rust-src)
+	$(call nightly,rust-src)
 	$(call need,c++,g++)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
 	@for target in head exchange response chunk; do mkdir -p target/fuzz/$$target; \
@@ -156,16 +163,25 @@ peers: musl tool fixture
 bench: linker ## the protocol in memory
 	cargo bench --quiet --bench http
 
+# The smallest builds of the peers make the standard library anew, and link it to the target's C library.
+define SMALLEST
+$(call nightly,rust-src)
+$(call unless,test -d $(NIGHTLY)/$(TARGET),nightly Rust's $(TARGET),rustup target add --toolchain nightly $(TARGET))
+endef
+
 wrk: musl linker ## against other servers under load (MEASURE_…: benches/wrk.rs)
 	$(call need,wrk,wrk)
-	$(call need,nginx,nginx-light libnginx-mod-http-echo)
+	$(call need,nginx,nginx-light)
+	$(call unless,test -e $(ECHO_MODULE),nginx's echo module,$(call apt,libnginx-mod-http-echo))
 	$(call need,go,golang-go)
+	$(SMALLEST)
 	cargo bench --quiet --bench wrk
 
 coldstart: musl linker ## against other servers, from start to the first answer (MEASURE_…: benches/coldstart.rs)
 	$(call need,strace,strace)
 	$(call need,nginx,nginx-light)
 	$(call need,go,golang-go)
+	$(SMALLEST)
 	cargo bench --quiet --bench coldstart
 
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml
