@@ -20,6 +20,14 @@
 //! | `MEASURE_ROUNDS` | 200 | rounds |
 //! | `MEASURE_SERVERS` | all | `fnboot,floor-blocking-pie,floor-blocking,floor,hyper-speed,hyper-smallest,nginx,go,lambda-runtime` |
 //! | `MEASURE_CORES` | `0,1` | the server's core, the client's core |
+//! | `MEASURE_WRITE` | | `anyway`: see below |
+//!
+//! The README and its picture are written only by a run that had every server, no fewer rounds than
+//! by default, and a quiet machine: each time and each ratio that the README shows is a median that
+//! is hardly off, and others had hardly any of the machine's time (`measure/record.rs` has the
+//! bounds). Any other run shows its tables, says what speaks against it, and fails unless a
+//! variable made it another one. `MEASURE_WRITE=anyway` writes all the same, and measures without
+//! the servers that are missing.
 
 #[path = "measure/calls.rs"]
 mod calls;
@@ -30,6 +38,7 @@ mod measure;
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
@@ -37,10 +46,12 @@ use calls::Calls;
 use lambda::Run;
 use measure::chart::{Chart, Panel, Role, Row};
 use measure::peer::{self, Id, Peer, Peers};
+use measure::record::{Figure, Judge};
 use measure::server::{self, Server};
-use measure::stats::{float, median, median_ratio, percentile};
-use measure::table::{Table, figure, kib, ratio, size, tenths};
-use measure::{Outcome, machine, process, report, request, settings};
+use measure::settings::{self, Amount};
+use measure::stats::{float, median, median_error_percent, percentile, ratios};
+use measure::table::{Table, error, figure, kib, ratio, size, tenths};
+use measure::{Outcome, machine, process, report, request};
 
 const SERVERS: [Id; 9] = [
     Id::Fnboot,
@@ -54,6 +65,8 @@ const SERVERS: [Id; 9] = [
     Id::LambdaRuntime,
 ];
 
+const ROUNDS: Amount = ("MEASURE_ROUNDS", 200);
+
 /// What was measured for one server, a value per round.
 struct Series {
     server: Id,
@@ -66,11 +79,14 @@ struct Series {
     zip_bytes: u64,
 }
 
-fn main() -> Outcome<()> {
-    if !measure::asked_for() {
-        return Ok(());
-    }
-    let round_count = settings::number("MEASURE_ROUNDS", 200)?;
+fn main() -> ExitCode {
+    measure::run(measure_all)
+}
+
+fn measure_all() -> Outcome<()> {
+    // Missed now rather than after the peers are built.
+    peer::installed("strace", "strace")?;
+    let round_count = settings::number(ROUNDS)?;
     let mut peers = peer::prepare(&SERVERS)?;
     let lambda_runtime = peers.all.pop_if(|peer| peer.id == Id::LambdaRuntime);
     machine::pin(settings::cores()?.client)?;
@@ -82,6 +98,7 @@ fn main() -> Outcome<()> {
         .iter()
         .map(|peer| describe(peer, &call))
         .collect::<Outcome<Vec<_>>>()?;
+    let judge = Judge::begin(&peers.missing, &[ROUNDS])?;
     // The first round warms the page cache and is not kept.
     for round in 0..=round_count {
         measure_round(round, &peers, &call, &mut series)?;
@@ -98,9 +115,13 @@ fn main() -> Outcome<()> {
         .zip(lambda_runtime.as_ref())
         .map_or(Vec::new(), |(ours, theirs)| vec![ours, theirs]);
     let mut functions = measure_functions(&peers.launcher, &functions, round_count)?;
-    show(&series, round_count)?;
     functions.sort_by_key(|one| one.runtime != Id::Fnboot);
-    show_functions(&functions, round_count)
+    show(&series, round_count)?;
+    show_functions(&functions, round_count)?;
+    if judge.is_for_readme(&figures(&series, &functions))? {
+        write(&series, &functions, round_count)?;
+    }
+    Ok(())
 }
 
 /// What does not change from round to round.
@@ -218,8 +239,12 @@ impl Function {
     }
 
     /// A value in times of another runtime's, round by round.
+    fn ratios(&self, other: &Self, of: fn(&Run) -> f64) -> Vec<f64> {
+        ratios(&self.values(of), &other.values(of))
+    }
+
     fn to(&self, other: &Self, of: fn(&Run) -> f64) -> f64 {
-        median_ratio(&self.values(of), &other.values(of))
+        median(&self.ratios(other, of))
     }
 }
 
@@ -235,10 +260,15 @@ impl Series {
         }
     }
 
-    /// Time in times of another server's, round by round; not a number without that server.
-    fn to(&self, other: Id, all: &[Self]) -> f64 {
+    /// Time in times of another server's, round by round; empty without that server.
+    fn ratios(&self, other: Id, all: &[Self]) -> Vec<f64> {
         let other = all.iter().find(|one| one.server == other);
-        other.map_or(f64::NAN, |other| median_ratio(&self.us, &other.us))
+        other.map_or(Vec::new(), |other| ratios(&self.us, &other.us))
+    }
+
+    /// Their median; not a number without that server.
+    fn to(&self, other: Id, all: &[Self]) -> f64 {
+        median(&self.ratios(other, all))
     }
 }
 
@@ -248,11 +278,6 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
          headers; one core for the server, one for the client; {round_count} rounds, interleaved.",
     );
     report::publish("coldstart", &how, &table(series).markdown(), &rows(series))?;
-    report::show_in_readme(
-        "coldstart",
-        &format!("Medians of {round_count} starts."),
-        &summary(series).markdown(),
-    )?;
     let row = |one: &Series| Row {
         label: one.server.label().to_owned(),
         role: match one.server {
@@ -278,6 +303,46 @@ fn show(series: &[Series], round_count: usize) -> Outcome<()> {
         rows: series.iter().map(row).collect(),
     };
     chart.draw("coldstart")
+}
+
+/// Everything that the README shows of a run.
+fn write(series: &[Series], functions: &[Function], round_count: usize) -> Outcome<()> {
+    let how = format!("Medians of {round_count} starts.");
+    report::show_in_readme("coldstart", &how, &summary(series).markdown())?;
+    report::show_picture("coldstart")?;
+    if let Some(table) = functions_table(functions) {
+        let how = format!("Medians of {round_count} starts and 200 events each.");
+        report::show_in_readme("lambda", &how, &table.markdown())?;
+    }
+    Ok(())
+}
+
+/// The times that the README shows.
+fn figures(series: &[Series], functions: &[Function]) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for one in series {
+        let mut add = |what: &str, values: &[f64]| {
+            let name = format!("{}, {what}", one.server.label());
+            figures.push(Figure::new(name, values));
+        };
+        add("cold start µs", &one.us);
+        add("× floor", &one.ratios(Id::FloorBlockingPie, series));
+        add("× no PIE", &one.ratios(Id::FloorBlocking, series));
+    }
+    let mut add = |what: &str, of: fn(&Run) -> f64| {
+        for one in functions {
+            let name = format!("Lambda, {}, {what}", one.runtime.label());
+            figures.push(Figure::new(name, &one.values(of)));
+        }
+        if let [fnboot, other] = functions {
+            let name = format!("Lambda, fnboot's ratio, {what}");
+            figures.push(Figure::new(name, &fnboot.ratios(other, of)));
+        }
+    };
+    add("µs to the first next", |run| run.to_next_us);
+    add("µs per event", |run| run.event_us);
+    add("CPU µs per event", |run| run.processor_us);
+    figures
 }
 
 /// The table that the README shows.
@@ -311,8 +376,10 @@ fn table(series: &[Series]) -> Table {
     let mut table = Table::new(&[
         "server",
         "median µs",
+        "± %",
         "p99 µs",
         "× floor",
+        "± %",
         "× no PIE",
         "× smallest hyper",
         "minor faults",
@@ -328,8 +395,10 @@ fn table(series: &[Series]) -> Table {
         table.rows.push(vec![
             one.server.label().to_owned(),
             figure(median(&one.us)),
+            error(&one.us),
             figure(percentile(&one.us, 99)),
             ratio(one.to(Id::FloorBlockingPie, series)),
+            error(&one.ratios(Id::FloorBlockingPie, series)),
             ratio(one.to(Id::FloorBlocking, series)),
             ratio(one.to(Id::HyperSmallest, series)),
             format!("{:.0}", median(&one.minor_faults)),
@@ -347,6 +416,7 @@ fn rows(series: &[Series]) -> Vec<Value> {
         json!({
             "server": one.server.word(),
             "median_us": median(&one.us),
+            "median_error_percent": median_error_percent(&one.us),
             "p99_us": percentile(&one.us, 99),
             "to_floor": one.to(Id::FloorBlockingPie, series),
             "to_floor_without_pie": one.to(Id::FloorBlocking, series),
@@ -364,8 +434,36 @@ fn rows(series: &[Series]) -> Vec<Value> {
 }
 
 fn show_functions(functions: &[Function], round_count: usize) -> Outcome<()> {
-    let [fnboot, other] = functions else {
+    let ([fnboot, other], Some(table)) = (functions, functions_table(functions)) else {
         return Ok(()); // One of them was not wanted, or cannot be had.
+    };
+    let how = format!(
+        "`make coldstart`: the same programs as Lambda functions; from execve to the first question \
+         for an event, from an event to the next question, RSS after 220 events; in brackets in \
+         times of the other; {round_count} rounds, interleaved.",
+    );
+    let row = |one: &Function| {
+        json!({
+            "runtime": one.runtime.word(),
+            "to_next_us": median(&one.values(|run| run.to_next_us)),
+            "event_us": median(&one.values(|run| run.event_us)),
+            "processor_us": median(&one.values(|run| run.processor_us)),
+            "rss_kib": median(&one.values(|run| run.rss_kib)),
+            "to_next_ratio": one.to(other, |run| run.to_next_us),
+            "event_ratio": one.to(other, |run| run.event_us),
+            "rss_ratio": one.to(other, |run| run.rss_kib),
+            "file_bytes": one.file_bytes,
+            "zip_bytes": one.zip_bytes,
+        })
+    };
+    let rows = [row(fnboot), row(other)];
+    report::publish("lambda", &how, &table.markdown(), &rows)
+}
+
+/// The runtimes of Lambda, if both were measured.
+fn functions_table(functions: &[Function]) -> Option<Table> {
+    let [_, other] = functions else {
+        return None;
     };
     let mut table = Table::new(&[
         "Lambda runtime",
@@ -394,27 +492,5 @@ fn show_functions(functions: &[Function], round_count: usize) -> Outcome<()> {
             format!("{} KiB", part(one, |run| run.rss_kib)),
         ]);
     }
-    let how = format!(
-        "`make coldstart`: the same programs as Lambda functions; from execve to the first question \
-         for an event, from an event to the next question, RSS after 220 events; in brackets in \
-         times of the other; {round_count} rounds, interleaved.",
-    );
-    let row = |one: &Function| {
-        json!({
-            "runtime": one.runtime.word(),
-            "to_next_us": median(&one.values(|run| run.to_next_us)),
-            "event_us": median(&one.values(|run| run.event_us)),
-            "processor_us": median(&one.values(|run| run.processor_us)),
-            "rss_kib": median(&one.values(|run| run.rss_kib)),
-            "to_next_ratio": one.to(other, |run| run.to_next_us),
-            "event_ratio": one.to(other, |run| run.event_us),
-            "rss_ratio": one.to(other, |run| run.rss_kib),
-            "file_bytes": one.file_bytes,
-            "zip_bytes": one.zip_bytes,
-        })
-    };
-    let rows = [row(fnboot), row(other)];
-    report::publish("lambda", &how, &table.markdown(), &rows)?;
-    let how = format!("Medians of {round_count} starts and 200 events each.");
-    report::show_in_readme("lambda", &how, &table.markdown())
+    Some(table)
 }

@@ -57,18 +57,12 @@ pub(crate) struct Chart<'a> {
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 impl Chart<'_> {
-    /// Draws to `benches/NAME.svg`, or elsewhere if this is not a whole run; the shortest bar of the
-    /// first panel on top.
+    /// Draws to `target/measure/NAME.svg`; the shortest bar of the first panel on top.
     pub(crate) fn draw(mut self, name: &str) -> Outcome<()> {
         self.rows
             .sort_by(|one, other| key(one).total_cmp(&key(other)));
         let height = TOP + ROW_HEIGHT * i32::try_from(self.rows.len())? + MARGIN - 8;
-        let directory = if settings::is_whole() {
-            settings::root().join("benches")
-        } else {
-            settings::output()?
-        };
-        let path = directory.join(name).with_extension("svg");
+        let path = settings::output()?.join(name).with_extension("svg");
         let size = (u32::try_from(WIDTH)?, u32::try_from(height)?);
         let canvas = SVGBackend::new(&path, size).into_drawing_area();
         canvas.fill(&WHITE)?;

@@ -1,10 +1,11 @@
 //! What the end-to-end measurements share.
 //!
 //! `peer` says who is measured and builds them, `server` starts one and calls it, `process` reads
-//! what the kernel counted, `stats` sums up, `table`, `chart` and `report` show it.
+//! what the kernel counted, `stats` sums up, `table`, `chart` and `report` show it, and `record`
+//! says whether the README may.
 //!
-//! Nothing here knows what is measured; that is in `wrk.rs` and `coldstart.rs`. This is a bench of its
-//! own, too, which has the unit tests: those two have no harness that would run any.
+//! Nothing here knows what is measured; that is in `wrk.rs` and `coldstart.rs`. As a bench of its
+//! own this runs the unit tests, because those two have no harness that would.
 
 #![allow(
     dead_code,
@@ -15,6 +16,7 @@ pub(crate) mod chart;
 pub(crate) mod machine;
 pub(crate) mod peer;
 pub(crate) mod process;
+pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod server;
@@ -22,15 +24,23 @@ pub(crate) mod settings;
 pub(crate) mod stats;
 pub(crate) mod table;
 
+use std::process::ExitCode;
+
 /// A measurement that cannot be made says why and ends.
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
-/// True if `cargo bench` runs this program; `cargo test --benches` runs it too, to see that it
+/// Measures, if `cargo bench` runs this program; `cargo test --benches` runs it too, to see that it
 /// starts, and must not wait for minutes of load.
-pub(crate) fn asked_for() -> bool {
-    let asked = std::env::args().any(|argument| argument == "--bench");
-    if !asked {
+pub(crate) fn run(measurement: fn() -> Outcome<()>) -> ExitCode {
+    if !std::env::args().any(|argument| argument == "--bench") {
         println!("not measured: this is not `cargo bench`");
+        return ExitCode::SUCCESS;
     }
-    asked
+    match measurement() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Who is measured, and how each comes to be.
 //!
-//! Peers are built from `benches/peers` into `target/peers`, or taken from the system. One that
-//! cannot be had is left out, and that is said.
+//! Peers are built from `benches/peers` into `target/peers`, or taken from the system. Without one
+//! that cannot be had nothing is measured, because the others would soon stand in the README alone.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -35,6 +35,8 @@ pub(crate) struct Peer {
 pub(crate) struct Peers {
     pub(crate) launcher: PathBuf,
     pub(crate) all: Vec<Peer>,
+    /// Who could not be had, and why.
+    pub(crate) missing: Vec<String>,
 }
 
 impl Id {
@@ -109,7 +111,8 @@ impl Peer {
 /// Builds those of `wanted` that `MEASURE_SERVERS` names, or all.
 ///
 /// # Errors
-/// The launcher, or one that was asked for by name, cannot be had.
+/// The launcher or a server cannot be had. Where the README is written anyway, only fnboot and
+/// those that are asked for by name must be there.
 pub(crate) fn prepare(wanted: &[Id]) -> Outcome<Peers> {
     let words: Vec<String> = settings::list("MEASURE_SERVERS", &[])?;
     if let Some(word) = words
@@ -125,20 +128,31 @@ pub(crate) fn prepare(wanted: &[Id]) -> Outcome<Peers> {
     }
     eprintln!("building the peers; the first time takes a minute");
     let launcher = build_floor("launch")?;
-    let mut all = Vec::new();
+    let (mut all, mut missing) = (Vec::new(), Vec::new());
     for &id in wanted {
         if !words.is_empty() && !words.iter().any(|word| id.word() == word) {
             continue;
         }
         match find(id) {
             Ok(program) => all.push(Peer { id, program }),
-            Err(error) if words.is_empty() && id != Id::Fnboot => {
-                eprintln!("left out: {}: {error}", id.label());
-            }
-            Err(error) => return Err(format!("{}: {error}", id.label()).into()),
+            Err(error) if id == Id::Fnboot => return Err(error),
+            Err(error) => missing.push(format!("{}: {error}", id.label())),
         }
     }
-    Ok(Peers { launcher, all })
+    if missing.is_empty() || (words.is_empty() && settings::writes_anyway()?) {
+        return Ok(Peers {
+            launcher,
+            all,
+            missing,
+        });
+    }
+    let others: Vec<_> = all.iter().map(|peer| peer.id.word()).collect();
+    Err(format!(
+        "{}\nthe others alone: MEASURE_SERVERS={}",
+        missing.join("\n"),
+        others.join(",")
+    )
+    .into())
 }
 
 /// The program of a peer, built first where its source is here.
@@ -169,7 +183,7 @@ fn build_floor(program: &str) -> Outcome<PathBuf> {
     let target = format!("{ARCH}-unknown-linux-musl");
     let built = built("floor").join(&target).join("release").join(program);
     let mut cargo = cargo("floor", &["build", "--release", "--target", &target]);
-    run(&mut cargo, "rustup target add").map(|()| built)
+    run(&mut cargo, &format!("rustup target add {target}")).map(|()| built)
 }
 
 /// The same source as an ordinary program: static and position-independent, as musl links it.
@@ -182,13 +196,14 @@ fn build_floor_pie(program: &str) -> Outcome<PathBuf> {
     cargo
         .env("RUSTFLAGS", "-C link-arg=-lc")
         .env("CARGO_TARGET_DIR", &built);
-    run(&mut cargo, "rustup target add").map(|()| built.join(target).join("release").join(program))
+    run(&mut cargo, &format!("rustup target add {target}"))?;
+    Ok(built.join(target).join("release").join(program))
 }
 
 /// As fast as it gets: the system's C library, because its allocator is the faster one.
 fn build_hyper_speed() -> Outcome<PathBuf> {
     let mut cargo = cargo("hyper", &["build", "--release"]);
-    run(&mut cargo, "see above").map(|()| built("hyper").join("release/hyper-echo"))
+    run(&mut cargo, "rustup update stable").map(|()| built("hyper").join("release/hyper-echo"))
 }
 
 /// As small as it gets: the standard library built anew, without what panics print.
@@ -224,7 +239,7 @@ fn build_go() -> Outcome<PathBuf> {
     compiler
         .args(["build", "-trimpath", "-ldflags=-s -w", "-o"])
         .arg(&built);
-    run(&mut compiler, "see above").map(|()| built)
+    run(&mut compiler, "apt-get install golang-go").map(|()| built)
 }
 
 /// Cargo for a crate of its own, free of what this run's cargo was told.
@@ -248,11 +263,12 @@ fn cargo(crate_name: &str, arguments: &[&str]) -> Command {
     cargo
 }
 
+/// Runs a compiler; `remedy` is the command that brings what it most likely lacks.
 fn run(command: &mut Command, remedy: &str) -> Outcome<()> {
-    if command.status()?.success() {
+    if command.status().is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    Err(format!("cannot be built; {remedy}").into())
+    Err(format!("cannot be built, see above; `{remedy}` may help").into())
 }
 
 /// A program of the system.

@@ -27,6 +27,20 @@ pub(crate) fn processor_ticks(id: u32) -> Outcome<(u64, u64)> {
     Ok((stat_field(id, 14)?, stat_field(id, 15)?))
 }
 
+/// Processor time so far in ticks of this process, and of those that it waited for to end.
+pub(crate) fn own_processor_ticks() -> Outcome<u64> {
+    let ticks = (14..=17).map(|field| stat_field(std::process::id(), field));
+    ticks.sum()
+}
+
+/// True if this process has a real-time priority, which what it starts inherits: `sched(7)`.
+pub(crate) fn is_real_time() -> Outcome<bool> {
+    const FIFO: u64 = 1;
+    const ROUND_ROBIN: u64 = 2;
+    let policy = stat_field(std::process::id(), 41)?;
+    Ok([FIFO, ROUND_ROBIN].contains(&policy))
+}
+
 /// The largest resident size so far in KiB: `VmHWM`.
 pub(crate) fn peak_rss_kib(id: u32) -> Outcome<u64> {
     status_field(id, "VmHWM:")

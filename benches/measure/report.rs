@@ -1,4 +1,5 @@
-//! Where results go: the terminal, `target/measure/NAME.md` and `NAME.json`, and the README.
+//! Where results go: the terminal, `target/measure/NAME.md` and `NAME.json`; and, if `record`
+//! allows it, the README and its pictures.
 
 use std::fs;
 
@@ -24,13 +25,7 @@ pub(crate) fn publish(name: &str, how: &str, markdown: &str, rows: &[Value]) -> 
 }
 
 /// Puts a table and how it came to be into the README, between the two comments that have this name.
-///
-/// Only the results of a whole run: where the environment asked for less, the README stays.
 pub(crate) fn show_in_readme(name: &str, how: &str, table: &str) -> Outcome<()> {
-    if !settings::is_whole() {
-        println!("README.md is left as it is: MEASURE_… or BOOTSTRAP is set");
-        return Ok(());
-    }
     let path = settings::root().join("README.md");
     let readme = fs::read_to_string(&path)?;
     let (begin, end) = (
@@ -49,6 +44,17 @@ pub(crate) fn show_in_readme(name: &str, how: &str, table: &str) -> Outcome<()> 
             machine::name()
         ),
     )?;
+    println!("shown in {}", path.display());
+    Ok(())
+}
+
+/// Puts the picture that was drawn under this name where the README shows it.
+pub(crate) fn show_picture(name: &str) -> Outcome<()> {
+    let path = settings::root()
+        .join("benches")
+        .join(name)
+        .with_extension("svg");
+    fs::copy(settings::output()?.join(name).with_extension("svg"), &path)?;
     println!("shown in {}", path.display());
     Ok(())
 }

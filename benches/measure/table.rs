@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::stats::float;
+use super::stats::{float, median_error_percent};
 
 /// The first column is text, every other one figures.
 pub(crate) struct Table {
@@ -92,6 +92,14 @@ fn grouped(digits: &str) -> String {
         text.push(digit);
     }
     text
+}
+
+/// How far a median is likely off, in percent.
+pub(crate) fn error(values: &[f64]) -> String {
+    match median_error_percent(values) {
+        percent if percent.is_finite() => format!("{percent:.1}"),
+        _ => String::new(),
+    }
 }
 
 /// The size of a file, to a tenth of a KiB: 34.9 KiB.
