@@ -29,15 +29,15 @@ const BUILDS: [Build; 2] = [
     Build {
         name: "full",
         program: bootstrap,
-        // 2026-11-21: FC, Lambda and SCF, at 35,760 and 21,369; 40 KiB are promised. The zip is to come
-        // down to 20,480.
-        file_bytes: 35_900,
-        zip_bytes: 21_400,
-        // 2026-11-21: mprotect, socket, setsockopt, bind, listen, rt_sigaction, rt_sigaction, ppoll,
-        // accept4. Two more than before: the log is prepared while nobody waits for an answer.
-        calls_to_wait: 9,
+        // 2026-11-27: FC, Lambda and SCF, at 37,736 and 22,474; 38 and 23 KiB are promised. Two KiB more
+        // than before for the whole grammar of Host and chunk lines, keep-alive, misspelt variables.
+        file_bytes: 37_900,
+        zip_bytes: 22_600,
+        // 2026-11-27: mprotect, socket, setsockopt, bind, listen, three times rt_sigaction, ppoll,
+        // accept4. One more than before: SIGINT is caught, too.
+        calls_to_wait: 10,
         // 2026-11-21: clock_gettime, recvfrom, write, write, sendmsg on top, with the markers on.
-        calls_to_answer: 14,
+        calls_to_answer: 15,
         // 2026-11-21: 9 or 10, by where the kernel puts the stack.
         faults: 10,
         // 2026-11-21: 60 to 68, with 64 promised: most of it are pages of the file, which the kernel maps around each
@@ -49,12 +49,13 @@ const BUILDS: [Build; 2] = [
     Build {
         name: "smallest",
         program: smallest,
-        // 2026-11-21: FC alone, at 26,384 and 16,085. To come down to 20,480 and 10,240.
-        file_bytes: 26_600,
-        zip_bytes: 16_200,
+        // 2026-11-27: FC alone, at 28,136 and 17,223; 27.5 and 17 KiB are promised. The reason is that
+        // of the full build.
+        file_bytes: 28_160,
+        zip_bytes: 17_300,
         // As above, all of them.
-        calls_to_wait: 9,
-        calls_to_answer: 14,
+        calls_to_wait: 10,
+        calls_to_answer: 15,
         faults: 10,
         idle_kib: 64,
         instructions: 14_000,
