@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! make example NAME=event
+//! make invoke PROGRAM=pkg/event/bootstrap EVENT='Hello World'
 //! ```
 #![no_std]
 #![no_main]
@@ -18,8 +19,10 @@ struct Shout {
 impl Handler for Shout {
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         let Some(answer) = self.answer.get_mut(..event.len()) else {
-            let message = format_args!("{} bytes, at most {EVENT_BYTES_MAX}", event.len());
-            return Err(Error::new("EventTooLong", message));
+            return Err(Error::new(
+                "EventTooLong",
+                format_args!("{} bytes, at most {EVENT_BYTES_MAX}", event.len()),
+            ));
         };
         answer.copy_from_slice(event);
         answer.make_ascii_uppercase();

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! make example NAME=http
+//! make invoke PROGRAM=pkg/http/bootstrap HTTP='GET /hello?name=you'
 //! ```
 #![no_std]
 #![no_main]

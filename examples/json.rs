@@ -1,8 +1,8 @@
 //! An event function with std: JSON in, JSON out, `?` on whatever may fail.
 //!
 //! ```text
-//! make example NAME=json FEATURES=std
-//! fnboot invoke -e '{"name":"Ada"}' pkg/bootstrap
+//! make example NAME=json
+//! make invoke PROGRAM=pkg/json/bootstrap EVENT='{"name":"Ada"}'
 //! ```
 use fnboot::{Context, Error, Handler, info};
 use serde_json::{Value, json};
