@@ -33,12 +33,16 @@ UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=
            cargo build --quiet --release --target $(TARGET) --features std
 EXAMPLES := event http json
 
-SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Debian keeps servers in folders that a user's PATH lacks.
+export PATH := $(PATH):/usr/sbin:/sbin
 # $(call unless,TEST,WHAT,COMMAND): what is not there is installed, or one line says how to get it.
-unless = @{ $(1); } >/dev/null 2>&1 || { echo "installing $(2)"; $(3); } || \
-         { echo "fnboot: cannot install $(2); to be done by hand: $(subst >/dev/null,,$(3))" >&2; exit 1; }
-apt = $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(1) >/dev/null
-# $(call need,COMMAND,PACKAGES): a program of the system.
+# Standard output is left to the answer of `make invoke`.
+unless = @{ $(1); } >/dev/null 2>&1 || { echo "installing $(2)" >&2; $(3); } >&2 || \
+         { echo "fnboot: cannot install $(2); to be done by hand: $(3)" >&2; exit 1; }
+APT := $(if $(filter 0,$(shell id -u)),,sudo) env DEBIAN_FRONTEND=noninteractive apt-get -qq
+# An index that cannot be fetched is no reason not to try.
+apt = $(APT) update; $(APT) install -y --no-install-recommends $(1)
+# $(call need,COMMAND,PACKAGES): a program of the system (Debian, Ubuntu).
 need = $(call unless,command -v $(1),$(2),$(call apt,$(2)))
 # $(call nightly,COMPONENT): a component of nightly Rust; its parts lie in NIGHTLY.
 NIGHTLY = $$(rustc +nightly --print sysroot)/lib/rustlib
@@ -50,7 +54,10 @@ ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
         test lint unit integration gates slow miri fuzz peers bench wrk coldstart deploy clean
 
-musl: target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bootstrap)
+# Two targets may write the same file of target/, and cargo uses all cores by itself.
+.NOTPARALLEL:
+
+musl: linker target ## the static binary at pkg/bootstrap (ARCH=aarch64: pkg/aarch64/bootstrap)
 	@$(STATIC) --bin bootstrap
 	@mkdir -p $(PKG)
 	@cmp -s $(BUILT)/bootstrap $(PKG)/bootstrap || install -m 755 $(BUILT)/bootstrap $(PKG)/bootstrap
@@ -64,8 +71,9 @@ aarch64:
 
 target:
 	@rustup target list --installed 2>/dev/null | grep -qx $(TARGET) || \
-		{ echo "installing the Rust target $(TARGET)"; rustup target add $(TARGET); }
+		{ echo "installing the Rust target $(TARGET)" >&2; rustup target add $(TARGET); }
 
+# Cargo links build scripts with it: they run on this machine, whatever the target is.
 linker:
 	$(call need,cc,gcc libc6-dev)
 
@@ -92,14 +100,14 @@ ifeq ($(PLATFORM),scf)
 	@install -D -m 755 $(PKG)/bootstrap $(PKG)/scf/$(if $(WEB),scf_,)bootstrap
 endif
 
-smallest: target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
+smallest: linker target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
 	@$(STATIC) --no-default-features --features fc --bin bootstrap
 	@mkdir -p $(PKG)/fc
 	@install -m 755 $(BUILT)/bootstrap $(PKG)/fc/bootstrap
 	@$(TOOL) package --output $(PKG)/fc/bootstrap.zip $(PKG)/fc/bootstrap 2>/dev/null
 	@echo "$(PKG)/fc/bootstrap: $$(wc -c < $(PKG)/fc/bootstrap) bytes, zip $$(wc -c < $(PKG)/fc/bootstrap.zip)"
 
-example: target ## a function of examples/ as a static bootstrap: NAME=event
+example: linker target ## a function of examples/ as a static bootstrap: NAME=event
 	@$(if $(filter json,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
 	@mkdir -p $(PKG)/$(NAME)
 	@install -m 755 $(BUILT)/examples/$(NAME) $(PKG)/$(NAME)/bootstrap
@@ -108,7 +116,7 @@ example: target ## a function of examples/ as a static bootstrap: NAME=event
 examples: ## all functions of examples/
 	@for name in $(EXAMPLES); do $(MAKE) --no-print-directory example NAME=$$name || exit 1; done
 
-fixture: target ## the functions that the integration tests call
+fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
 	@$(UNWIND) --example fixture_std
 
@@ -140,7 +148,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other people's clients
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
-miri:
+miri: linker
 	$(call nightly,miri)
 	$(call nightly,rust-src)
 	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes
@@ -157,6 +165,7 @@ peers: musl tool fixture
 	$(call need,curl,curl)
 	$(call need,nginx,nginx-light)
 	$(call need,python3,python3)
+	$(call need,pip3,python3-pip)
 	@tests/peers
 	@tests/lambda
 

@@ -1,5 +1,6 @@
 //! The structure that the crate documents of itself, held by reading `src/`: who may name whom (the
-//! table in `lib.rs`), where `unsafe` and the C library are, what ships.
+//! table in `lib.rs`), where `unsafe` and the C library are, what ships; and by asking make what it
+//! would do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -268,4 +269,27 @@ fn three_crates_ship() {
     let crates = tree.lines().filter_map(|line| line.split(' ').next());
     let want = ["fnboot", "httparse", "itoa", "libc"];
     assert_eq!(crates.collect::<BTreeSet<_>>(), want.into());
+}
+
+/// Cargo links build scripts for this machine, even where the program needs no C toolchain.
+#[test]
+fn no_target_runs_cargo_before_it_has_a_linker() {
+    let makefile = fs::read_to_string(root().join("Makefile")).expect("Makefile");
+    let phony = makefile.split(".PHONY:").nth(1).expect("targets");
+    let phony = phony.split("\n\n").next().unwrap_or_default();
+    let targets = phony.split_whitespace().filter(|word| *word != "\\");
+    let mut run_cargo = 0;
+    for target in targets.filter(|target| *target != "clean") {
+        let mut make = Command::new("make");
+        make.current_dir(root()).args(["--dry-run", target]);
+        // Not what a make that runs this test was told.
+        let plan = make.env_remove("MAKEFLAGS").output().expect("make");
+        assert!(plan.status.success(), "{target}: {plan:?}");
+        let plan = String::from_utf8(plan.stdout).expect("text");
+        if let Some(position) = plan.find("cargo ") {
+            run_cargo += 1;
+            assert!(plan[..position].contains("command -v cc "), "{target}");
+        }
+    }
+    assert!(run_cargo > 15, "{run_cargo} targets run cargo");
 }
