@@ -33,7 +33,7 @@ UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=
            cargo build --quiet --release --target $(TARGET) --features std
 EXAMPLES := event http json
 
-# Debian keeps servers in folders that a user's PATH lacks.
+# Debian keeps servers and debootstrap in folders that a user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
 # $(call unless,TEST,WHAT,COMMAND): what is not there is installed, or one line says how to get it.
 # Standard output is left to the answer of `make invoke`.
@@ -52,7 +52,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz peers bench wrk coldstart deploy clean
+        test lint unit integration gates slow miri fuzz oldest peers newcomer bench wrk coldstart deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -128,11 +128,12 @@ lint: linker
 	cargo fmt --check
 	cargo clippy --quiet --all-targets --features local -- -D warnings
 	cargo clippy --quiet --lib --bins --examples -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --features std
 
 unit: linker
 	cargo test --quiet --features local --lib --bin fnboot --benches
 	cargo test --quiet --doc
+	cargo test --quiet --doc --features std
 
 integration: smallest package examples fixture aarch64
 	$(call need,strace,strace)
@@ -145,7 +146,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz peers ## Miri, fuzzing (FUZZ_SECONDS=60 per target), other people's clients
+slow: miri fuzz oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), the oldest Rust, other people's clients, fresh machines
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri: linker
@@ -161,6 +162,12 @@ fuzz: linker
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 
+# What Cargo.toml declares, so that cargo refuses an older one.
+OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+oldest: linker ## library, programs, examples and the local tool with the oldest Rust that is declared
+	$(call unless,cargo +$(OLDEST) --version,the oldest Rust,rustup toolchain install $(OLDEST) --no-self-update --profile minimal)
+	CARGO_TARGET_DIR=target/oldest cargo +$(OLDEST) check --quiet --lib --bins --examples --features local
+
 peers: musl tool fixture
 	$(call need,curl,curl)
 	$(call need,nginx,nginx-light)
@@ -168,6 +175,11 @@ peers: musl tool fixture
 	$(call need,pip3,python3-pip)
 	@tests/peers
 	@tests/lambda
+
+newcomer: ## README's first commands on minimal machines, as root and as a user
+	$(call need,debootstrap,debootstrap)
+	$(call need,git,git)
+	@tests/newcomer
 
 bench: linker ## the protocol in memory
 	cargo bench --quiet --bench http
@@ -194,6 +206,8 @@ coldstart: musl linker ## against other servers, from start to the first answer 
 	cargo bench --quiet --bench coldstart
 
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml
+	@command -v s >/dev/null || { echo "fnboot: Serverless Devs is missing; it takes Node.js: \
+		npm install -g @serverless-devs/s && s config add" >&2; exit 1; }
 	s deploy -y
 
 clean: ## forget everything that was built
