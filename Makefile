@@ -205,9 +205,9 @@ coldstart: musl linker ## against other servers, from start to the first answer 
 	$(SMALLEST)
 	cargo bench --quiet --bench coldstart
 
+DEVS := npm install -g @serverless-devs/s && s config add
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml
-	@command -v s >/dev/null || { echo "fnboot: Serverless Devs is missing; it takes Node.js: \
-		npm install -g @serverless-devs/s && s config add" >&2; exit 1; }
+	@command -v s >/dev/null || { echo "fnboot: no Serverless Devs; with Node.js: $(DEVS)" >&2; exit 1; }
 	s deploy -y
 
 clean: ## forget everything that was built

@@ -34,7 +34,7 @@ use crate::limits::{ERROR_BYTES_MAX, REQUEST_ID_BYTES_MAX, RESPONSE_FIELD_COUNT_
 /// ```
 pub trait Handler {
     /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
-    /// whose handler never does is four kilobytes smaller.
+    /// whose handler never does is 4 KiB smaller.
     const STREAMS: bool = false;
 
     /// Answers an event: bytes in, bytes out.

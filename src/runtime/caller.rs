@@ -342,7 +342,7 @@ pub(super) fn perform<'a, H: Handler>(
     })
 }
 
-/// A response takes a kilobyte: nothing that every event should find on its stack.
+/// A response takes a KiB: nothing that every event should find on its stack.
 #[inline(never)]
 fn perform_http<'a, H: Handler>(
     handler: &'a mut H,

@@ -206,7 +206,7 @@ mod with_std {
     ///
     /// # Safety
     /// While events are served, no other thread reads or changes the environment but by
-    /// [`std::env`], which has a lock for it. C libraries do read it, for instance to resolve a host
+    /// [`mod@std::env`], which has a lock for it. C libraries do read it, for instance to resolve a host
     /// name.
     ///
     /// ```no_run

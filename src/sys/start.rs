@@ -1,7 +1,7 @@
 //! Where the kernel enters the program, if it is linked with `-e fnboot_start`.
 //!
 //! The C library's own start sets up what a program without threads, `errno` and `stdio` never
-//! uses: two system calls, three pages and three kilobytes. This one does what remains: it applies
+//! uses: two system calls, three pages and 3 KiB. This one does what remains: it applies
 //! the program's relocations to itself, makes what was relocated read-only, and calls `main`. A
 //! program linked in the ordinary way starts in the ordinary way, and this is not part of it.
 

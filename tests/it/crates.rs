@@ -13,7 +13,7 @@ use rustix::process::Signal;
 
 use crate::arm64;
 use crate::gates::assert_hardened;
-use crate::harness::{PING, Program, Server, post};
+use crate::harness::{PING, Program, Server, post, tool};
 
 /// All crates are built in one place, where each would find the other's `bootstrap`.
 static BUILDING: Mutex<()> = Mutex::new(());
@@ -173,6 +173,14 @@ fn the_readme_is_true() {
         let bytes = fs::metadata(&path).expect("a file").len();
         assert!(bytes < 56 * 1024, "{arch:?}: {bytes} bytes");
         assert_hardened(&path);
+        if arch == Arch::X86_64 {
+            let mut command = Command::new(tool());
+            let called = command
+                .args(["invoke", "-e", "Hello World"])
+                .arg(&path)
+                .output();
+            assert_eq!(called.expect("the local tool").stdout, b"Hello World");
+        }
     }
 }
 

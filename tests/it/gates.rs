@@ -77,7 +77,7 @@ const ECHO_KIB_MAX: u64 = 33 * 1024;
 /// How often a figure is taken of which the least counts: it can be disturbed, but not for the better.
 const TRIES: usize = 5;
 
-/// What FC sends with an event, about 1.3 KB.
+/// What FC sends with an event, about 1.3 KiB.
 const FIELDS: &str = include_str!("fc_fields.txt");
 
 /// Compares one figure with the most that it may be, and shows it.

@@ -257,7 +257,7 @@ impl Drop for Running {
     }
 }
 
-/// The log as FC hands it back: what the call printed, then its figures, at most 4 KB from the end.
+/// The log as FC hands it back: what the call printed, then its figures, at most 4 KiB from the end.
 fn tail_of(mut log: Vec<u8>, figures: &Figures) -> Vec<u8> {
     log.extend_from_slice(format!("\n{figures}\n").as_bytes());
     let excess = log.len().saturating_sub(TAIL_BYTES);
