@@ -54,8 +54,6 @@ impl Waiting {
     /// Out of descriptors or memory.
     pub fn into_reactor(self) -> Result<Reactor, Errno> {
         self.listener.set_nonblocking()?;
-        // Without it vanished peers only hold their descriptors longer.
-        let _ = self.listener.set_keepalive();
         let epoll = Epoll::new()?;
         epoll.add(&self.listener, LISTENER, Interest::Read)?;
         Ok(Reactor {

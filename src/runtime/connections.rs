@@ -74,6 +74,8 @@ impl<H: Handler> Connections<H> {
         if want == Want::Close {
             return connection.release(&mut self.shared);
         }
+        // After the first answer or question. Without it a peer that has vanished is only found later.
+        let _ = connection.socket.set_keepalive();
         if let Some(token) = self.slots.insert(connection) {
             self.settle(reactor, token, want);
         }

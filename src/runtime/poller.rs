@@ -146,8 +146,6 @@ impl<H: Handler> Poller<'_, H> {
                 let mut connection = Connection::new(socket);
                 let failure = self.initialized.as_ref().err();
                 let want = connection.start(&mut self.connections.shared, ask, failure);
-                // Without it an API that has vanished is merely waited for.
-                let _ = connection.socket.set_keepalive();
                 let lost = (want == Want::Close).then_some(Errno::CONNRESET);
                 self.connections.keep(&self.reactor, connection, want);
                 lost

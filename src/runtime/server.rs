@@ -48,9 +48,6 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     }
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
-        // Later ones inherit it from the listener. Without it a vanished peer only holds its
-        // descriptor longer.
-        let _ = connection.socket.set_keepalive();
         connections.keep(&reactor, connection, want);
     }
     let mut server = Server {

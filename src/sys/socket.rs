@@ -63,15 +63,6 @@ impl Listener {
     pub fn set_nonblocking(&self) -> Result<(), Errno> {
         self.0.set_nonblocking()
     }
-
-    /// [`Socket::set_keepalive`] for every connection that is accepted from now on, which inherits
-    /// it.
-    ///
-    /// # Errors
-    /// What the kernel says; none is known for an open socket.
-    pub fn set_keepalive(&self) -> Result<(), Errno> {
-        set_keepalive(&self.0)
-    }
 }
 
 /// How long a connection may take to be made: a peer that takes none needs minutes to time out.
@@ -178,8 +169,12 @@ impl Socket {
     ///
     /// # Errors
     /// What the kernel says; none is known for an open socket.
+    #[inline(never)]
     pub fn set_keepalive(&self) -> Result<(), Errno> {
-        set_keepalive(&self.0)
+        for (level, option, value) in KEEPALIVE {
+            set(&self.0, level.into(), option.into(), value.into())?;
+        }
+        Ok(())
     }
 
     /// `shutdown(2)`: says to the peer that nothing more will be sent.
@@ -239,14 +234,6 @@ const KEEPALIVE: [(u8, u8, u8); 4] = [
     (libc::IPPROTO_TCP as u8, libc::TCP_KEEPCNT as u8, 6),
     (libc::SOL_SOCKET as u8, libc::SO_KEEPALIVE as u8, 1),
 ];
-
-#[inline(never)]
-fn set_keepalive(fd: &Fd) -> Result<(), Errno> {
-    for (level, option, value) in KEEPALIVE {
-        set(fd, level.into(), option.into(), value.into())?;
-    }
-    Ok(())
-}
 
 /// `setsockopt(2)`: gives an option a value.
 fn set(fd: &Fd, level: c_int, option: c_int, value: c_int) -> Result<(), Errno> {

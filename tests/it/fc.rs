@@ -299,7 +299,8 @@ fn unknown_variables_are_named() {
         let mut server = program.env("FNBOOT_MAX_BODY", 1000).start();
         server.call(PING, 200);
         let want = format!("fnboot: FNBOOT_{name}: none of MARKERS MAX_BODY SIGTERM STREAMING\n");
-        assert_eq!(server.stderr.take(), want);
+        server.stderr.wait_until(|said| said == want);
+        server.stderr.take();
         server.stdout.wait_lines(2);
     }
     // All that there are, and what only looks alike.
