@@ -42,8 +42,8 @@ pub const RESPONSE_FIELD_COUNT_MAX: usize = 32;
 /// Room for a piece of an answer that goes on; a longer piece fails the call.
 pub const PIECE_BYTES: usize = 64 * 1024;
 
-/// Largest handler that is moved to its place, which takes as much of the stack up to three times; a
-/// larger one does not compile.
+/// Largest handler that is moved to its place, over a stack that holds up to three copies of it; a larger
+/// one does not compile. The messages in `runtime` and `sys::entry` name this number.
 pub const HANDLER_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest message an `Error` keeps; the rest is cut.

@@ -373,7 +373,7 @@ pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
     let _ = signal::ignore_broken_pipe();
     // A reader that does not read must not keep a process that is about to end.
     if Stream::Stderr.is_writable(STALL_MS_MAX) {
-        // It may be a full disk: then there is nobody left to be told.
+        // An error, such as a full disk, can be reported nowhere.
         let _ = Stream::Stderr.write(line.written());
     }
 }

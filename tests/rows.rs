@@ -1,7 +1,7 @@
 //! RFC 9110 and RFC 9112, row by row: these bytes, that answer, and whether the connection lives.
 //!
-//! One table for two drivers: `src/http/mod.rs` runs it in memory, `tests/it/conform.rs` against the
-//! program that ships, both with every row whole and cut at every byte. The function that answers is
+//! One table for two drivers: `src/http/mod.rs` runs it in memory, `tests/it/conform.rs` and
+//! `tests/it/wire.rs` against the program that ships, both with every row whole and cut at every byte. The function that answers is
 //! the built-in one: an event is answered with itself, an HTTP request with its body or a greeting.
 #![allow(
     clippy::expect_used,
@@ -233,6 +233,7 @@ fn taken_fields() -> Vec<Row> {
                 ("empty host", "", OK),
                 ("host with port", "a.b:80", OK),
                 ("host with an empty port", "a.b:", OK),
+                ("host with a port beyond TCP's", "a.b:99999", OK),
                 ("host with an address", "127.0.0.1:80", OK),
                 ("host IPv6", "[::1]:80", OK),
                 ("host IPv6 with IPv4", "[::ffff:127.0.0.1]", OK),

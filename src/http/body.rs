@@ -31,12 +31,13 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
     let is_response = head.status > 0;
     let mut seen = Seen::default();
     for (name, value) in head.headers.iter() {
-        let kind = match kind(name) {
-            // They mean nothing in a response.
-            None | Some(Kind::Host | Kind::Expect) if is_response => continue,
-            None => continue,
-            Some(kind) => kind,
+        let Some(kind) = kind(name) else {
+            continue;
         };
+        // Neither means anything in a response.
+        if is_response && matches!(kind, Kind::Host | Kind::Expect) {
+            continue;
+        }
         for item in bytes::split(value, b',') {
             seen.item(kind, bytes::trim(item))?;
         }
@@ -122,7 +123,7 @@ impl Seen {
         let fault = match kind {
             Kind::Host => {
                 self.host_count += 1;
-                // Empty where the target has no authority, either (RFC 9112 §3.2).
+                // RFC 9112 §3.2: a target without an authority has an empty `Host`.
                 (!item.is_empty() && !host::is_authority(item)).then_some(Reject::Host)
             }
             // RFC 9110 §5.6.1.2: an empty member of a list is none.
@@ -145,7 +146,7 @@ impl Seen {
                 is_bad.then_some(Reject::ContentLength)
             }
             // RFC 9112 §6.1: nothing comes after `chunked`, not even itself. An empty member is
-            // refused, too: who sends it hopes that somebody else reads the list in another way.
+            // refused, although RFC 9110 §5.6.1.2 would skip it: two readers could differ.
             Kind::TransferEncoding => {
                 let is_bad = self.is_chunked || item.is_empty();
                 self.is_chunked = is_word(item, "chunked");

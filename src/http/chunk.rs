@@ -32,8 +32,17 @@ pub struct Decoder {
     spent: u32,
     /// Digits of the current size so far.
     digit_count: u16,
-    /// In an extension: whether its equals sign has come.
-    is_value: bool,
+    /// What of the line before a chunk is read.
+    part: Part,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Size,
+    /// The name of an extension.
+    Name,
+    /// Its value.
+    Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +121,7 @@ impl Decoder {
             left: 0,
             spent: 0,
             digit_count: 0,
-            is_value: false,
+            part: Part::Size,
         }
     }
 
@@ -203,10 +212,8 @@ impl Decoder {
         }
         match (self.state, byte) {
             (State::Size, b'\r') => Ok(State::SizeLf),
-            // Blanks lead to an extension, too. As behind a value, it is a name that must come.
             (State::Size, b' ' | b'\t' | b';') => {
-                self.is_value = true;
-                self.state = State::Blank;
+                (self.part, self.state) = (Part::Size, State::Blank);
                 self.extension(byte)
             }
             _ => Err(Reject::ChunkSize),
@@ -223,18 +230,18 @@ impl Decoder {
             Quoted if byte == b'"' => QuotedEnd,
             Quoted if byte == b'\\' => Escaped,
             Quoted | Escaped if is_text(byte) => Quoted,
-            WordStart if byte == b'"' && self.is_value => Quoted,
+            WordStart if byte == b'"' && self.part == Part::Value => Quoted,
             // RFC 9110 §5.6.3, "bad white space": only where the grammar has it.
             WordStart if is_blank => WordStart,
             WordStart | Word if is_token(byte) => Word,
             Word | QuotedEnd if byte == b'\r' => SizeLf,
             Word | QuotedEnd | Blank if is_blank => Blank,
             Word | QuotedEnd | Blank if byte == b';' => {
-                self.is_value = false;
+                self.part = Part::Name;
                 WordStart
             }
-            Word | Blank if byte == b'=' && !self.is_value => {
-                self.is_value = true;
+            Word | Blank if byte == b'=' && self.part == Part::Name => {
+                self.part = Part::Value;
                 WordStart
             }
             _ => return Err(Reject::ChunkExtension),

@@ -121,9 +121,8 @@ pub fn parse<'h, 'b: 'h>(
     }))
 }
 
-/// RFC 9112 §3.2.2: the host that a target in absolute form names is the one, whatever `Host` says,
-/// which must be there and valid all the same. A client of 1.0 may have left it out. Returns how many
-/// fields there are then.
+/// RFC 9112 §3.2.2: a target in absolute form overrides `Host`. `Host` must still be there and valid;
+/// only HTTP/1.0 may omit it, and then it is added. Returns how many fields there are then.
 #[cold]
 #[inline(never)]
 fn replace_host<'b>(

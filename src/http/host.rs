@@ -61,7 +61,7 @@ fn is_ipv6(address: &[u8]) -> bool {
         gap_count += usize::from(group.is_empty());
         group_count += 1 + usize::from(is_over);
     }
-    // At either end `::` makes one more empty group than between two others.
+    // Between two groups `::` makes one empty group, at either end two: `::1` is "", "", "1".
     let ends = usize::from(address.starts_with(b"::")) + usize::from(address.ends_with(b"::"));
     match gap_count - ends {
         0 => group_count == 8,

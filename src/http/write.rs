@@ -51,10 +51,10 @@ pub fn has_body(status: u16) -> bool {
     status >= 200 && status != 204 && status != 304
 }
 
-/// Whether there may be anything in that body: a 205 has an empty one (RFC 9110 §15.3.6).
+/// Whether that body is empty whatever the handler says (RFC 9110 §15.3.6).
 #[must_use]
-pub fn has_content(status: u16) -> bool {
-    has_body(status) && status != 205
+pub fn is_empty_body(status: u16) -> bool {
+    status == 205
 }
 
 /// Whether a field can be sent: nothing in it ends the line, or the head (RFC 9110 §5.1, §5.5).

@@ -55,9 +55,8 @@ const PORTS: RangeInclusive<usize> = 1..=65_535;
 /// Most events that are taken at once: as many connections, and no platform allows more.
 const CONCURRENCY_MAX: usize = 1000;
 
-/// How the names of fnboot's own variables go on behind `FNBOOT_`: the words of what is said of any
-/// other.
-const NAMES: &str = "FNBOOT_$: none of MARKERS MAX_BODY SIGTERM STREAMING";
+/// How the names of fnboot's own variables go on behind `FNBOOT_`.
+const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
 
 /// Which platforms this build knows, so that nothing is left in it of the others.
 const HAS_FC: bool = cfg!(feature = "fc");
@@ -99,8 +98,8 @@ impl Config {
     /// The first variable that has a value it cannot have.
     pub fn from_environment() -> Result<Self, Bad> {
         for name in env::names_after(b"FNBOOT_") {
-            if !bytes::split(NAMES.as_bytes(), b' ').any(|known| known == name) {
-                fatal::warn(NAMES, name);
+            if !bytes::split(NAMES, b' ').any(|known| known == name) {
+                fatal::warn("FNBOOT_$: unknown variable", name);
             }
         }
         Self::from(env::var, || env::is_program("scf_bootstrap"))
@@ -358,6 +357,29 @@ mod tests {
         ] {
             let config = read(&[("AWS_LAMBDA_RUNTIME_API", bad)]);
             assert_eq!(config.is_err(), !bad.is_empty(), "{bad}");
+        }
+    }
+
+    /// Each name is that of a setting, and each setting has its name.
+    #[test]
+    fn names_are_those_of_the_settings() {
+        let names = core::str::from_utf8(NAMES).expect("text").split(' ');
+        let names: std::vec::Vec<&str> = names.collect();
+        for name in &names {
+            let name = std::format!("FNBOOT_{name}");
+            let api = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+            let bad = read(&[api, (&name, "?")]).expect_err("a bad value");
+            assert!(bad.text.starts_with(&std::format!("{name}: ")), "{bad:?}");
+        }
+        let source = include_str!("config.rs");
+        let (code, _) = source.split_once("mod tests").expect("tests");
+        for setting in code
+            .split("\"FNBOOT_")
+            .skip(1)
+            .filter(|text| !text.starts_with('$'))
+        {
+            let name = setting.split([':', '"']).next().expect("a name");
+            assert!(name.is_empty() || names.contains(&name), "{name}");
         }
     }
 

@@ -44,7 +44,7 @@ pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static
     (connections, &mut memory.events)
 }
 
-/// A place that is there once, for who runs the function.
+/// Takes a place that exists once: a second run in one process ends with "already running".
 pub fn taken<T>(place: &'static Reserved<T>) -> &'static mut T {
     place
         .take()

@@ -101,7 +101,7 @@ pub fn bootstrap(args: Args) -> ! {
 const USAGE: &str = "usage: bootstrap [--help | --version]
 Serves the function that _HANDLER names (echo) on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000,
 or for AWS_LAMBDA_RUNTIME_API or SCF_RUNTIME_API with SCF_RUNTIME_API_PORT.
-FNBOOT_MAX_BODY: longest body in bytes.
+FNBOOT_MAX_BODY: in bytes.
 FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM: on or off.
 ";
 

@@ -34,7 +34,7 @@ struct Poller<'a, H> {
 /// Asks for events and answers them until `SIGTERM`.
 #[inline(never)]
 pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], address: Address) {
-    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
+    kernel("cannot catch signals: !", signal::catch_terminate());
     let caller = &mut connections.shared.caller;
     let config = caller.page.config;
     let is_lambda = config.platform() == Platform::Lambda;

@@ -5,7 +5,9 @@
 
 use core::cell::Cell;
 
-use super::caller::{Caller, Coding, Page, Reply, Stream, context, fail, failure, perform};
+use super::caller::{
+    Caller, Coding, Outcome, Page, Reply, Stream, context, fail, failure, perform,
+};
 use super::config::Config;
 use super::fatal;
 use crate::bytes::Writer;
@@ -91,10 +93,9 @@ impl<H: Handler> Caller<H> {
         let config = &page.config;
         let state = Cell::new(None);
         let cx = context(config, page.now_ms, &message.head, &state);
-        // Without std nothing reads it.
-        let is_lambda = config.platform() == Platform::Lambda;
-        if cfg!(feature = "std") && is_lambda && config.is_alone() {
-            env::export("_X_AMZN_TRACE_ID", cx.trace_id());
+        // With many events at once there is no one trace.
+        if config.platform() == Platform::Lambda && config.is_alone() {
+            env::export("_X_AMZN_TRACE_ID", || cx.trace_id());
         }
         let call = if config.is_streaming() {
             Call::Http
@@ -113,8 +114,12 @@ impl<H: Handler> Caller<H> {
         let outcome = perform(handler, call, &request, &cx, &mut prelude);
         let (body, coding) = match &outcome {
             Ok(outcome) if call != Call::Http => (outcome.body, Coding::Collected),
-            Ok(outcome) if write::has_content(outcome.status) => (outcome.body, Coding::Chunked),
-            Ok(_) => (&b""[..], Coding::Dropped),
+            Ok(Outcome { status, .. })
+                if !write::has_body(*status) || write::is_empty_body(*status) =>
+            {
+                (&b""[..], Coding::Dropped)
+            }
+            Ok(outcome) => (outcome.body, Coding::Chunked),
             Err(error) => {
                 fail(config, call, error, cx.id());
                 return page.result(&message.head, address, Err(error), ask);

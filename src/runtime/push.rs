@@ -59,7 +59,9 @@ impl<H: Handler> Caller<H> {
                 (404, failure(error, &mut page.place.failure), None)
             }
         };
-        let has_content = write::has_content(status) && message.head.method != "HEAD";
+        let has_content = write::has_body(status)
+            && !write::is_empty_body(status)
+            && message.head.method != "HEAD";
         let version = message.head.version;
         let coding = match (call, version) {
             _ if !has_content => Coding::Dropped,
@@ -69,7 +71,7 @@ impl<H: Handler> Caller<H> {
         };
         let rest = state.map(|state| (Stream { call, coding }, state));
         let len = match rest {
-            _ if status == 205 => Some(0),
+            _ if write::is_empty_body(status) => Some(0),
             Some(_) => None,
             // RFC 9110 §8.6: no length where there can be no body.
             None => write::has_body(status).then_some(body.len()),

@@ -33,7 +33,7 @@ struct Server<'a, H> {
 pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], port: u16) {
     let waiting = Waiting::listen(port)
         .unwrap_or_else(|errno| fatal::port("cannot listen on port #: !", port, errno));
-    kernel("cannot catch SIGTERM: !", signal::catch_terminate());
+    kernel("cannot catch signals: !", signal::catch_terminate());
     // The platform needs a moment to connect: what the first call would otherwise wait for is done
     // in it.
     log::prepare();

@@ -1,6 +1,6 @@
 //! Time, by a system call, though the kernel offers a way without (vdso(7)): to find that costs two
 //! page faults at the first call of a cold start, and the time is asked for only once a tick of the
-//! loop, and for a line of the log.
+//! loop, for a line of the log, and where a handler asks how long it has left.
 
 use super::call::call3;
 

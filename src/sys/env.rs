@@ -1,19 +1,20 @@
 //! What the process was started with: its environment, its arguments, its own path.
 //!
-//! Not what C calls `environ`: that names strings which `setenv(3)`, and so a safe function of std,
-//! frees. The strings that the kernel put there stay for ever.
+//! Not what C calls `environ`: that names strings which a safe function of std frees (`set_var`).
+//! Without std these are the strings that the kernel put on the initial stack, where they stay; with
+//! std a copy.
 
 use core::ffi::{CStr, c_char, c_int};
 
 #[cfg(feature = "std")]
-pub use with_std::{export, export_trace_id, is_program};
-#[cfg(not(feature = "std"))]
-pub use without_std::{export, is_program};
+pub use with_std::{auxiliary, export, export_trace_id};
 
 #[cfg(feature = "std")]
 use with_std::starting;
 #[cfg(not(feature = "std"))]
 use without_std::starting;
+#[cfg(not(feature = "std"))]
+pub use without_std::{auxiliary, export, remember};
 
 /// The bytes of a variable, `None` where it was not set.
 #[must_use]
@@ -29,17 +30,32 @@ pub fn names_after(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
     starting(prefix).map(|rest| rest.split(|&byte| byte == b'=').next().unwrap_or_default())
 }
 
+/// Whether the program was started under that file name: by the path that `execve(2)` was given, which
+/// no caller can make up, as it can the first argument.
+#[must_use]
+pub fn is_program(name: &str) -> bool {
+    let Some(path) = auxiliary(libc::AT_EXECFN) else {
+        return false;
+    };
+    let path = core::ptr::with_exposed_provenance(path);
+    // SAFETY: an entry of that type is a string that ends with a NUL and stays (getauxval(3)).
+    let path = unsafe { CStr::from_ptr(path) }.to_bytes();
+    path.rsplit(|&byte| byte == b'/').next() == Some(name.as_bytes())
+}
+
 /// The arguments of the process, the program's own name first.
 #[derive(Clone, Copy, Debug)]
 pub struct Args(&'static [*const c_char]);
 
 impl Args {
-    /// What `main` was called with.
+    /// What `main` was called with. Without std this also remembers where the environment is, for
+    /// [`var`].
     ///
     /// # Safety
     /// `argv` points to `argc` strings and a null, then come the strings of the environment and a
-    /// null, then the auxiliary vector, all of which stay for ever and never change: so Linux starts
-    /// a program, and so every C library calls `main` (elf(5), getauxval(3)).
+    /// null, then the auxiliary vector: so Linux starts a program, and so every C library calls `main`
+    /// (elf(5), getauxval(3)). All of it stays as it is for ever: in a program without std nothing
+    /// calls `setenv(3)` or `unsetenv(3)`, which are unsafe and would change it in place.
     #[allow(
         clippy::similar_names,
         reason = "the names that every C program has for them"
@@ -51,7 +67,8 @@ impl Args {
         {
             // SAFETY: the caller's promise: behind the arguments there is a null, and then this.
             let environment = unsafe { argv.add(count + 1) };
-            without_std::remember(environment);
+            // SAFETY: the caller's promise.
+            unsafe { remember(environment) };
         }
         // SAFETY: the caller's promise.
         Self(unsafe { core::slice::from_raw_parts(argv, count) })
@@ -68,7 +85,7 @@ impl Args {
 
 #[cfg(not(feature = "std"))]
 mod without_std {
-    use core::ffi::{CStr, c_char};
+    use core::ffi::{CStr, c_char, c_ulong};
     use core::iter;
     use core::ptr;
     use core::sync::atomic::{AtomicPtr, Ordering};
@@ -78,7 +95,11 @@ mod without_std {
     /// Invariant: null, or what [`super::Args::new`] was promised.
     static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
 
-    pub(super) fn remember(environment: *const *const c_char) {
+    /// Remembers where the environment is.
+    ///
+    /// # Safety
+    /// What [`super::Args::new`] asks of what lies behind the arguments.
+    pub unsafe fn remember(environment: *const *const c_char) {
         ENVIRONMENT.store(environment.cast_mut(), Ordering::Relaxed);
     }
 
@@ -124,33 +145,23 @@ mod without_std {
         Some(unsafe { CStr::from_ptr(at.cast()) }.to_bytes())
     }
 
-    /// Whether the program was started under that file name.
+    /// The value of that type in the auxiliary vector, which lies behind the null at the end of the
+    /// environment (getauxval(3)).
     #[must_use]
-    pub fn is_program(name: &str) -> bool {
-        let file = executed().and_then(|path| path.rsplit(|&byte| byte == b'/').next());
-        file == Some(name.as_bytes())
-    }
-
-    /// The path that `execve(2)` was given (`AT_EXECFN`, getauxval(3)), which no caller can make up,
-    /// as it can the first argument.
-    fn executed() -> Option<&'static [u8]> {
+    pub fn auxiliary(kind: c_ulong) -> Option<usize> {
         let count = strings().count();
         let environment = ENVIRONMENT.load(Ordering::Relaxed);
         if environment.is_null() {
             return None;
         }
-        // SAFETY: the invariant of `ENVIRONMENT`: behind the strings is a null, and then the
-        // auxiliary vector.
+        // SAFETY: the invariant of `ENVIRONMENT`: behind `count` strings is a null, and then the
+        // vector.
         let mut pair = unsafe { environment.add(count + 1) }.cast::<[usize; 2]>();
         loop {
             // SAFETY: the vector ends with a pair of type zero, behind which nothing is read.
             match unsafe { *pair } {
                 [0, _] => return None,
-                [kind, value] if kind == libc::AT_EXECFN as usize => {
-                    let path = ptr::with_exposed_provenance(value);
-                    // SAFETY: a value of that type is a string that ends with a NUL and stays.
-                    return Some(unsafe { CStr::from_ptr(path) }.to_bytes());
-                }
+                [other, value] if other == kind as usize => return Some(value),
                 // SAFETY: this was not the last pair.
                 _ => pair = unsafe { pair.add(1) },
             }
@@ -158,17 +169,18 @@ mod without_std {
     }
 
     /// Nothing: without std nothing that is linked in reads it.
-    pub fn export(_name: &str, _value: Option<&str>) {}
+    pub fn export<'a>(_name: &str, _value: impl FnOnce() -> Option<&'a str>) {}
 }
 
 #[cfg(feature = "std")]
 mod with_std {
+    use core::ffi::c_ulong;
     use core::sync::atomic::{AtomicBool, Ordering};
     use std::sync::OnceLock;
     use std::vec::Vec;
 
-    /// The environment as it was when it was first asked for, which is when the program began to
-    /// run: a copy, because what std has can be changed, and then is freed.
+    /// The environment as it was when it was first asked for, which is when `run` was called: a copy,
+    /// because what std has can be changed, and then is freed.
     fn strings() -> &'static [Vec<u8>] {
         static STRINGS: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
         STRINGS.get_or_init(|| {
@@ -186,13 +198,12 @@ mod with_std {
             .filter_map(move |string| string.strip_prefix(prefix))
     }
 
-    /// Whether the program was started under that file name.
+    /// `getauxval(3)`: the value of that type in the auxiliary vector.
     #[must_use]
-    pub fn is_program(name: &str) -> bool {
-        let path = std::env::args_os().next().unwrap_or_default();
-        std::path::Path::new(&path)
-            .file_name()
-            .is_some_and(|file| file == name)
+    pub fn auxiliary(kind: c_ulong) -> Option<usize> {
+        // SAFETY: getauxval(3) takes no pointer, and zero is what it returns for an unknown type.
+        let value = unsafe { libc::getauxval(kind) } as usize;
+        (value != 0).then_some(value)
     }
 
     static EXPORTS: AtomicBool = AtomicBool::new(false);
@@ -228,11 +239,11 @@ mod with_std {
     }
 
     /// Sets a variable, or takes it away, if the program has allowed it.
-    pub fn export(name: &str, value: Option<&str>) {
+    pub fn export<'a>(name: &str, value: impl FnOnce() -> Option<&'a str>) {
         if !EXPORTS.load(Ordering::Relaxed) {
             return;
         }
-        match value {
+        match value() {
             // SAFETY: the promise under which `export_trace_id` was called.
             Some(value) => unsafe { std::env::set_var(name, value) },
             // SAFETY: as above.

@@ -8,14 +8,25 @@ use core::slice;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::call::{call3, call6};
+use super::env;
 use super::fd::{Errno, check};
 
 /// No page of any kernel is larger: arm64 has kernels with pages of 64 KiB.
-const PAGE_BYTES: usize = if cfg!(target_arch = "aarch64") {
+const PAGE_BYTES_MAX: usize = if cfg!(target_arch = "aarch64") {
     64 * 1024
 } else {
     4096
 };
+
+/// The size of the kernel's pages (`AT_PAGESZ`, getauxval(3)), or the largest where that is not known.
+#[must_use]
+pub fn page_bytes() -> usize {
+    if cfg!(target_arch = "aarch64") {
+        env::auxiliary(libc::AT_PAGESZ).unwrap_or(PAGE_BYTES_MAX)
+    } else {
+        PAGE_BYTES_MAX
+    }
+}
 
 /// Private memory from the kernel, zeroed and only there once touched; given back when dropped.
 #[derive(Debug)]
@@ -108,8 +119,8 @@ impl Drop for Mapping {
     }
 }
 
-/// Bytes in the program's own memory that begin as zeros, wherever they lie, so that what the kernel
-/// is given back of them reads as zeros again.
+/// Bytes that begin as zeros. Pages of them that are given back to the kernel therefore read as zeros
+/// again, whether they lie in `.bss` or in a mapping of the file.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Zeros<const LEN: usize>([u8; LEN]);
@@ -121,10 +132,11 @@ impl<const LEN: usize> Zeros<LEN> {
     /// kernel. What was in them reads as zeros afterwards.
     pub fn give_back(&mut self, kept: usize) {
         let rest = self.0.get_mut(kept..).unwrap_or_default();
-        let skip = rest.as_ptr().align_offset(PAGE_BYTES).min(rest.len());
+        let page_bytes = page_bytes();
+        let skip = rest.as_ptr().align_offset(page_bytes).min(rest.len());
         let whole = rest.get_mut(skip..).unwrap_or_default();
         // The kernel rounds a length up to its own page, which must not reach beyond the slice.
-        let len = whole.len() / PAGE_BYTES * PAGE_BYTES;
+        let len = whole.len() / page_bytes * page_bytes;
         let place = whole.as_mut_ptr().expose_provenance();
         // An error is ignored: the memory then simply stays.
         // SAFETY: the range is whole pages of one exclusively borrowed slice, and bytes have no
@@ -149,7 +161,7 @@ impl<const LEN: usize> DerefMut for Zeros<LEN> {
 
 #[inline(never)]
 fn round(len: usize) -> usize {
-    len.max(1).next_multiple_of(PAGE_BYTES)
+    len.max(1).next_multiple_of(PAGE_BYTES_MAX)
 }
 
 /// A place in the program's own memory that is handed out once, for ever.

@@ -30,4 +30,6 @@ pub mod memory;
 pub mod process;
 pub mod signal;
 pub mod socket;
+// With std the C library starts the program.
+#[cfg(not(feature = "std"))]
 mod start;

@@ -1,5 +1,6 @@
-//! `SIGTERM` and `SIGINT`, which ask the process to end, without a system call per wait and without a
-//! race.
+//! `SIGTERM` and `SIGINT` (Ctrl-C), which ask the process to end, without a system call per wait and
+//! without a race. Where the rest of the program says `SIGTERM`, either is meant. A second `SIGINT` ends
+//! the process at once, as whoever presses Ctrl-C again wants it.
 //!
 //! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was
 //! looked at and before the wait begins, and the wait would never end. So whoever is about to wait
@@ -16,6 +17,7 @@ use libc::c_int;
 
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
+use super::process;
 
 static TERMINATING: AtomicBool = AtomicBool::new(false);
 
@@ -52,8 +54,8 @@ pub fn ignore_broken_pipe() -> Result<(), Errno> {
     action(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Runs `wait`, which waits on `source` among others and which the signal is to end. It is told
-/// whether that has come already.
+/// Runs `wait`, which waits on `source` among others and which the signal is to end. `wait` gets
+/// whether the signal has already come.
 ///
 /// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more, and
 /// never blocks.
@@ -70,6 +72,9 @@ pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
 extern "C" fn on_terminate(signal: c_int) {
     if cfg!(feature = "std") && threads::hand_on(signal) {
         return;
+    }
+    if signal == libc::SIGINT && terminating() {
+        process::exit(128 + libc::SIGINT);
     }
     TERMINATING.store(true, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
@@ -98,8 +103,8 @@ mod threads {
         WAITING.store(current(), Ordering::Relaxed);
     }
 
-    /// `tgkill(2)`: hands a signal that came to another thread on to the one that waits. Whether
-    /// this is another.
+    /// `tgkill(2)`: hands a signal that came to another thread on to the one that waits. Returns
+    /// whether it did, which is so in every thread but that one.
     pub(super) fn hand_on(signal: c_int) -> bool {
         let waiting = WAITING.load(Ordering::Relaxed);
         if waiting == current() {

@@ -226,8 +226,8 @@ fn tcp() -> Result<Fd, Errno> {
     }
 }
 
-/// How long a peer is silent before the kernel asks for it, how often it asks, and how often in
-/// vain before it gives the connection up.
+/// Level, option, value: after 60 s of silence the kernel asks for the peer, every 10 s, six times. Bytes,
+/// because a table of larger numbers is larger.
 const KEEPALIVE: [(u8, u8, u8); 4] = [
     (libc::IPPROTO_TCP as u8, libc::TCP_KEEPIDLE as u8, 60),
     (libc::IPPROTO_TCP as u8, libc::TCP_KEEPINTVL as u8, 10),

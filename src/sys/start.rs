@@ -8,6 +8,8 @@
 use core::ffi::{c_char, c_int};
 
 use super::call::call3;
+use super::env;
+use super::memory;
 use super::process;
 
 unsafe extern "C" {
@@ -59,7 +61,7 @@ struct Layout {
     relro: [u32; 2],
 }
 
-/// The finest that `layout.ld` aligns to. Where the kernel's pages are larger, `mprotect(2)` refuses.
+/// What `layout.ld` aligns the end of the relocated words to.
 const PAGE_BYTES: usize = 4096;
 
 /// The initial stack holds the count of arguments, the arguments, a null, the environment, a null,
@@ -70,12 +72,18 @@ const PAGE_BYTES: usize = 4096;
 unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layout) -> ! {
     // SAFETY: the caller's promise, and nothing has been relocated yet.
     unsafe { relocate(base, layout) };
-    let [start, end] = layout.relro;
-    protect(base.addr() + start as usize, base.addr() + end as usize);
     // SAFETY: the caller's promise: the first word is there.
     let count = unsafe { *stack };
     // SAFETY: and so are `count` arguments behind it.
     let arguments = unsafe { stack.add(1) };
+    // SAFETY: and a null, behind which the environment begins.
+    let environment = unsafe { arguments.add(count + 1) };
+    // SAFETY: so Linux starts a program.
+    unsafe { env::remember(environment.cast()) };
+    if memory::page_bytes() == PAGE_BYTES {
+        let [start, end] = layout.relro;
+        protect(base.addr() + start as usize, base.addr() + end as usize);
+    }
     // SAFETY: what a C program's `main` is given.
     let status = unsafe { main(count as c_int, arguments.cast()) };
     process::exit(status)
@@ -118,7 +126,9 @@ unsafe fn relocate(base: *mut usize, layout: &Layout) {
 
 const WORD_BYTES: usize = size_of::<usize>();
 
-/// `mprotect(2)`: from now on nobody writes to the whole pages that end here.
+/// `mprotect(2)`: from now on nobody writes to the pages that end here. With larger pages than
+/// [`PAGE_BYTES`] (arm64) the kernel would protect what comes behind them, too: there they stay as they
+/// are.
 fn protect(start: usize, end: usize) {
     let first = start / PAGE_BYTES * PAGE_BYTES;
     // An error is ignored: the pages then stay as they are, and the program works.

@@ -293,12 +293,12 @@ fn unknown_variables_are_named() {
         ("MARKER", "off"),
         ("", "x"),
         ("MAX_BODY_BYTES", "1"),
-        ("is", ""),
+        ("no", ""),
     ] {
         let program = Program::bootstrap().env(&format!("FNBOOT_{name}"), value);
         let mut server = program.env("FNBOOT_MAX_BODY", 1000).start();
         server.call(PING, 200);
-        let want = format!("fnboot: FNBOOT_{name}: none of MARKERS MAX_BODY SIGTERM STREAMING\n");
+        let want = format!("fnboot: FNBOOT_{name}: unknown variable\n");
         server.stderr.wait_until(|said| said == want);
         server.stderr.take();
         server.stdout.wait_lines(2);
@@ -681,6 +681,21 @@ fn termination_takes_what_waits_for_descriptors() {
     drop(silent);
 }
 
+/// Who presses Ctrl-C again does not want to wait.
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let mut server = Server::start();
+    let mut barrier = Barrier::new(&mut server);
+    let mut client = server.connect();
+    client.send(&PING[..30]);
+    barrier.pass();
+    server.signal(Signal::INT);
+    // The signal has come when the idle connection is closed.
+    barrier.expect_close();
+    server.signal(Signal::INT);
+    server.expect_exit(130);
+}
+
 /// A client that never finishes cannot keep the process for ever.
 #[test]
 fn termination_does_not_wait_for_ever() {
@@ -891,7 +906,11 @@ pub fn keepalive_seconds(port: u16, peer_port: u16) -> Option<u64> {
 #[test]
 fn vanished_clients_are_looked_for() {
     let mut server = Server::start();
-    let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+    let mut clients = vec![server.connect()];
+    // Those that wait in the kernel's queue while the first one is served.
+    server.signal(Signal::STOP);
+    clients.extend((0..3).map(|_| server.connect()));
+    server.signal(Signal::CONT);
     for client in &mut clients {
         client.expect_open();
     }

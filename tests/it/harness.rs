@@ -631,6 +631,12 @@ impl Barrier {
         Self(client)
     }
 
+    /// The server must end this connection, as it does when it is to end.
+    #[track_caller]
+    pub fn expect_close(&mut self) {
+        self.0.expect_close();
+    }
+
     /// Returns when the server has read what was sent before on any connection.
     #[track_caller]
     pub fn pass(&mut self) {

@@ -43,7 +43,7 @@ pub(crate) fn misfit(doing: &Doing, port: u16, function: &Function) -> String {
     };
     format!(
         "the program listens on {listeners} and not on 0.0.0.0:{port}, the port that \
-         FC_SERVER_PORT says{advice}"
+         FC_SERVER_PORT says{advice}; if it is only slow, --start-timeout SECONDS waits for it"
     )
 }
 

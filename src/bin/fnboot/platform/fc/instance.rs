@@ -23,6 +23,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -358,17 +359,20 @@ fn address(port: u16) -> SocketAddr {
 /// A port that was free a moment ago. Every interface, because that is what a program will bind.
 ///
 /// Not one of those that Linux by default gives to whoever asks for any: until a slow program binds
-/// its port, somebody else would get it and be taken for the program. Tools that run at the same time
-/// begin at different ports, because their process ids differ.
+/// its port, somebody else would get it and be taken for the program. Nor the one that was given out
+/// last, whose connections the kernel may not have forgotten. Tools that run at the same time start far
+/// apart.
 fn free_port() -> io::Result<u16> {
     const FIRST: u16 = 61_000;
     const COUNT: u16 = 4_500;
-    let start = std::process::id() % u32::from(COUNT);
-    let ports = (FIRST..FIRST + COUNT).cycle().skip(start as usize);
+    static GIVEN_COUNT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id().wrapping_mul(61) % u32::from(COUNT);
     let mut last = io::ErrorKind::AddrInUse.into();
-    for port in ports.take(COUNT.into()) {
-        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
-            Ok(_) => return Ok(port),
+    for _ in 0..COUNT {
+        let given = u32::from(GIVEN_COUNT.fetch_add(1, Ordering::Relaxed));
+        let offset = u16::try_from((start + given) % u32::from(COUNT)).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::UNSPECIFIED, FIRST + offset)) {
+            Ok(_) => return Ok(FIRST + offset),
             Err(error) => last = error,
         }
     }

@@ -52,7 +52,8 @@ pub(crate) fn misfit(doing: &Doing, ready: Ready, function: &Function) -> String
             };
             format!(
                 "the program listens on {listeners} and has not connected to the runtime API; one \
-                 that is called over HTTP needs --platform fc{advice}"
+                 that is called over HTTP needs --platform fc{advice}; if it is only slow, \
+                 --start-timeout SECONDS waits for it"
             )
         }
         (Doing::Asks, Ready::Next) => {
