@@ -1,0 +1,191 @@
+//! Why a call failed: [`Error`], the one error that a handler makes.
+//!
+//! It holds its message itself, because nothing allocates here. It never decides how the caller is
+//! told: that is the dialect of a platform.
+
+use core::fmt::{self, Write as _};
+use core::panic::Location;
+use core::str;
+
+use crate::bytes::{self, Writer};
+use crate::limits::ERROR_BYTES_MAX;
+
+/// Why a call failed: a type, a message, and where it was made.
+///
+/// It needs no allocation: a message longer than 512 bytes is cut. `?` turns every
+/// [`core::error::Error`] into one; its type is then the name of that error's Rust type.
+///
+/// ```
+/// use fnboot::Error;
+///
+/// fn parse(event: &[u8]) -> Result<u32, Error> {
+///     if event.is_empty() {
+///         return Err(Error::new("EmptyEvent", "an event must have a number in it"));
+///     }
+///     let number = core::str::from_utf8(event)?.parse::<u32>()?;
+///     if number > 100 {
+///         return Err(Error::new("TooLarge", format_args!("{number} is over 100")));
+///     }
+///     Ok(number)
+/// }
+///
+/// assert_eq!(parse(b"42").unwrap(), 42);
+/// assert_eq!(parse(b"101").unwrap_err().message(), "101 is over 100");
+/// assert_eq!(parse(b"x").unwrap_err().kind(), "core::num::error::ParseIntError");
+/// ```
+#[derive(Clone)]
+pub struct Error {
+    kind: &'static str,
+    text: Text,
+}
+
+#[derive(Clone)]
+enum Text {
+    /// A message that is there already, made nowhere in particular.
+    Fixed(&'static str),
+    Written {
+        bytes: [u8; ERROR_BYTES_MAX + TRACE_BYTES_MAX],
+        /// Invariant: `bytes[..message_len]` is UTF-8.
+        message_len: usize,
+        /// Invariant: `bytes[message_len..][..trace_len]` is UTF-8.
+        trace_len: usize,
+    },
+}
+
+const TRACE_BYTES_MAX: usize = 128;
+
+impl Error {
+    /// An error of that type with a message: text, or `format_args!(…)`, or anything that can be
+    /// displayed.
+    #[must_use]
+    #[track_caller]
+    pub fn new(kind: &'static str, message: impl fmt::Display) -> Self {
+        let place = Location::caller();
+        Self::at(kind, message, format_args!("{place}"))
+    }
+
+    /// An error with a message that needs no formatting, which would be most of a small binary.
+    pub(crate) fn fixed(kind: &'static str, message: &'static str) -> Self {
+        let text = Text::Fixed(message);
+        Self { kind, text }
+    }
+
+    /// An error that was made at `place`.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn at(
+        kind: &'static str,
+        message: impl fmt::Display,
+        place: impl fmt::Display,
+    ) -> Self {
+        let mut bytes = [0; ERROR_BYTES_MAX + TRACE_BYTES_MAX];
+        let message_len = display(message, &mut bytes[..ERROR_BYTES_MAX]);
+        let room = &mut bytes[message_len..];
+        let room_len = room.len().min(TRACE_BYTES_MAX);
+        let trace_len = display(place, &mut room[..room_len]);
+        let text = Text::Written {
+            bytes,
+            message_len,
+            trace_len,
+        };
+        Self { kind, text }
+    }
+
+    /// The error's type: `errorType` in the answer.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// What is wrong: `errorMessage` in the answer.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        str::from_utf8(self.message_bytes()).unwrap_or("")
+    }
+
+    /// Where it was made, `file:line:column`: the one line of `stackTrace` in the answer.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        str::from_utf8(self.place_bytes()).unwrap_or("")
+    }
+
+    /// [`message`](Error::message), where nobody needs to be told again that it is UTF-8.
+    pub(crate) fn message_bytes(&self) -> &[u8] {
+        match &self.text {
+            Text::Fixed(message) => message.as_bytes(),
+            Text::Written {
+                bytes, message_len, ..
+            } => bytes::slice(bytes, 0..*message_len),
+        }
+    }
+
+    /// The same of [`place`](Error::place).
+    pub(crate) fn place_bytes(&self) -> &[u8] {
+        match &self.text {
+            Text::Fixed(_) => b"",
+            Text::Written {
+                bytes,
+                message_len,
+                trace_len,
+            } => bytes::slice(bytes, *message_len..*message_len + *trace_len),
+        }
+    }
+}
+
+/// Writes `text` to the front of `place` and returns its length, cut where a character ends.
+fn display(text: impl fmt::Display, place: &mut [u8]) -> usize {
+    let mut writer = Writer::new(place);
+    // A `Display` that fails leaves what it wrote before: better than no message.
+    let _ = write!(writer, "{text}");
+    let written = writer.finish();
+    match str::from_utf8(written) {
+        Ok(text) => text.len(),
+        Err(error) => error.valid_up_to(),
+    }
+}
+
+impl<E: core::error::Error> From<E> for Error {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        let place = Location::caller();
+        Self::at(core::any::type_name::<E>(), error, format_args!("{place}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.kind, self.message())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self} (at {})", self.place())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        let error = Error::new("Long", "é".repeat(ERROR_BYTES_MAX));
+        assert_eq!(error.message().len(), ERROR_BYTES_MAX);
+        let error = Error::new("Long", format!("x{}", "é".repeat(ERROR_BYTES_MAX)));
+        assert_eq!(error.message().len(), ERROR_BYTES_MAX - 1);
+        assert!(error.place().contains("error.rs:"), "{}", error.place());
+    }
+
+    #[test]
+    fn conversion_names_type_and_place() {
+        fn parse() -> Result<u8, Error> {
+            Ok("x".parse::<u8>()?)
+        }
+        let error = parse().expect_err("not a number");
+        assert_eq!(error.kind(), "core::num::error::ParseIntError");
+        assert_eq!(error.message(), "invalid digit found in string");
+        assert!(error.place().contains("error.rs:"), "{}", error.place());
+    }
+}

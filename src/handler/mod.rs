@@ -1,0 +1,312 @@
+//! What a user writes and what the user is given: [`Handler`], [`Context`], [`Request`],
+//! [`Response`], [`Error`].
+//!
+//! Nothing here does I/O or allocates. Everything a handler is given is borrowed from the receive
+//! buffer, and what it answers may be, too: then not a byte of a body is copied.
+//!
+//! Each file is what a user holds, and names only those before it: `error`; `context` and `request`,
+//! which come with a call; `response`, which may turn out to be an error; here the trait in which
+//! they meet.
+
+mod context;
+mod error;
+mod request;
+mod response;
+
+use core::time::Duration;
+
+use crate::bytes::Writer;
+
+pub use context::{Context, Credentials, Platform};
+pub use error::Error;
+pub use request::Request;
+pub use response::Response;
+
+/// A cloud function.
+///
+/// Only [`invoke`](Handler::invoke) must be written. One process serves many calls, one after the
+/// other: what the handler keeps in `self` lives from call to call.
+///
+/// ```
+/// use fnboot::{Context, Error, Handler};
+///
+/// struct Shout(Vec<u8>);
+///
+/// impl Handler for Shout {
+///     fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+///         self.0 = event.to_ascii_uppercase();
+///         Ok(&self.0)
+///     }
+/// }
+/// ```
+pub trait Handler {
+    /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
+    /// whose handler never does is 4 KiB smaller.
+    const STREAMS: bool = false;
+
+    /// Answers an event: bytes in, bytes out.
+    ///
+    /// The answer may be (a part of) the event itself, something that `self` owns, or `'static`.
+    ///
+    /// # Errors
+    /// The call fails; the platform is told so and the caller is given the error's type and
+    /// message as JSON.
+    fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error>;
+
+    /// Answers an HTTP request. Unless it is written, the request's body is handed to
+    /// [`invoke`](Handler::invoke), whose answer is the body of a 200.
+    ///
+    /// # Errors
+    /// The caller gets a 500 with the error's type and message as JSON.
+    fn http<'a>(
+        &'a mut self,
+        request: &Request<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        let answer = self.invoke(request.body(), cx)?;
+        Ok(Response::new(200)
+            .header("Content-Type", "application/octet-stream")
+            .body(answer))
+    }
+
+    /// Writes the next piece of an answer that goes on: one whose call said so with
+    /// [`Context::stream`]. Called again whenever the network has taken the last piece, until the
+    /// answer ends; other calls may be answered in between.
+    ///
+    /// `state` is the number given to [`Context::stream`]: whatever tells this answer from others,
+    /// to be changed as it goes on. A [`Writer`] that is full cuts: [`Writer::room`] tells how much
+    /// it takes.
+    ///
+    /// # Errors
+    /// The call fails. What was sent before cannot be taken back: the client sees an answer that
+    /// breaks off.
+    ///
+    /// ```
+    /// use core::fmt::Write as _;
+    /// use core::time::Duration;
+    /// use fnboot::{Context, Error, Flow, Handler, Request, Response, Writer};
+    ///
+    /// struct Ticker;
+    ///
+    /// impl Handler for Ticker {
+    ///     const STREAMS: bool = true;
+    ///
+    ///     fn invoke<'a>(&'a mut self, _: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+    ///         cx.stream(3);
+    ///         Ok(b"")
+    ///     }
+    ///
+    ///     fn stream(
+    ///         &mut self,
+    ///         state: &mut u64,
+    ///         piece: &mut Writer<'_>,
+    ///         _: &Context<'_>,
+    ///     ) -> Result<Flow, Error> {
+    ///         write!(piece, "data: {state}\n\n")?;
+    ///         *state -= 1;
+    ///         Ok(if *state > 0 { Flow::Wait(Duration::from_secs(1)) } else { Flow::End })
+    ///     }
+    /// }
+    /// ```
+    fn stream(
+        &mut self,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+        cx: &Context<'_>,
+    ) -> Result<Flow, Error> {
+        let _ = (state, piece, cx); // Nothing goes on by default.
+        Ok(Flow::End)
+    }
+
+    /// Nobody takes the rest of the answer that `state` stands for: the client has gone.
+    fn abandon(&mut self, state: u64) {
+        let _ = state; // Nothing is held by default.
+    }
+
+    /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
+    /// for SCF's event functions, always.
+    ///
+    /// # Errors
+    /// The instance is not used; the platform may try another.
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+
+    /// Called before the instance is frozen, if the function is configured so (FC 2.0).
+    ///
+    /// # Errors
+    /// Are logged; the platform ignores them.
+    fn pre_freeze(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+
+    /// Called before the instance is stopped: on FC, if the function is configured so; on Lambda,
+    /// and for SCF's event functions, when `SIGTERM` comes.
+    ///
+    /// # Errors
+    /// Are logged; the platform ignores them.
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        let _ = cx; // Nothing to do by default.
+        Ok(())
+    }
+}
+
+/// A handler that stays where it is: one too large to be moved, or one that its owner looks at again.
+#[deny(
+    clippy::missing_trait_methods,
+    reason = "a method that is not here would fall back to its default without a word"
+)]
+impl<H: Handler> Handler for &mut H {
+    const STREAMS: bool = H::STREAMS;
+
+    fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+        (**self).invoke(event, cx)
+    }
+
+    fn http<'a>(
+        &'a mut self,
+        request: &Request<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        (**self).http(request, cx)
+    }
+
+    fn stream(
+        &mut self,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+        cx: &Context<'_>,
+    ) -> Result<Flow, Error> {
+        (**self).stream(state, piece, cx)
+    }
+
+    fn abandon(&mut self, state: u64) {
+        (**self).abandon(state);
+    }
+
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).initialize(cx)
+    }
+
+    fn pre_freeze(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).pre_freeze(cx)
+    }
+
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        (**self).pre_stop(cx)
+    }
+}
+
+/// How an answer goes on after a piece of it, which may be empty. See [`Handler::stream`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is more: call again as soon as this piece is taken.
+    More,
+    /// There may be more later: call again after that time.
+    Wait(Duration),
+    /// This was the last piece.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Writes down which of its methods were called, and answers with what no default does.
+    struct Recorder(Vec<&'static str>);
+
+    #[deny(
+        clippy::missing_trait_methods,
+        reason = "a method that is not here could not be seen below"
+    )]
+    impl Handler for Recorder {
+        const STREAMS: bool = true;
+
+        fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
+            self.0.push("invoke");
+            Ok(event)
+        }
+
+        fn http<'a>(
+            &'a mut self,
+            request: &Request<'a>,
+            _: &Context<'_>,
+        ) -> Result<Response<'a>, Error> {
+            self.0.push("http");
+            Ok(Response::new(201).body(request.body()))
+        }
+
+        fn stream(
+            &mut self,
+            state: &mut u64,
+            piece: &mut Writer<'_>,
+            _: &Context<'_>,
+        ) -> Result<Flow, Error> {
+            self.0.push("stream");
+            *state += 1;
+            piece.put(b"piece");
+            Ok(Flow::More)
+        }
+
+        fn abandon(&mut self, state: u64) {
+            assert_eq!(state, 8);
+            self.0.push("abandon");
+        }
+
+        fn initialize(&mut self, _: &Context<'_>) -> Result<(), Error> {
+            self.0.push("initialize");
+            Err(Error::fixed("Own", "initialize"))
+        }
+
+        fn pre_freeze(&mut self, _: &Context<'_>) -> Result<(), Error> {
+            self.0.push("pre_freeze");
+            Err(Error::fixed("Own", "pre_freeze"))
+        }
+
+        fn pre_stop(&mut self, _: &Context<'_>) -> Result<(), Error> {
+            self.0.push("pre_stop");
+            Err(Error::fixed("Own", "pre_stop"))
+        }
+    }
+
+    /// Calls every method of the trait. That it is generic matters: on a handler's own type the
+    /// compiler would look through the reference.
+    fn call_all<H: Handler>(mut handler: H, request: &Request<'_>, cx: &Context<'_>) {
+        assert!(H::STREAMS);
+        let message = |result: Result<(), Error>| result.map_err(|error| error.kind());
+        assert_eq!(message(handler.initialize(cx)), Err("Own"));
+        assert_eq!(handler.invoke(b"event", cx).expect("an answer"), b"event");
+        let response = handler.http(request, cx).expect("a response");
+        assert_eq!((response.status, response.body), (201, &b"body"[..]));
+        let (mut state, mut place) = (7, [0; 16]);
+        let mut piece = Writer::new(&mut place);
+        let flow = handler.stream(&mut state, &mut piece, cx);
+        assert_eq!(flow.expect("a piece"), Flow::More);
+        assert_eq!((state, piece.finish()), (8, &b"piece"[..]));
+        handler.abandon(state);
+        assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
+        assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
+    }
+
+    #[test]
+    fn a_lent_handler_is_called_itself() {
+        let mut recorder = Recorder(Vec::new());
+        let platform = Platform::Fc.built_in();
+        crate::testing::request(platform, "PUT", "/", &[], b"body", |request, cx| {
+            call_all(&mut recorder, request, cx);
+        });
+        let want = [
+            "initialize",
+            "invoke",
+            "http",
+            "stream",
+            "abandon",
+            "pre_freeze",
+            "pre_stop",
+        ];
+        assert_eq!(recorder.0, want);
+    }
+}
