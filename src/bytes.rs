@@ -139,7 +139,6 @@ impl<'a> Writer<'a> {
     }
 
     /// The same, to change it.
-    #[must_use]
     pub(crate) fn written_mut(&mut self) -> &mut [u8] {
         let len = self.len.min(self.bytes.len());
         slice_mut(self.bytes, 0..len)
@@ -179,7 +178,6 @@ fn hex(value: u8) -> u8 {
 /// The number that `digits` spell in decimal: nothing but digits, at least one, no overflow.
 ///
 /// `FromStr` takes `+5`, which no protocol here allows.
-#[must_use]
 pub fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -197,7 +195,6 @@ pub fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// The value of one hexadecimal digit.
-#[must_use]
 pub fn hex_digit(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -208,14 +205,12 @@ pub fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// Whether a byte can be in a token, such as a method or a field name (RFC 9110 §5.6.2).
-#[must_use]
 pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || has(b"!#$%&'*+-.^_`|~", byte)
 }
 
 /// Whether a byte can be in a field value: no control but HTAB, in particular no CR, LF or NUL
 /// (RFC 9110 §5.5).
-#[must_use]
 pub fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
@@ -225,7 +220,6 @@ pub fn is_text(byte: u8) -> bool {
 /// Not the core library's, which looks at a word at a time and is worth it for long texts only.
 #[allow(clippy::manual_contains, reason = "the words of the core library's")]
 #[inline(never)]
-#[must_use]
 pub fn has(bytes: &[u8], byte: u8) -> bool {
     bytes.iter().any(|&other| other == byte)
 }
@@ -236,7 +230,6 @@ pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).
-#[must_use]
 pub fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let mut rest = text;
@@ -252,7 +245,6 @@ pub fn trim(text: &[u8]) -> &[u8] {
 /// Where `part` lies in `whole`, if it does: the two are compared by address, not by content.
 ///
 /// This is how an answer that the handler borrowed from the receive buffer is told from any other.
-#[must_use]
 pub fn position(whole: &[u8], part: &[u8]) -> Option<usize> {
     let from = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
     (from + part.len() <= whole.len()).then_some(from)
@@ -264,7 +256,6 @@ pub fn position(whole: &[u8], part: &[u8]) -> Option<usize> {
 /// builds assert it. But the code of a panic, its messages and their formatting would make up a
 /// third of the program.
 #[inline(never)]
-#[must_use]
 pub fn slice(whole: &[u8], range: Range<usize>) -> &[u8] {
     let part = whole.get(range);
     debug_assert!(part.is_some(), "a position outside of its bytes");
@@ -273,7 +264,6 @@ pub fn slice(whole: &[u8], range: Range<usize>) -> &[u8] {
 
 /// [`slice`], for writing.
 #[inline(never)]
-#[must_use]
 pub fn slice_mut(whole: &mut [u8], range: Range<usize>) -> &mut [u8] {
     let part = whole.get_mut(range);
     debug_assert!(part.is_some(), "a position outside of its bytes");
@@ -299,7 +289,6 @@ pub fn shift(bytes: &mut [u8], range: Range<usize>, to: usize) {
 }
 
 /// Whether the bytes are those of `word`, whatever their case.
-#[must_use]
 pub fn is_word(bytes: &[u8], word: &str) -> bool {
     is_same(bytes, word.as_bytes())
 }
@@ -308,7 +297,6 @@ pub fn is_word(bytes: &[u8], word: &str) -> bool {
 ///
 /// One function for all: inlined, the comparison would be there forty times.
 #[inline(never)]
-#[must_use]
 pub fn is_same(bytes: &[u8], others: &[u8]) -> bool {
     // From the end: names of fields rather begin than end alike.
     let mut pairs = bytes.iter().zip(others).rev();

@@ -23,7 +23,6 @@ pub struct Civil {
     clippy::cast_possible_truncation,
     reason = "days, for two million years to come"
 )]
-#[must_use]
 pub fn civil(second: u64) -> Civil {
     // 32 bits are enough, and divide faster.
     let (today, second) = ((second / 86_400) as u32, (second % 86_400) as u32);

@@ -68,7 +68,7 @@
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
-//! | [`http`] | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
+//! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
@@ -89,7 +89,7 @@
 //!   so by a function that `runtime` gave it.
 //! - No memory is read that a safe function may free: of the environment, the strings that the
 //!   program was started with (`sys::env`).
-//! - Nothing in [`http`] and `platform` holds a descriptor, reads a clock or keeps state that is not
+//! - Nothing in `http` and `platform` holds a descriptor, reads a clock or keeps state that is not
 //!   in its argument, so that all of the protocol runs in memory: under tests, Miri and a fuzzer.
 //! - Nothing allocates, and there is no second thread. Long bodies live in mappings, everything else
 //!   in places reserved in the program, which cost nothing until they are touched.
@@ -168,6 +168,8 @@ mod bytes;
 mod calendar;
 mod echo;
 mod handler;
+// Public because tests, benches and fuzzers drive the protocol in memory; nothing of it is promised.
+#[doc(hidden)]
 pub mod http;
 mod limits;
 mod log;

@@ -24,6 +24,54 @@ use crate::bytes;
 use crate::limits::HEAD_BYTES_MAX;
 
 /// Where the current request of a connection stands.
+///
+/// One request as a connection reads it. All that has come of it lies in one buffer, and after each
+/// read the exchange is asked what to do next. (With a chunked body there is one thing more to do:
+/// [`Step::Decode`].)
+///
+/// ```
+/// use fnboot::http::exchange::{Exchange, Need, Step};
+/// use fnboot::http::{Kind, Persist, Reject, head};
+///
+/// const BODY_BYTES_MAX: usize = 1024;
+/// let mut exchange = Exchange::new();
+///
+/// // The network cuts where it likes. Half a head is no error: there is more to read, into a buffer
+/// // with room for the longest head that is accepted.
+/// let mut buffer = b"POST /greet HTTP/1.1\r\nHost: exam".to_vec();
+/// match exchange.advance(Kind::Request, &buffer, &mut head::fields(), BODY_BYTES_MAX)? {
+///     Step::Read(Need { room, filled }) => assert!(filled == buffer.len() && filled < room),
+///     other => panic!("{other:?}"),
+/// }
+///
+/// // The rest of the head tells how long the body is. Now the room is that of the whole request.
+/// buffer.extend_from_slice(b"ple.com\r\nContent-Length: 5\r\n\r\n");
+/// match exchange.advance(Kind::Request, &buffer, &mut head::fields(), BODY_BYTES_MAX)? {
+///     Step::Read(Need { room, .. }) => assert_eq!(room, buffer.len() + 5),
+///     other => panic!("{other:?}"),
+/// }
+///
+/// // The body comes, and with it the beginning of another request. What is dispatched is not copied:
+/// // it lies in the buffer, and `fields` is the place for the list of where each field lies.
+/// buffer.extend_from_slice(b"helloGET /next");
+/// let mut fields = head::fields();
+/// let len = match exchange.advance(Kind::Request, &buffer, &mut fields, BODY_BYTES_MAX)? {
+///     Step::Dispatch(message) => {
+///         assert_eq!((message.head.method, message.head.target), ("POST", "/greet"));
+///         assert_eq!(message.head.headers.get("host"), Some(&b"example.com"[..]));
+///         assert_eq!(message.body, b"hello");
+///         assert_eq!(message.persist, Persist::Keep);
+///         message.len // Here a handler would be called, and its answer sent.
+///     }
+///     other => panic!("{other:?}"),
+/// };
+///
+/// // It is answered and leaves the buffer: what stays there is where the next one begins.
+/// exchange.finish();
+/// buffer.drain(..len);
+/// assert_eq!(buffer, b"GET /next");
+/// # Ok::<(), Reject>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exchange {
     state: State,

@@ -40,7 +40,6 @@ pub struct Headers<'a>(&'a [Header<'a>]);
 
 impl<'a> Headers<'a> {
     /// Names and values, as many as there is room for.
-    #[must_use]
     pub fn from_pairs(pairs: &[(&'a str, &'a str)], rows: &'a mut Fields<'a>) -> Self {
         for (row, &(name, value)) in rows.iter_mut().zip(pairs) {
             let value = value.as_bytes();

@@ -58,7 +58,6 @@ pub fn is_empty_body(status: u16) -> bool {
 }
 
 /// Whether a field can be sent: nothing in it ends the line, or the head (RFC 9110 §5.1, §5.5).
-#[must_use]
 pub fn is_field(name: &str, value: &[u8]) -> bool {
     !name.is_empty() && name.bytes().all(bytes::is_token) && value.iter().all(|&byte| is_text(byte))
 }

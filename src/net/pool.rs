@@ -19,15 +19,8 @@ pub struct Pool {
 /// and then waits must not hold the memory of the longest body there was.
 const WASTE_MAX: usize = 8;
 
-impl Default for Pool {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Pool {
     /// No warm memory.
-    #[must_use]
     pub const fn new() -> Self {
         Self {
             warm: [const { None }; WARM_COUNT_MAX],
@@ -81,7 +74,6 @@ impl Pool {
     }
 
     /// Whether there is nothing to give back.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }

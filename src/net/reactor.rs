@@ -37,7 +37,6 @@ impl Waiting {
 
     /// Waits for the first connection; `None` if `SIGTERM` came first, or the connection was gone
     /// before it could be had.
-    #[must_use]
     pub fn first(&self) -> Option<Socket> {
         signal::wait_on(Some(self.listener.fd()), |is_terminating| {
             if is_terminating {
@@ -112,7 +111,6 @@ impl Reactor {
     }
 
     /// Whether new connections are waited for.
-    #[must_use]
     pub fn is_accepting(&self) -> bool {
         self.is_accepting
     }

@@ -20,7 +20,6 @@ pub enum Edge {
 ///
 /// `x-fc-control-path` decides where it is there: a client of an HTTP function may well ask for
 /// `POST /invoke`. Without it (local tools, health checks) method and path do.
-#[must_use]
 pub fn route(request: &Request<'_>) -> Call {
     let control = request.header("x-fc-control-path").unwrap_or_default();
     let (method, path) = (request.method(), request.path());

@@ -97,7 +97,6 @@ pub enum Verdict {
 ///
 /// A 413 (answer too long), a 400 (event unknown by now) and a 403 (answered already) are the end
 /// of that event only; but for an event that is asked for, everything other than 200 is the end.
-#[must_use]
 pub fn verdict(ask: Ask, status: u16) -> Verdict {
     match (ask, status) {
         (Ask::Next, 200) => Verdict::Taken,

@@ -9,13 +9,11 @@ pub const NEVER: u64 = u64::MAX;
 
 /// Milliseconds since the Unix epoch. To the millisecond, not to the tick of the kernel's timer (up
 /// to 4 ms): else a line of the log could seem to be older than the call that it is about.
-#[must_use]
 pub fn epoch_ms() -> u64 {
     now_ms(libc::CLOCK_REALTIME)
 }
 
 /// Milliseconds on a clock that is never set, to the tick of the kernel's timer.
-#[must_use]
 pub fn monotonic_ms() -> u64 {
     now_ms(libc::CLOCK_MONOTONIC_COARSE)
 }

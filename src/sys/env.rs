@@ -17,7 +17,6 @@ use without_std::starting;
 pub use without_std::{auxiliary, export, remember};
 
 /// The bytes of a variable, `None` where it was not set.
-#[must_use]
 pub fn var(name: &[u8]) -> Option<&'static [u8]> {
     starting(name).find_map(|rest| match rest {
         [b'=', value @ ..] => Some(value),
@@ -32,7 +31,6 @@ pub fn names_after(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
 
 /// Whether the program was started under that file name: by the path that `execve(2)` was given, which
 /// no caller can make up, as it can the first argument.
-#[must_use]
 pub fn is_program(name: &str) -> bool {
     let Some(path) = auxiliary(libc::AT_EXECFN) else {
         return false;
@@ -147,7 +145,6 @@ mod without_std {
 
     /// The value of that type in the auxiliary vector, which lies behind the null at the end of the
     /// environment (getauxval(3)).
-    #[must_use]
     pub fn auxiliary(kind: c_ulong) -> Option<usize> {
         let count = strings().count();
         let environment = ENVIRONMENT.load(Ordering::Relaxed);
@@ -199,7 +196,6 @@ mod with_std {
     }
 
     /// `getauxval(3)`: the value of that type in the auxiliary vector.
-    #[must_use]
     pub fn auxiliary(kind: c_ulong) -> Option<usize> {
         // SAFETY: getauxval(3) takes no pointer, and zero is what it returns for an unknown type.
         let value = unsafe { libc::getauxval(kind) } as usize;

@@ -24,7 +24,6 @@ impl Event {
     pub const EMPTY: Self = Self(libc::epoll_event { events: 0, u64: 0 });
 
     /// The token that the descriptor was added with.
-    #[must_use]
     pub fn token(&self) -> u64 {
         self.0.u64
     }

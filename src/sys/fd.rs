@@ -20,7 +20,6 @@ impl Errno {
     pub const INVAL: Self = Self(libc::EINVAL);
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
-    #[must_use]
     pub fn is_exhaustion(self) -> bool {
         matches!(
             self.0,
@@ -65,7 +64,6 @@ impl Fd {
     }
 
     /// The descriptor's number.
-    #[must_use]
     pub fn number(&self) -> c_int {
         !self.0.get()
     }

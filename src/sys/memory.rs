@@ -192,7 +192,6 @@ impl<T> Reserved<T> {
         clippy::mut_from_ref,
         reason = "the swap makes the reference the only one"
     )]
-    #[must_use]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::Relaxed) {
             return None;
@@ -224,7 +223,6 @@ impl<T> List<T> {
     }
 
     /// The most items there can be.
-    #[must_use]
     pub fn capacity(&self) -> usize {
         self.place.len()
     }

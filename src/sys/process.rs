@@ -36,7 +36,6 @@ impl Stream {
 
     /// `ppoll(2)`: whether a write of up to a page (`PIPE_BUF`) would be taken at once, now or
     /// within `patience_ms` milliseconds. Not if the reader is gone.
-    #[must_use]
     pub fn is_writable(self, patience_ms: u32) -> bool {
         let mut stream = libc::pollfd {
             fd: self.number(),

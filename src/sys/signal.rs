@@ -27,7 +27,6 @@ static WAITED_ON: AtomicI32 = AtomicI32::new(0);
 
 /// Whether the process was asked to end.
 #[inline(never)]
-#[must_use]
 pub fn terminating() -> bool {
     TERMINATING.load(Ordering::Relaxed)
 }
