@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
     if env::var_os("CARGO_FEATURE_STD").is_some() {
         return Ok(());
     }
-    if !is("CARGO_CFG_TARGET_ENV", "musl") || !is_lld() {
+    // Code that is not optimized calls functions by addresses that fnboot's start has yet to relocate.
+    if !is("CARGO_CFG_TARGET_ENV", "musl") || !is_lld() || is("OPT_LEVEL", "0") {
         return Ok(());
     }
     // The linker looks for the script where it looks for libraries, which cargo hands on to whoever

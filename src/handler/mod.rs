@@ -118,7 +118,9 @@ pub trait Handler {
         Ok(Flow::End)
     }
 
-    /// Nobody takes the rest of the answer that `state` stands for: the client has gone.
+    /// Nobody takes the rest of the answer that `state` stands for: the client has gone, or asked for the
+    /// head alone; the status has no content; or fnboot refused the response or a piece. Called once, and
+    /// not for an answer that the handler ended itself, by [`Flow::End`] or an error.
     fn abandon(&mut self, state: u64) {
         let _ = state; // Nothing is held by default.
     }

@@ -71,7 +71,7 @@ impl Reactor {
     pub fn new() -> Result<Self, Errno> {
         Ok(Self {
             listener: None,
-            epoll: Epoll::new()?,
+            epoll: Epoll::above_standard()?,
             is_accepting: false,
         })
     }

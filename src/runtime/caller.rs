@@ -102,8 +102,17 @@ pub enum Coding {
     Plain,
     /// All together, once the last one is there.
     Collected,
-    /// Not at all: an answer to `HEAD`.
+    /// Not at all: an answer to `HEAD`, or one whose status has no content.
     Dropped,
+    /// Not at all: fnboot refused the response, and that is logged.
+    Refused,
+}
+
+impl Coding {
+    /// Whether the handler is asked for pieces.
+    pub fn goes_on(self) -> bool {
+        !matches!(self, Self::Dropped | Self::Refused)
+    }
 }
 
 /// What the handler made of a call.
@@ -207,6 +216,9 @@ impl<H: Handler> Caller<H> {
     /// Nobody takes the rest of an answer.
     pub fn abandon(&mut self, head: &[u8], stream: Stream, state: u64) {
         give_up(&mut self.handler, state);
+        if stream.coding == Coding::Refused {
+            return;
+        }
         let mut fields = head::fields();
         let head = kept(self.kind(), head, &mut fields);
         let again = Cell::new(None);
@@ -329,17 +341,22 @@ pub(super) fn perform<'a, H: Handler>(
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
-    guard::call(|| {
-        let body = match call {
-            Call::Http => return perform_http(handler, request, cx, head),
-            Call::Invoke => handler.invoke(request.body(), cx)?,
-            Call::Initialize => handler.initialize(cx).map(|()| &b""[..])?,
-            Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..])?,
-            Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..])?,
-        };
-        check_stream::<H>(cx)?;
-        Ok(Outcome { status: 200, body })
-    })
+    if call == Call::Http {
+        return perform_http(handler, request, cx, head);
+    }
+    let body = ended(cx, || match call {
+        Call::Invoke | Call::Http => handler.invoke(request.body(), cx),
+        Call::Initialize => handler.initialize(cx).map(|()| &b""[..]),
+        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..]),
+        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..]),
+    })?;
+    check_stream::<H>(cx)?;
+    Ok(Outcome { status: 200, body })
+}
+
+/// Calls the handler. One that fails has ended its answer itself, so that nothing of it goes on.
+fn ended<T>(cx: &Context<'_>, handler: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    guard::call(handler).inspect_err(|_| cx.stream.set(None))
 }
 
 /// A response takes a KiB: nothing that every event should find on its stack.
@@ -350,7 +367,7 @@ fn perform_http<'a, H: Handler>(
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
-    let response = handler.http(request, cx)?;
+    let response = ended(cx, || handler.http(request, cx))?;
     check_stream::<H>(cx)?;
     platform::response_head(cx.platform(), &response, head)?;
     Ok(Outcome {

@@ -91,16 +91,15 @@ impl Config {
         self.conn_count == 1
     }
 
-    /// Reads the environment of the process. A variable that looks like one of fnboot's and is none is
-    /// named on standard error: it would otherwise be missed in silence that it is misspelt.
+    /// Reads the environment of the process. The first variable that looks like one of fnboot's and is
+    /// none is named on standard error, because it is likely misspelt.
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
     pub fn from_environment() -> Result<Self, Bad> {
-        for name in env::names_after(b"FNBOOT_") {
-            if !bytes::split(NAMES, b' ').any(|known| known == name) {
-                fatal::warn("FNBOOT_$: unknown variable", name);
-            }
+        let is_unknown = |name: &&[u8]| !bytes::split(NAMES, b' ').any(|known| known == *name);
+        if let Some(name) = env::names_after(b"FNBOOT_").find(is_unknown) {
+            fatal::warn("FNBOOT_$: unknown variable", name);
         }
         Self::from(env::var, || env::is_program("scf_bootstrap"))
     }

@@ -314,8 +314,9 @@ impl Connection {
                     self.persist = reply.persist;
                     let waiting = bytes::slice(place, self.input.range());
                     let rest = reply.rest.filter(|_| H::STREAMS);
-                    let goes_on = rest.filter(|(stream, _)| stream.coding != Coding::Dropped);
-                    if let Some((stream, state)) = goes_on {
+                    if let Some((stream, state)) = rest
+                        && stream.coding.goes_on()
+                    {
                         let begun = begin(shared.pool, &reply, state, now_ms, head_bytes, waiting);
                         if begun.is_none() {
                             shared.caller.abandon(head_bytes, stream, state);
@@ -326,10 +327,17 @@ impl Connection {
                         continue;
                     }
                     let owned = is_owned.then_some(&place[..]);
-                    let sent = send(&self.socket, shared.pool, &reply, owned, waiting);
-                    if let Some((stream, state)) = rest {
-                        shared.caller.abandon(head_bytes, stream, state);
-                    }
+                    let sent = match rest {
+                        None => send(&self.socket, shared.pool, &reply, owned, waiting),
+                        // What the handler does about it, and the end of its log, come before the
+                        // answer: that lies where they could change it.
+                        Some((stream, state)) => {
+                            let parts = [reply.head, reply.body, reply.tail];
+                            let kept = copy(shared.pool, waiting, parts);
+                            shared.caller.abandon(head_bytes, stream, state);
+                            kept.unwrap_or(Sent::Lost)
+                        }
+                    };
                     if let Some(want) = self.sent(shared, sent) {
                         return want;
                     }

@@ -120,13 +120,15 @@ impl<H: Handler> Caller<H> {
                 (&b""[..], Coding::Dropped)
             }
             Ok(outcome) => (outcome.body, Coding::Chunked),
-            Err(error) => {
-                fail(config, call, error, cx.id());
-                return page.result(&message.head, address, Err(error), ask);
-            }
+            Err(_) => (&b""[..], Coding::Refused),
         };
         let state = state.get().filter(|_| H::STREAMS);
         let rest = state.map(|state| (Stream { call, coding }, state));
+        if let Err(error) = &outcome {
+            fail(config, call, error, cx.id());
+            let reply = page.result(&message.head, address, Err(error), ask);
+            return Reply { rest, ..reply };
+        }
         if call == Call::Http {
             let prelude = prelude.finish();
             *ask = Ask::Response;

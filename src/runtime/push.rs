@@ -39,24 +39,24 @@ impl<H: Handler> Caller<H> {
             _ => &mut page.short_head[..],
         });
         let outcome = perform(handler, call, &request, &cx, &mut head);
-        let (status, body, state) = match &outcome {
+        let state = state
+            .get()
+            .filter(|_| H::STREAMS && matches!(call, Call::Http | Call::Invoke));
+        let (status, body) = match &outcome {
             Ok(Outcome { status, body }) => {
                 if call != Call::Http {
                     fc::event_head(&mut head);
                 }
-                let state = state
-                    .get()
-                    .filter(|_| H::STREAMS && matches!(call, Call::Http | Call::Invoke));
                 if state.is_none() {
                     mark(config, call, Edge::End, id);
                 }
-                (*status, *body, state)
+                (*status, *body)
             }
             Err(error) => {
                 fail(config, call, error, id);
                 head.clear();
                 fc::failure_head(config.platform(), call, &mut head);
-                (404, failure(error, &mut page.place.failure), None)
+                (404, failure(error, &mut page.place.failure))
             }
         };
         let has_content = write::has_body(status)
@@ -64,6 +64,7 @@ impl<H: Handler> Caller<H> {
             && message.head.method != "HEAD";
         let version = message.head.version;
         let coding = match (call, version) {
+            _ if outcome.is_err() => Coding::Refused,
             _ if !has_content => Coding::Dropped,
             (Call::Http, Version::Http11) => Coding::Chunked,
             (Call::Http, Version::Http10) => Coding::Plain,
@@ -72,9 +73,9 @@ impl<H: Handler> Caller<H> {
         let rest = state.map(|state| (Stream { call, coding }, state));
         let len = match rest {
             _ if write::is_empty_body(status) => Some(0),
-            Some(_) => None,
+            Some(_) if coding != Coding::Refused => None,
             // RFC 9110 §8.6: no length where there can be no body.
-            None => write::has_body(status).then_some(body.len()),
+            _ => write::has_body(status).then_some(body.len()),
         };
         if rest.is_some() && coding == Coding::Chunked {
             head.put(b"Transfer-Encoding: chunked\r\n");

@@ -4,7 +4,7 @@ use libc::c_int;
 
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
-use super::socket::{Listener, Socket};
+use super::socket::{self, Listener, Socket};
 
 /// What to wait for on a descriptor. Errors and hang-ups are always told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,21 @@ impl Epoll {
         let flags = libc::EPOLL_CLOEXEC as usize;
         // SAFETY: epoll_create1(2) takes no pointers.
         Fd::own(unsafe { call3(libc::SYS_epoll_create1, flags, 0, 0) }).map(Self)
+    }
+
+    /// [`Epoll::new`] where no socket was opened before: its number, too, is above the standard streams.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn above_standard() -> Result<Self, Errno> {
+        let epoll = Self::new()?;
+        if epoll.0.number() > libc::STDERR_FILENO {
+            return Ok(epoll);
+        }
+        drop(epoll);
+        // A socket leaves nothing below it free.
+        drop(socket::tcp()?);
+        Self::new()
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_ADD`. Closing the descriptor removes it again.

@@ -214,7 +214,7 @@ fn address(host: [u8; 4], port: u16) -> libc::sockaddr_in {
 /// Its number is above the standard streams: a process started with stdout closed would get number 1
 /// for its first socket, and print its log into a connection. The low numbers then stay taken by
 /// sockets that are connected to nobody, so that a `write(2)` into them fails.
-fn tcp() -> Result<Fd, Errno> {
+pub(super) fn tcp() -> Result<Fd, Errno> {
     let kind = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as usize;
     loop {
         // SAFETY: socket(2) takes no pointers.

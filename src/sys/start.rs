@@ -91,9 +91,9 @@ unsafe extern "C" fn begin(stack: *const usize, base: *mut usize, layout: &Layou
 
 /// Adds the address at which the program lies to every word that holds one.
 ///
-/// All words are in one list of the form RELR (the linker's `pack-relative-relocs`); nothing else
-/// needs relocation in a program that is linked statically. Until this is done no address in a table
-/// may be used.
+/// All words are in one list of the form RELR (the linker's `pack-relative-relocs`); the linker refuses
+/// a program that needs another relocation (`layout.ld`). A word may lie anywhere, as in a packed
+/// struct. Until this is done no address in a table may be used.
 ///
 /// # Safety
 /// `base` and `layout` are those of the running program, and this is the first thing that it does.
@@ -107,19 +107,22 @@ unsafe fn relocate(base: *mut usize, layout: &Layout) {
         let entry = unsafe { *entry };
         // An even entry is the place of a word. An odd one tells of each of the 63 words behind
         // those that the entries before it were about whether it is one.
-        let (first, mut bits, count) = match entry & 1 {
-            0 => (entry / WORD_BYTES, 1, 1),
+        let (mut place, mut bits, count) = match entry & 1 {
+            0 => (entry, 1, 1),
             _ => (next, entry >> 1, 63),
         };
-        next = first + count;
-        for place in first..next {
+        next = place + count * WORD_BYTES;
+        while bits > 0 {
             if bits & 1 == 1 {
                 // SAFETY: the word is part of the program.
-                let word = unsafe { base.add(place) };
+                let word = unsafe { base.byte_add(place) };
+                // SAFETY: as the linker says.
+                let address = unsafe { word.read_unaligned() } + base.addr();
                 // SAFETY: as the linker says; the pages are still writable.
-                unsafe { *word += base.addr() };
+                unsafe { word.write_unaligned(address) };
             }
             bits >>= 1;
+            place += WORD_BYTES;
         }
     }
 }

@@ -111,6 +111,10 @@ impl Crate {
 
     /// As the README says: cargo, and the linker that comes with Rust.
     fn cargo(&self, arch: Arch) -> (PathBuf, Output) {
+        self.cargo_with(arch, &["--release"])
+    }
+
+    fn cargo_with(&self, arch: Arch, profile: &[&str]) -> (PathBuf, Output) {
         let target_dir = self.folder.parent().expect("a folder").join("target");
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(&self.folder).env_remove("RUSTFLAGS");
@@ -121,9 +125,18 @@ impl Crate {
         }
         cargo.env("CARGO_TARGET_DIR", &target_dir);
         let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-        cargo.args(["build", "--release", "--offline", "--target", arch.target()]);
+        cargo.args(["build", "--offline", "--target", arch.target()]);
+        cargo.args(profile);
         let output = cargo.output().expect("cargo");
-        let built = target_dir.join(arch.target()).join("release/bootstrap");
+        let profile = if profile.is_empty() {
+            "debug"
+        } else {
+            "release"
+        };
+        let built = target_dir
+            .join(arch.target())
+            .join(profile)
+            .join("bootstrap");
         let kept = self.folder.join(format!("bootstrap-{}", arch.target()));
         if output.status.success() {
             fs::copy(&built, &kept).expect("what was built");
@@ -181,6 +194,64 @@ fn the_readme_is_true() {
                 .output();
             assert_eq!(called.expect("the local tool").stdout, b"Hello World");
         }
+    }
+}
+
+/// The same while it is being written.
+#[test]
+fn a_debug_build_works() {
+    let own = Crate::new("debug", &block("rust", "fnboot::main!(Hello)"));
+    for arch in BOTH {
+        let (path, output) = own.cargo_with(arch, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let mut server = arch.program(&path).start();
+        assert_eq!(server.call(PING, 200).text(), "ping", "{arch:?}");
+    }
+}
+
+/// Pointers anywhere, and more of them than one page holds, are relocated or refused.
+#[test]
+fn packed_pointers_are_relocated_or_refused() {
+    let main = |packed: u8, first: &str| {
+        format!(
+            r#"
+            #![no_std]
+            #![no_main]
+            use fnboot::{{Context, Error, Handler}};
+
+            #[repr(C, packed({packed}))]
+            struct Packed {{
+                first: {first},
+                text: &'static [u8; 4],
+            }}
+
+            static TEXTS: [Packed; 1000] =
+                [const {{ Packed {{ first: 7, text: b"text" }} }}; 1000];
+
+            struct Texts;
+
+            impl Handler for Texts {{
+                fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {{
+                    let texts = core::hint::black_box(&TEXTS);
+                    let all = texts.iter().filter(|one| {{ one.first }} == 7 && *{{ one.text }} == *b"text");
+                    Ok(if all.count() == 1000 {{ event }} else {{ b"?" }})
+                }}
+            }}
+
+            fnboot::main!(Texts);
+            "#
+        )
+    };
+    for (packed, first) in [(2, "u16"), (4, "u32"), (8, "u64")] {
+        let own = Crate::new(&format!("packed-{packed}"), &main(packed, first));
+        for arch in BOTH {
+            let (_, mut server) = own.start(arch);
+            assert_eq!(server.call(PING, 200).text(), "ping", "{packed} {arch:?}");
+        }
+    }
+    let own = Crate::new("packed-1", &main(1, "u8"));
+    for arch in BOTH {
+        own.refused(arch, &UNDONE);
     }
 }
 
@@ -264,7 +335,7 @@ fn the_c_library_takes_its_own_start() {
 
 /// What the linker says of a program that fnboot's own start does not do for.
 const UNDONE: [&str; 2] = [
-    "something here calls the C library, has constructors or thread-local variables",
+    "something here calls the C library, has constructors, thread-local variables or packed pointers",
     "Without the link arguments of DEP_FNBOOT_LINK_ARGS",
 ];
 

@@ -238,6 +238,43 @@ fn without_a_body_nothing_goes_on() {
     assert_eq!(markers(&server, 12).len(), 12);
 }
 
+/// The end of the call is in the log before the answer is out: the instance may be frozen then.
+#[test]
+fn what_does_not_go_on_is_logged_before_the_answer() {
+    let (mut reader, writer) = std::io::pipe().expect("pipe");
+    rustix::fs::fcntl_setfl(&reader, rustix::fs::OFlags::NONBLOCK).expect("fcntl");
+    let mut server = Program::fixture("fixture").stdout(writer).start();
+    let mut client = server.connect();
+    for _ in 0..50 {
+        client.send(get("/stream/more/3/10").replacen("GET", "HEAD", 1));
+        client.read_bytes_until(b"\r\n\r\n");
+        let mut log = [0; 1024];
+        let count = std::io::Read::read(&mut reader, &mut log).expect("the marks are there");
+        let log = String::from_utf8_lossy(&log[..count]).into_owned();
+        assert!(log.ends_with(&format!("{END}\n")), "{log:?}");
+    }
+}
+
+/// A response that fnboot refuses goes on no more than one that nobody takes.
+#[test]
+fn a_refused_response_is_abandoned() {
+    let mut server = server();
+    let mut client = server.connect();
+    client.send(get("/stream-status/600")).expect(500);
+    assert_eq!(markers(&server, 2), [START, FAILED]);
+    client.expect_open();
+    assert_eq!(abandoned(&mut server), 1);
+    // A handler that fails has ended its answer itself.
+    client.send(get("/stream-fail")).expect(500);
+    assert_eq!(abandoned(&mut server), 1);
+    let api = Api::new(Platform::Lambda);
+    let (_server, mut peer) = api.begin(Program::fixture("fixture").env("FNBOOT_STREAMING", "on"));
+    peer.event("/stream-status/600").expect_error();
+    peer.accept().expect_next();
+    peer.event("/abandoned");
+    assert!(peer.expect_response().text().ends_with("abandoned=1\n"));
+}
+
 #[track_caller]
 fn abandoned(server: &mut Server) -> u32 {
     let text = server.call(post("/invoke", "", "abandoned"), 200).text();
