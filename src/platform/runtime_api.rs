@@ -48,7 +48,7 @@ impl Address {
 /// The request line, `Host`, and whatever else does not depend on the body.
 ///
 /// `id` names the event that is answered.
-pub fn request(platform: Platform, address: Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
+pub fn request(platform: Platform, address: &Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
     let is_lambda = platform == Platform::Lambda;
     let mut lines = bytes::split(LINES, b'\n');
     for &byte in lines.nth(ask as usize).unwrap_or_default() {
@@ -129,7 +129,7 @@ mod tests {
     fn check(platform: Platform, ask: Ask, want: &str) {
         let mut place = [0; 256];
         let mut head = Writer::new(&mut place);
-        request(platform, ADDRESS, ask, b"id", &mut head);
+        request(platform, &ADDRESS, ask, b"id", &mut head);
         let head = core::str::from_utf8(head.finish()).expect("text");
         let (line, fields) = head.split_once("\r\n").expect("a line");
         assert_eq!(line.strip_suffix(" HTTP/1.1"), Some(want));

@@ -145,11 +145,6 @@ impl<H: Handler> Caller<H> {
         self.page.now_ms = clock::epoch_ms();
     }
 
-    /// Where calls come from.
-    pub fn source(&self) -> Source {
-        self.page.config.source()
-    }
-
     /// When this round of the loop began, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
         self.page.now_ms
@@ -159,7 +154,7 @@ impl<H: Handler> Caller<H> {
     pub fn kind(&self) -> Kind {
         match self.page.config.source() {
             Source::Port(_) => Kind::Request,
-            Source::Api(_) => Kind::Response,
+            Source::Api => Kind::Response,
         }
     }
 
@@ -168,7 +163,7 @@ impl<H: Handler> Caller<H> {
     pub fn call<'a>(&'a mut self, message: &Message<'a>, ask: &mut Ask) -> Reply<'a> {
         match self.page.config.source() {
             Source::Port(_) => self.answer(message),
-            Source::Api(address) => self.turn(message, address, ask),
+            Source::Api => self.turn(message, ask),
         }
     }
 
@@ -270,7 +265,7 @@ impl<H: Handler> Caller<H> {
         let head = kept(self.kind(), head, &mut fields);
         match self.page.config.source() {
             Source::Port(_) => self.page.whole(head.version, persist, result),
-            Source::Api(address) => self.page.result(&head, address, result, ask),
+            Source::Api => self.page.result(&head, result, ask),
         }
     }
 }

@@ -17,6 +17,9 @@ use crate::sys::env;
 pub struct Config {
     platform: Platform,
     source: Source,
+    /// Where calls are asked for, if they are: `AWS_LAMBDA_RUNTIME_API`, or `SCF_RUNTIME_API` and
+    /// `SCF_RUNTIME_API_PORT`.
+    pub address: Address,
     /// `FNBOOT_MAX_BODY`, in bytes.
     pub body_bytes_max: usize,
     /// `FNBOOT_MARKERS`: whether start and end of each call are logged.
@@ -37,9 +40,8 @@ pub enum Source {
     /// The platform sends them to this port: `FC_SERVER_PORT`, else `FC_CUSTOM_LISTEN_PORT`, else
     /// 9000.
     Port(u16),
-    /// They are asked for: `AWS_LAMBDA_RUNTIME_API`, or `SCF_RUNTIME_API` and
-    /// `SCF_RUNTIME_API_PORT`.
-    Api(Address),
+    /// They are asked for.
+    Api,
 }
 
 /// Something that is on or off.
@@ -74,9 +76,9 @@ impl Config {
     #[inline]
     pub fn source(&self) -> Source {
         match self.source {
-            Source::Api(address) if HAS_LAMBDA || HAS_SCF => Source::Api(address),
+            Source::Api if HAS_LAMBDA || HAS_SCF => Source::Api,
             Source::Port(port) if HAS_FC || HAS_SCF => Source::Port(port),
-            Source::Port(_) if HAS_LAMBDA => Source::Api(Address::NOWHERE),
+            Source::Port(_) if HAS_LAMBDA => Source::Api,
             _ => Source::Port(PORT_DEFAULT),
         }
     }
@@ -112,6 +114,7 @@ impl Config {
         let mut config = Self {
             platform: Platform::Fc,
             source: Source::Port(PORT_DEFAULT),
+            address: Address::NOWHERE,
             body_bytes_max: settings
                 .number(
                     "FNBOOT_MAX_BODY: '$' is not bytes, up to 1073741824",
@@ -146,9 +149,10 @@ impl Config {
 
     fn scf<V: Var>(&mut self, host: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Scf;
+        self.source = Source::Api;
         let text = "SCF_RUNTIME_API_PORT: '$' is not a port from 1 to 65535";
         match (address(host), settings.port(text)) {
-            (Some(host), Some(port)) => self.source = Source::Api(Address { host, port }),
+            (Some(host), Some(port)) => self.address = Address { host, port },
             (Some(_), None) => settings.refuse(text, b""),
             (None, _) => settings.refuse("SCF_RUNTIME_API: '$' is not an IPv4 address", host),
         }
@@ -157,11 +161,12 @@ impl Config {
     #[inline(never)]
     fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
+        self.source = Source::Api;
         let mut parts = bytes::split(api, b':');
         let host = parts.next().and_then(address);
         let port = parts.next().and_then(port);
         if let (Some(host), Some(port), None) = (host, port, parts.next()) {
-            self.source = Source::Api(Address { host, port });
+            self.address = Address { host, port };
         } else {
             let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
             settings.refuse(text, api);
@@ -284,6 +289,7 @@ mod tests {
         let want = Config {
             platform: Platform::Fc,
             source: Source::Port(9000),
+            address: Address::NOWHERE,
             body_bytes_max: 33_554_432,
             markers: Switch::On,
             streaming: Switch::Off,
@@ -314,10 +320,8 @@ mod tests {
     #[test]
     fn the_platform_is_told_by_its_variables() {
         let api = |port| {
-            Source::Api(Address {
-                host: [127, 0, 0, 1],
-                port,
-            })
+            let host = [127, 0, 0, 1];
+            (Source::Api, Address { host, port })
         };
         let scf = [
             ("SCF_RUNTIME_API", "localhost"),
@@ -325,13 +329,13 @@ mod tests {
         ];
         let config = read(&scf).expect("SCF");
         assert_eq!(
-            (config.platform(), config.source()),
+            (config.platform(), (config.source(), config.address)),
             (Platform::Scf, api(80))
         );
         let both = [scf[0], scf[1], ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")];
         let config = read(&both).expect("Lambda");
         assert_eq!(
-            (config.platform(), config.source()),
+            (config.platform(), (config.source(), config.address)),
             (Platform::Lambda, api(9001))
         );
         let web = Config::from(|_| None, || true).expect("a web function");

@@ -21,7 +21,7 @@
 use core::time::Duration;
 
 use super::caller::{Coding, Reply, Stream};
-use super::config::Source;
+use super::config::{Config, Source};
 use super::fatal;
 use super::shared::Shared;
 use crate::bytes::{self, Writer};
@@ -303,7 +303,7 @@ impl Connection {
                     self.input = self.input.skip(message.len);
                     // The answer to an event that came on a last response needs a connection.
                     if kind == Kind::Response && message.persist == Persist::Close {
-                        let Some(socket) = reconnect(shared.caller.source()) else {
+                        let Some(socket) = reconnect(&shared.caller.page.config) else {
                             return Want::Close;
                         };
                         (self.socket, self.interest) = (socket, None);
@@ -487,12 +487,9 @@ impl Connection {
         ask: Ask,
         failure: Option<&Error>,
     ) -> Want {
-        let Source::Api(address) = shared.caller.source() else {
-            return Want::Close;
-        };
         let reply = match failure {
-            Some(error) => shared.caller.page.report(error, address, &mut self.ask),
-            None => shared.caller.page.ask(ask, None, address, &mut self.ask),
+            Some(error) => shared.caller.page.report(error, &mut self.ask),
+            None => shared.caller.page.ask(ask, None, &mut self.ask),
         };
         let sent = send(&self.socket, shared.pool, &reply, None, &[]);
         self.sent(shared, sent).unwrap_or(Want::Read)
@@ -752,11 +749,14 @@ fn later(time: Duration) -> u64 {
         .min(NEVER - 1)
 }
 
-/// Another connection to the API.
-fn reconnect(source: Source) -> Option<Socket> {
-    match source {
+/// Another connection to the API, for whoever asks one.
+fn reconnect(config: &Config) -> Option<Socket> {
+    match config.source() {
         // An event that is there is answered, even after `SIGTERM`.
-        Source::Api(Address { host, port }) => Socket::connect(host, port, Patience::Endless).ok(),
+        Source::Api => {
+            let Address { host, port } = config.address;
+            Socket::connect(host, port, Patience::Endless).ok()
+        }
         Source::Port(_) => None,
     }
 }

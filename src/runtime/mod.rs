@@ -77,7 +77,7 @@ fn serve<H: Handler>(handler: H) -> ! {
     let (mut connections, events) = memory::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
-        Source::Api(address) => poller::poll(&mut connections, events, address),
+        Source::Api => poller::poll(&mut connections, events),
     }
     process::exit(0)
 }

@@ -18,7 +18,6 @@ use crate::sys::{process, signal};
 struct Poller<'a, H> {
     reactor: Reactor,
     connections: &'a mut Connections<H>,
-    address: Address,
     /// Whether the handler could be initialized, or else why there will be no events.
     initialized: Result<(), Error>,
     /// Whether an extension is yet to be registered.
@@ -33,7 +32,7 @@ struct Poller<'a, H> {
 
 /// Asks for events and answers them until `SIGTERM`.
 #[inline(never)]
-pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], address: Address) {
+pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event]) {
     kernel("cannot catch signals: !", signal::catch_terminate());
     let caller = &mut connections.shared.caller;
     let config = caller.page.config;
@@ -47,7 +46,6 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], 
     let mut poller = Poller {
         reactor: kernel("cannot wait for events: !", Reactor::new()),
         connections,
-        address,
         registers: is_lambda && config.sigterm == Switch::On && initialized.is_ok(),
         initialized,
         failed_count: 0,
@@ -131,8 +129,8 @@ impl<H: Handler> Poller<'_, H> {
     /// Opens a connection that asks for something. One that comes to nothing is tried again, after a
     /// moment and not for ever.
     fn connect(&mut self, ask: Ask) {
-        let Address { host, port } = self.address;
-        let turn_count = self.connections.shared.caller.page.turn_count;
+        let page = &self.connections.shared.caller.page;
+        let (Address { host, port }, turn_count) = (page.config.address, page.turn_count);
         // A platform may well end a connection on which nothing happens for long.
         let now_ms = clock::monotonic_ms();
         if turn_count != self.turn_count || now_ms - self.connect_ms > FORGIVE_MS {

@@ -16,18 +16,13 @@ use crate::http::exchange::Message;
 use crate::http::head::Head;
 use crate::http::{chunk, write};
 use crate::log;
-use crate::platform::runtime_api::{self, Address, Ask, Verdict, verdict};
+use crate::platform::runtime_api::{self, Ask, Verdict, verdict};
 use crate::platform::{Call, lambda, scf};
 use crate::sys::{env, process, signal};
 
 impl<H: Handler> Caller<H> {
     /// Takes a response, and says what follows.
-    pub(super) fn turn<'a>(
-        &'a mut self,
-        message: &Message<'a>,
-        address: Address,
-        ask: &mut Ask,
-    ) -> Reply<'a> {
+    pub(super) fn turn<'a>(&'a mut self, message: &Message<'a>, ask: &mut Ask) -> Reply<'a> {
         let status = message.head.status;
         // RFC 9110 §15.2: the response proper is still to come.
         if (100..200).contains(&status) {
@@ -45,10 +40,10 @@ impl<H: Handler> Caller<H> {
                 let text = "the platform's API answered with status #";
                 fatal::number(text, u64::from(status))
             }
-            (Verdict::Taken, Ask::Next) => return self.event(message, address, ask),
+            (Verdict::Taken, Ask::Next) => return self.event(message, ask),
             (Verdict::Taken, Ask::Register) => {
                 let id = message.head.headers.get(lambda::EXTENSION_ID);
-                return self.page.ask(Ask::ExtensionNext, id, address, ask);
+                return self.page.ask(Ask::ExtensionNext, id, ask);
             }
             // Sockets from before a snapshot are worth nothing after it.
             (_, Ask::Restore) => {
@@ -79,16 +74,11 @@ impl<H: Handler> Caller<H> {
         if signal::terminating() {
             return Reply::LAST;
         }
-        self.page.ask(Ask::Next, None, address, ask)
+        self.page.ask(Ask::Next, None, ask)
     }
 
     /// An event: its answer, or its failure.
-    fn event<'a>(
-        &'a mut self,
-        message: &Message<'a>,
-        address: Address,
-        ask: &mut Ask,
-    ) -> Reply<'a> {
+    fn event<'a>(&'a mut self, message: &Message<'a>, ask: &mut Ask) -> Reply<'a> {
         let Self { handler, page } = self;
         let config = &page.config;
         let state = Cell::new(None);
@@ -126,14 +116,14 @@ impl<H: Handler> Caller<H> {
         let rest = state.map(|state| (Stream { call, coding }, state));
         if let Err(error) = &outcome {
             fail(config, call, error, cx.id());
-            let reply = page.result(&message.head, address, Err(error), ask);
+            let reply = page.result(&message.head, Err(error), ask);
             return Reply { rest, ..reply };
         }
         if call == Call::Http {
             let prelude = prelude.finish();
             *ask = Ask::Response;
             let mut head = Writer::new(&mut page.place.head);
-            answers(config, &message.head, address, *ask, &mut head);
+            answers(config, &message.head, *ask, &mut head);
             head.put(lambda::STREAMING_FIELDS);
             chunk::put(prelude, &mut head);
             if rest.is_some() && coding == Coding::Chunked {
@@ -165,7 +155,7 @@ impl<H: Handler> Caller<H> {
                 ..Reply::NOTHING
             };
         }
-        page.result(&message.head, address, Ok(body), ask)
+        page.result(&message.head, Ok(body), ask)
     }
 }
 
@@ -179,16 +169,16 @@ impl Page {
 
     /// Asks for something that does not answer an event: an extension gives its `id`, and waits. It
     /// wants no events; for it the platform sends `SIGTERM`.
-    pub fn ask(
-        &mut self,
-        next: Ask,
-        id: Option<&[u8]>,
-        address: Address,
-        ask: &mut Ask,
-    ) -> Reply<'_> {
+    pub fn ask(&mut self, next: Ask, id: Option<&[u8]>, ask: &mut Ask) -> Reply<'_> {
         *ask = next;
         let mut head = Writer::new(&mut self.place.head);
-        runtime_api::request(self.config.platform(), address, next, b"", &mut head);
+        runtime_api::request(
+            self.config.platform(),
+            &self.config.address,
+            next,
+            b"",
+            &mut head,
+        );
         let body = match next {
             Ask::Ready => scf::READY,
             Ask::Register => lambda::REGISTER,
@@ -213,15 +203,14 @@ impl Page {
     }
 
     /// Says that nothing could be initialized.
-    pub fn report(&mut self, error: &Error, address: Address, ask: &mut Ask) -> Reply<'_> {
-        self.put(Ask::InitError, &Head::default(), address, Err(error), ask)
+    pub fn report(&mut self, error: &Error, ask: &mut Ask) -> Reply<'_> {
+        self.put(Ask::InitError, &Head::default(), Err(error), ask)
     }
 
     /// The answer to an event, or its failure.
     pub(super) fn result<'a>(
         &'a mut self,
         event: &Head<'_>,
-        address: Address,
         result: Result<&'a [u8], &Error>,
         ask: &mut Ask,
     ) -> Reply<'a> {
@@ -230,20 +219,19 @@ impl Page {
         } else {
             Ask::Error
         };
-        self.put(next, event, address, result, ask)
+        self.put(next, event, result, ask)
     }
 
     fn put<'a>(
         &'a mut self,
         next: Ask,
         event: &Head<'_>,
-        address: Address,
         result: Result<&'a [u8], &Error>,
         ask: &mut Ask,
     ) -> Reply<'a> {
         *ask = next;
         let mut head = Writer::new(&mut self.place.head);
-        answers(&self.config, event, address, next, &mut head);
+        answers(&self.config, event, next, &mut head);
         let body = match result {
             Ok(body) => body,
             Err(error) => {
@@ -264,9 +252,9 @@ impl Page {
 }
 
 /// The request that answers an event, up to the fields that depend on how.
-fn answers(config: &Config, event: &Head<'_>, address: Address, ask: Ask, head: &mut Writer<'_>) {
+fn answers(config: &Config, event: &Head<'_>, ask: Ask, head: &mut Writer<'_>) {
     let id = event.headers.get(lambda::REQUEST_ID).unwrap_or_default();
-    runtime_api::request(config.platform(), address, ask, id, head);
+    runtime_api::request(config.platform(), &config.address, ask, id, head);
     if let Some(id) = event.headers.get(lambda::INVOCATION_ID) {
         write::field(head, lambda::INVOCATION_ID.as_bytes(), id);
     }
