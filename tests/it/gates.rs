@@ -29,10 +29,11 @@ const BUILDS: [Build; 2] = [
     Build {
         name: "full",
         program: bootstrap,
-        // 2026-11-27: FC, Lambda and SCF, at 37,736 and 22,474, of 38 and 23 KiB that they may have. Two KiB more
-        // than before for the whole grammar of Host and chunk lines, keep-alive, misspelt variables.
-        file_bytes: 37_900,
-        zip_bytes: 22_600,
+        // 2026-11-27: FC, Lambda and SCF, at 38,432 and 23,030; 38 and 23 KiB are promised. 700 bytes more
+        // than before for addresses of an API with names and paths, and 2 KiB more than before that for
+        // the whole grammar of Host and chunk lines, keep-alive, misspelt variables.
+        file_bytes: 38_600,
+        zip_bytes: 23_200,
         // 2026-11-27: mprotect, socket, setsockopt, bind, listen, three times rt_sigaction, ppoll,
         // accept4. One more than before: SIGINT is caught, too.
         calls_to_wait: 10,
