@@ -229,6 +229,13 @@ pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
     text.split(move |&byte| byte == mark)
 }
 
+/// `text` up to the first byte that is `mark`, or all of it.
+#[inline(never)]
+#[must_use]
+pub fn before(text: &[u8], mark: u8) -> &[u8] {
+    split(text, mark).next().unwrap_or_default()
+}
+
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).
 pub fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');

@@ -87,6 +87,7 @@
 //!   arguments.
 //! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
 //!   so by a function that `runtime` gave it.
+//! - No file is read, but for `/etc/hosts` where it has to say which address the API's name has.
 //! - No memory is read that a safe function may free: of the environment, the strings that the
 //!   program was started with (`sys::env`).
 //! - Nothing in `http` and `platform` holds a descriptor, reads a clock or keeps state that is not

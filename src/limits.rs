@@ -94,6 +94,12 @@ pub const RETRY_MS: u64 = 100;
 /// How long a connection must have been there for its end to be no failure, even if nothing came.
 pub const FORGIVE_MS: u64 = 2_000;
 
+/// Longest address of a platform's API, its path included; a longer one is refused at the start.
+pub const ADDRESS_BYTES_MAX: usize = 1024;
+
+/// How much of `/etc/hosts` is read, in whole lines; a name beyond it is not found.
+pub const HOSTS_BYTES_MAX: usize = 64 * 1024;
+
 /// How long accepting pauses when descriptors run out and none of ours is closed meanwhile.
 pub const PAUSE_MS_MAX: u64 = 250;
 

@@ -27,7 +27,8 @@ pub fn is_authority(text: &[u8]) -> bool {
 
 /// `reg-name`, of which an address of IPv4 is one. Not empty: no URI of this scheme has an empty host
 /// (RFC 9110 §4.2.1).
-fn is_name(name: &[u8]) -> bool {
+#[must_use]
+pub fn is_name(name: &[u8]) -> bool {
     let mut due_digits = 0;
     for &byte in name {
         if due_digits > 0 && byte.is_ascii_hexdigit() {

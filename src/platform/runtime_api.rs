@@ -30,29 +30,50 @@ pub enum Ask {
     InitError,
 }
 
-/// Where the API is, in IPv4.
+/// Where the API is: `http://host:port/base`, in front of the paths of all that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
-    pub host: [u8; 4],
+    /// The host's address in IPv4.
+    pub ip: [u8; 4],
     pub port: u16,
+    /// `host`, `host:port` or either with a path behind it, as it was named, without a slash at its
+    /// end.
+    pub name: &'static [u8],
 }
 
 impl Address {
     /// No API.
     pub const NOWHERE: Self = Self {
-        host: [0; 4],
+        ip: [0; 4],
         port: 0,
+        name: b"",
     };
+
+    /// `host` or `host:port`, and the base path: empty, or with a slash at its beginning.
+    #[inline(never)]
+    pub fn parts(&self) -> (&'static [u8], &'static [u8]) {
+        let authority = bytes::before(self.name, b'/');
+        let base = self.name.get(authority.len()..);
+        (authority, base.unwrap_or_default())
+    }
 }
+
+/// Where an API is whose address names no port (RFC 9110 §4.2.1).
+pub const PORT_DEFAULT: u16 = 80;
 
 /// The request line, `Host`, and whatever else does not depend on the body.
 ///
 /// `id` names the event that is answered.
 pub fn request(platform: Platform, address: &Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
+    let (authority, base) = address.parts();
     let is_lambda = platform == Platform::Lambda;
     let mut lines = bytes::split(LINES, b'\n');
     for &byte in lines.nth(ask as usize).unwrap_or_default() {
         match byte {
+            b' ' => {
+                head.put(b" ");
+                head.put(base);
+            }
             b'~' if is_lambda => head.put(lambda::PREFIX),
             b'~' => head.put(scf::PREFIX),
             b'$' if is_lambda => {
@@ -64,16 +85,17 @@ pub fn request(platform: Platform, address: &Address, ask: Ask, id: &[u8], head:
         }
     }
     head.put(b" HTTP/1.1\r\nHost: ");
-    for (octet, mark) in address.host.into_iter().zip(b"...:") {
-        head.put_decimal(u64::from(octet));
-        head.put(&[*mark]);
+    head.put(bytes::before(authority, b':'));
+    // RFC 9110 §7.2 and §4.2.3: the authority, in the normal form, which leaves the default port out.
+    if address.port != PORT_DEFAULT {
+        head.put(b":");
+        head.put_decimal(u64::from(address.port));
     }
-    head.put_decimal(u64::from(address.port));
     head.put(concat!("\r\nUser-Agent: fnboot/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes());
 }
 
-/// Method and path of every [`Ask`], in their order: `~` is what all paths of a platform begin with,
-/// `$` the event.
+/// Method and path of every [`Ask`], in their order. Behind the blank comes the base path; `~` is what
+/// all paths of a platform begin with, `$` the event.
 const LINES: &[u8] = b"POST ~init/ready
 GET ~restore/next
 POST /2020-01-01/extension/register
@@ -121,8 +143,9 @@ mod tests {
     use super::*;
 
     const ADDRESS: Address = Address {
-        host: [127, 0, 0, 1],
+        ip: [127, 0, 0, 1],
         port: 9001,
+        name: b"localhost:9001",
     };
 
     #[track_caller]
@@ -133,7 +156,7 @@ mod tests {
         let head = core::str::from_utf8(head.finish()).expect("text");
         let (line, fields) = head.split_once("\r\n").expect("a line");
         assert_eq!(line.strip_suffix(" HTTP/1.1"), Some(want));
-        assert!(fields.starts_with("Host: 127.0.0.1:9001\r\nUser-Agent: fnboot/"));
+        assert!(fields.starts_with("Host: localhost:9001\r\nUser-Agent: fnboot/"));
     }
 
     #[test]
@@ -154,6 +177,25 @@ mod tests {
         scf(Ask::Next, "GET /runtime/invocation/next");
         scf(Ask::Response, "POST /runtime/invocation/response");
         scf(Ask::Error, "POST /runtime/invocation/error");
+    }
+
+    #[test]
+    fn a_base_path_and_the_default_port() {
+        let address = Address {
+            port: 80,
+            name: b"localhost:80/a/b",
+            ..ADDRESS
+        };
+        for (ask, line) in [
+            (Ask::Next, "GET /a/b/2018-06-01/runtime/invocation/next"),
+            (Ask::Register, "POST /a/b/2020-01-01/extension/register"),
+        ] {
+            let mut place = [0; 256];
+            let mut head = Writer::new(&mut place);
+            request(Platform::Lambda, &address, ask, b"", &mut head);
+            let want = std::format!("{line} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: ");
+            assert!(head.finish().starts_with(want.as_bytes()), "{ask:?}");
+        }
     }
 
     #[test]

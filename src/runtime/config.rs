@@ -3,13 +3,12 @@
 
 use core::ops::RangeInclusive;
 
-use super::fatal;
-use crate::bytes::{self, is_word};
+use super::{fatal, hosts};
+use crate::bytes::{self, has, is_word};
 use crate::handler::Platform;
-use crate::http::host;
-use crate::limits::{BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
+use crate::limits::{ADDRESS_BYTES_MAX, BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
 use crate::log::{self, Form, Level};
-use crate::platform::runtime_api::Address;
+use crate::platform::runtime_api::{Address, PORT_DEFAULT};
 use crate::sys::env;
 
 /// What can be set from outside.
@@ -51,7 +50,7 @@ pub enum Switch {
     Off,
 }
 
-const PORT_DEFAULT: u16 = 9000;
+const LISTEN_PORT_DEFAULT: u16 = 9000;
 const PORTS: RangeInclusive<usize> = 1..=65_535;
 
 /// Most events that are taken at once: as many connections, and no platform allows more.
@@ -79,7 +78,7 @@ impl Config {
             Source::Api if HAS_LAMBDA || HAS_SCF => Source::Api,
             Source::Port(port) if HAS_FC || HAS_SCF => Source::Port(port),
             Source::Port(_) if HAS_LAMBDA => Source::Api,
-            _ => Source::Port(PORT_DEFAULT),
+            _ => Source::Port(LISTEN_PORT_DEFAULT),
         }
     }
 
@@ -113,7 +112,7 @@ impl Config {
         let mut settings = Settings { var, bad: None };
         let mut config = Self {
             platform: Platform::Fc,
-            source: Source::Port(PORT_DEFAULT),
+            source: Source::Port(LISTEN_PORT_DEFAULT),
             address: Address::NOWHERE,
             body_bytes_max: settings
                 .number(
@@ -139,7 +138,7 @@ impl Config {
                 .or_else(|| {
                     settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535")
                 });
-            config.source = Source::Port(port.unwrap_or(PORT_DEFAULT));
+            config.source = Source::Port(port.unwrap_or(LISTEN_PORT_DEFAULT));
         } else {
             let text = "this build is not for FC, and no other platform is there";
             settings.refuse(text, b"");
@@ -151,10 +150,16 @@ impl Config {
         self.platform = Platform::Scf;
         self.source = Source::Api;
         let text = "SCF_RUNTIME_API_PORT: '$' is not a port from 1 to 65535";
-        match (address(host), settings.port(text)) {
-            (Some(host), Some(port)) => self.address = Address { host, port },
+        match (hosts::address(host), settings.port(text)) {
+            (Some(ip), Some(port)) => {
+                let name = host;
+                self.address = Address { ip, port, name };
+            }
             (Some(_), None) => settings.refuse(text, b""),
-            (None, _) => settings.refuse("SCF_RUNTIME_API: '$' is not an IPv4 address", host),
+            (None, _) => {
+                let text = "SCF_RUNTIME_API: '$' is not an IPv4 address or a name in /etc/hosts";
+                settings.refuse(text, host);
+            }
         }
     }
 
@@ -162,13 +167,11 @@ impl Config {
     fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
         self.source = Source::Api;
-        let mut parts = bytes::split(api, b':');
-        let host = parts.next().and_then(address);
-        let port = parts.next().and_then(port);
-        if let (Some(host), Some(port), None) = (host, port, parts.next()) {
-            self.address = Address { host, port };
+        if let Some(address) = address(api) {
+            self.address = address;
         } else {
-            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not an IPv4 address and a port";
+            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not HOST:PORT/PATH, \
+                its host an IPv4 address or a name in /etc/hosts";
             settings.refuse(text, api);
         }
         self.streaming = settings.switch("FNBOOT_STREAMING: '$' is not on or off", Switch::Off);
@@ -248,12 +251,37 @@ impl<V: Var> Settings<V> {
     }
 }
 
-/// An address of IPv4: four numbers, or the one name that needs no resolver.
-fn address(text: &[u8]) -> Option<[u8; 4]> {
-    if text == b"localhost" {
-        return Some([127, 0, 0, 1]);
+/// Where an API is: what stands between `http://` and the paths in its documentation, which is
+/// `host`, `host:port` or `host:port/path`. Many write it with `http://`, or with a slash at its end.
+#[inline(never)]
+fn address(text: &'static [u8]) -> Option<Address> {
+    let mut name = match text.split_at_checked(SCHEME.len()) {
+        Some((scheme, rest)) if is_word(scheme, SCHEME) => rest,
+        _ => text,
+    };
+    while let [before @ .., b'/'] = name {
+        name = before;
     }
-    host::ipv4(text)
+    let authority = bytes::before(name, b'/');
+    let base = name.get(authority.len()..)?;
+    let host = bytes::before(authority, b':');
+    let port = match authority.get(host.len() + 1..) {
+        Some(digits) => port(digits)?,
+        None => PORT_DEFAULT,
+    };
+    if name.len() > ADDRESS_BYTES_MAX || !base.iter().all(|&byte| is_path_byte(byte)) {
+        return None;
+    }
+    // Last, as a name is looked up.
+    let ip = hosts::address(host)?;
+    Some(Address { ip, port, name })
+}
+
+const SCHEME: &str = "http://";
+
+/// Whether a byte can be in the path of a URI (RFC 3986 §3.3): in particular a query does not follow.
+fn is_path_byte(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !has(b"\"#<>?[\\]^`{|}", byte)
 }
 
 fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
@@ -319,24 +347,21 @@ mod tests {
 
     #[test]
     fn the_platform_is_told_by_its_variables() {
-        let api = |port| {
-            let host = [127, 0, 0, 1];
-            (Source::Api, Address { host, port })
+        let told = |variables: &[_]| {
+            let config = read(variables).expect("a platform");
+            assert_eq!(config.source(), Source::Api);
+            let Address { port, name, .. } = config.address;
+            (config.platform(), port, name)
         };
         let scf = [
             ("SCF_RUNTIME_API", "localhost"),
-            ("SCF_RUNTIME_API_PORT", "80"),
+            ("SCF_RUNTIME_API_PORT", "9001"),
         ];
-        let config = read(&scf).expect("SCF");
+        assert_eq!(told(&scf), (Platform::Scf, 9001, &b"localhost"[..]));
+        let both = [scf[0], scf[1], ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9002")];
         assert_eq!(
-            (config.platform(), (config.source(), config.address)),
-            (Platform::Scf, api(80))
-        );
-        let both = [scf[0], scf[1], ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")];
-        let config = read(&both).expect("Lambda");
-        assert_eq!(
-            (config.platform(), (config.source(), config.address)),
-            (Platform::Lambda, api(9001))
+            told(&both),
+            (Platform::Lambda, 9002, &b"127.0.0.1:9002"[..])
         );
         let web = Config::from(|_| None, || true).expect("a web function");
         assert_eq!(
@@ -346,21 +371,107 @@ mod tests {
     }
 
     #[test]
+    fn addresses_have_many_forms() {
+        for (text, name, port, base) in [
+            ("127.0.0.1:9001", "127.0.0.1:9001", 9001, ""),
+            ("127.0.0.1", "127.0.0.1", 80, ""),
+            ("127.0.0.1/", "127.0.0.1", 80, ""),
+            ("127.0.0.1:80", "127.0.0.1:80", 80, ""),
+            ("localhost", "localhost", 80, ""),
+            ("LocalHost:65535", "LocalHost:65535", 65_535, ""),
+            ("http://localhost:1", "localhost:1", 1, ""),
+            ("HTTP://localhost:1//", "localhost:1", 1, ""),
+            ("localhost:1/Name", "localhost:1/Name", 1, "/Name"),
+            ("localhost/Name/", "localhost/Name", 80, "/Name"),
+            ("http://localhost/a//b/", "localhost/a//b", 80, "/a//b"),
+            (
+                "localhost/-._~!$&'()*+,;=:@%20",
+                "localhost/-._~!$&'()*+,;=:@%20",
+                80,
+                "/-._~!$&'()*+,;=:@%20",
+            ),
+        ] {
+            let want = Address {
+                ip: [127, 0, 0, 1],
+                port,
+                name: name.as_bytes(),
+            };
+            assert_eq!(address(text.as_bytes()), Some(want), "{text}");
+            assert_eq!(want.parts().1, base.as_bytes(), "{text}");
+        }
+    }
+
+    #[test]
     fn bad_addresses_are_named() {
         for bad in [
-            "",
             ":1",
+            "/",
+            "/path",
+            "http://",
+            "http:///path",
+            "http:localhost:1",
+            "http://http://localhost:1",
+            "https://localhost:1",
             "1.2.3:4",
             "1.2.3.4.5:6",
             "1.2.3.256:7",
             "1.2.3.4:65536",
             "1.2.3.4:0",
+            "1.2.3.4:",
+            "1.2.3.4:/path",
+            "1.2.3.4:+1",
+            "1.2.3.4: 1",
             "1.2.3.4:1:",
-            "host:1",
+            "1.2.3.4:http",
+            "nobody.invalid:1",
+            "user@localhost:1",
+            "user:password@localhost:1",
+            "[::1]:1",
+            "[::1]",
+            "::1",
+            " localhost:1",
+            "localhost:1 ",
+            "localhost,127.0.0.1:1",
+            "localhost:1?query",
+            "localhost?query",
+            "localhost:1/path?query",
+            "localhost:1/path#part",
+            "localhost:1/a path",
+            "localhost:1/path\r\nX: y",
+            "localhost:1/\x7f",
+            "localhost:1/\u{e9}",
         ] {
-            let config = read(&[("AWS_LAMBDA_RUNTIME_API", bad)]);
-            assert_eq!(config.is_err(), !bad.is_empty(), "{bad}");
+            let got = read(&[("AWS_LAMBDA_RUNTIME_API", bad)]).expect_err(bad);
+            let start = "AWS_LAMBDA_RUNTIME_API: '$' is not ";
+            assert!(got.text.starts_with(start), "{got:?}");
+            assert_eq!(got.value, bad.as_bytes());
         }
+        for bad in [
+            "127.0.0.1:1",
+            "http://127.0.0.1",
+            "127.0.0.1/",
+            "127.0.0.1/path",
+            "::1",
+            "nobody.invalid",
+        ] {
+            let variables = [("SCF_RUNTIME_API", bad), ("SCF_RUNTIME_API_PORT", "1")];
+            let got = read(&variables).expect_err(bad);
+            assert!(got.text.starts_with("SCF_RUNTIME_API: '$' is not "));
+            assert_eq!(got.value, bad.as_bytes());
+        }
+    }
+
+    /// As long as the longest, and one byte longer.
+    #[test]
+    fn long_addresses_are_refused() {
+        const LONG: [u8; ADDRESS_BYTES_MAX + 1] = {
+            let mut text = [b'a'; ADDRESS_BYTES_MAX + 1];
+            let (start, _) = text.split_at_mut(8);
+            start.copy_from_slice(b"1.2.3.4/");
+            text
+        };
+        assert!(address(&LONG[..ADDRESS_BYTES_MAX]).is_some());
+        assert_eq!(address(&LONG), None);
     }
 
     /// Each name is that of a setting, and each setting has its name.

@@ -754,8 +754,8 @@ fn reconnect(config: &Config) -> Option<Socket> {
     match config.source() {
         // An event that is there is answered, even after `SIGTERM`.
         Source::Api => {
-            let Address { host, port } = config.address;
-            Socket::connect(host, port, Patience::Endless).ok()
+            let Address { ip, port, .. } = config.address;
+            Socket::connect(ip, port, Patience::Endless).ok()
         }
         Source::Port(_) => None,
     }

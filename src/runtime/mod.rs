@@ -6,6 +6,7 @@ mod connection;
 mod connections;
 mod fatal;
 mod guard;
+mod hosts;
 mod memory;
 mod poller;
 mod pull;

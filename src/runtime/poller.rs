@@ -130,13 +130,13 @@ impl<H: Handler> Poller<'_, H> {
     /// moment and not for ever.
     fn connect(&mut self, ask: Ask) {
         let page = &self.connections.shared.caller.page;
-        let (Address { host, port }, turn_count) = (page.config.address, page.turn_count);
+        let (Address { ip, port, .. }, turn_count) = (page.config.address, page.turn_count);
         // A platform may well end a connection on which nothing happens for long.
         let now_ms = clock::monotonic_ms();
         if turn_count != self.turn_count || now_ms - self.connect_ms > FORGIVE_MS {
             (self.turn_count, self.failed_count) = (turn_count, 0);
         }
-        let made = Socket::connect(host, port, Patience::UntilTerminated);
+        let made = Socket::connect(ip, port, Patience::UntilTerminated);
         // To be refused may have taken long, too.
         self.connect_ms = clock::monotonic_ms();
         let refused = match made {

@@ -26,6 +26,7 @@ mod entry;
 pub mod env;
 pub mod epoll;
 pub mod fd;
+pub mod file;
 pub mod memory;
 pub mod process;
 pub mod signal;

@@ -66,13 +66,30 @@ impl Platform {
 pub struct Api {
     listener: TcpListener,
     pub platform: Platform,
+    /// What `Host` must say.
+    host: String,
+    /// What every path must begin with.
+    base: String,
 }
 
 impl Api {
     pub fn new(platform: Platform) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         listener.set_nonblocking(true).expect("set_nonblocking");
-        Self { listener, platform }
+        let address = listener.local_addr().expect("an address");
+        Self {
+            listener,
+            platform,
+            host: address.to_string(),
+            base: String::new(),
+        }
+    }
+
+    /// Known to the program by another name than its address, and below that path.
+    pub fn known_as(mut self, name: &str, base: &str) -> Self {
+        self.host = format!("{name}:{}", self.port());
+        self.base = base.into();
+        self
     }
 
     pub fn port(&self) -> u16 {
@@ -80,8 +97,8 @@ impl Api {
     }
 
     /// What `Host` must say.
-    pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port())
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// The head of a request that has nothing but what all have, and these fields.
@@ -94,10 +111,16 @@ impl Api {
     pub fn program(&self, program: Program) -> Program {
         let program = program.without_port();
         match self.platform {
-            Platform::Lambda => program.env("AWS_LAMBDA_RUNTIME_API", self.host()),
-            Platform::Scf => program
-                .env("SCF_RUNTIME_API", "127.0.0.1")
-                .env("SCF_RUNTIME_API_PORT", self.port()),
+            Platform::Lambda => {
+                let address = format!("{}{}", self.host(), self.base);
+                program.env("AWS_LAMBDA_RUNTIME_API", address)
+            }
+            Platform::Scf => {
+                let (host, port) = self.host().split_once(':').expect("a port");
+                program
+                    .env("SCF_RUNTIME_API", host)
+                    .env("SCF_RUNTIME_API_PORT", port)
+            }
         }
     }
 
@@ -110,13 +133,20 @@ impl Api {
     #[track_caller]
     pub fn begin(&self, program: Program) -> (Server, Peer) {
         let server = self.start(program);
+        let peer = self.first();
+        (server, peer)
+    }
+
+    /// The first connection of a program that was started, at its first question for an event.
+    #[track_caller]
+    pub fn first(&self) -> Peer {
         let mut peer = self.accept();
         if self.platform == Platform::Scf {
             peer.expect("POST /runtime/init/ready");
             peer.accept();
         }
         peer.expect_next();
-        (server, peer)
+        peer
     }
 
     /// The next connection that the program opens.
@@ -131,7 +161,8 @@ impl Api {
         stream.set_nonblocking(false).expect("set_nonblocking");
         Some(Peer {
             client: Client::new(stream),
-            host: self.host(),
+            host: self.host.clone(),
+            base: self.base.clone(),
             platform: self.platform,
         })
     }
@@ -151,13 +182,14 @@ impl Api {
 pub struct Peer {
     client: Client,
     host: String,
+    base: String,
     platform: Platform,
 }
 
 /// What the program sent.
 #[derive(Debug)]
 pub struct Request {
-    /// Method and target.
+    /// Method and target, of which what the API's own address ends with is gone.
     pub line: String,
     pub head: String,
     pub headers: Vec<(String, String)>,
@@ -328,6 +360,9 @@ impl Peer {
         let head = self.client.read_bytes_until(b"\r\n\r\n");
         let head = String::from_utf8(head).expect("text");
         let (line, rest) = head.split_once(" HTTP/1.1\r\n").expect("a line");
+        let (method, target) = line.split_once(' ').expect("a target");
+        let target = target.strip_prefix(self.base.as_str());
+        let line = format!("{method} {}", target.expect("the base path"));
         let headers = fields(rest.strip_suffix("\r\n").expect("an end"));
         assert_eq!(value(&headers, "host"), Some(self.host.as_str()));
         assert_eq!(value(&headers, "user-agent"), Some(AGENT));
@@ -343,7 +378,7 @@ impl Peer {
             _ => panic!("both lengths: {head}"),
         };
         Request {
-            line: line.to_string(),
+            line,
             headers,
             head: head.clone(),
             body,

@@ -2,12 +2,13 @@
 //! connection.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
-use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds};
+use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds, own_network_and};
 use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
 
 /// For both platforms: a program that has asked for its first event.
@@ -630,13 +631,134 @@ fn an_api_that_hangs_up_at_first_is_asked_again() {
     api.expect_no_connection();
 }
 
+/// `AWS_LAMBDA_RUNTIME_API` is what stands between `http://` and the API's own paths, or also that
+/// with `http://`, however it ends.
+#[test]
+fn addresses_have_many_forms() {
+    for (address, name, base) in [
+        ("127.0.0.1:PORT", "127.0.0.1", ""),
+        ("127.0.0.1:PORT/", "127.0.0.1", ""),
+        ("http://127.0.0.1:PORT", "127.0.0.1", ""),
+        ("HTTP://localhost:PORT//", "localhost", ""),
+        ("localhost:PORT/MyFunction", "localhost", "/MyFunction"),
+        ("http://LocalHost:PORT/a/b%20c/", "LocalHost", "/a/b%20c"),
+    ] {
+        let _case = Case(address);
+        let api = Api::new(Platform::Lambda).known_as(name, base);
+        let address = address.replace("PORT", &api.port().to_string());
+        let program = Program::bootstrap().without_port();
+        let _server = program.env("AWS_LAMBDA_RUNTIME_API", address).start();
+        api.first().expect_echo("Hello World");
+    }
+}
+
+/// Below a path of the API are the paths of Lambda's other API, too.
+#[test]
+fn a_path_is_in_front_of_every_path() {
+    let api = Api::new(Platform::Lambda).known_as("127.0.0.1", "/MyFunction");
+    let _server = api.start(Program::bootstrap().env("FNBOOT_SIGTERM", "on"));
+    let mut extension = api.accept();
+    extension.expect("POST /2020-01-01/extension/register");
+    let id = "Lambda-Extension-Identifier: 1\r\n";
+    extension.send(response("200 OK", id, "{}"));
+    extension.expect("GET /2020-01-01/extension/event/next");
+    api.first().expect_echo("Hello World");
+}
+
+/// The port is 80 where none is given. In a network of its own nobody can be reached there.
+#[test]
+fn the_default_port_is_80() {
+    let network = own_network_and("env", &["--"]);
+    let program = Program::bootstrap().without_port().under(&network);
+    let program = program.env("AWS_LAMBDA_RUNTIME_API", "localhost/path");
+    let (status, _, line) = program.run();
+    assert_eq!(status.code(), Some(1));
+    let start = "fnboot: cannot reach the platform's API on port 80: ";
+    assert!(line.starts_with(start), "{line}");
+}
+
+/// The program sees that text for `/etc/hosts`, in a mount namespace of its own.
+fn with_hosts(program: Program, name: &str, hosts: &[u8]) -> Program {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, hosts).expect("write");
+    let path = path.to_str().expect("text");
+    let script = format!("mount --bind '{path}' /etc/hosts && exec \"$0\"");
+    let mut words = vec!["unshare", "--mount"];
+    if !rustix::process::geteuid().is_root() {
+        words.extend(["--user", "--map-root-user"]);
+    }
+    words.extend(["--", "/bin/sh", "-c", script.as_str()]);
+    program.under(&words)
+}
+
+#[test]
+fn names_are_found_in_etc_hosts() {
+    let hosts = b"# 127.0.0.2 api\n::1 api\n10.0.0.1 api.example # api\n\n\
+        127.0.0.1\t other  Api\t\r\n127.0.0.3 api";
+    for platform in PLATFORMS {
+        let api = Api::new(platform).known_as("api", "");
+        let program = with_hosts(Program::bootstrap(), &format!("hosts-{platform:?}"), hosts);
+        let (_server, mut peer) = api.begin(program);
+        peer.expect_echo("Hello World");
+    }
+}
+
+/// Of a long one the beginning counts, up to its last whole line.
+#[test]
+fn a_long_etc_hosts_is_read_in_part() {
+    let line = b"10.0.0.1 of-no-interest\n";
+    let mut hosts = [b"127.0.0.1 first\n", line.repeat(3000).as_slice()].concat();
+    hosts.truncate(64 * 1024 - b"127.0.0.1 cut".len());
+    let last = hosts
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .expect("a line");
+    hosts[last + 1..].fill(b'#');
+    *hosts.last_mut().expect("a byte") = b'\n';
+    hosts.extend(b"127.0.0.1 cut-short\n127.0.0.1 beyond\n");
+    let api = Api::new(Platform::Lambda).known_as("first", "");
+    let program = with_hosts(Program::bootstrap(), "hosts-long", &hosts);
+    let (_server, mut peer) = api.begin(program);
+    peer.expect_echo("Hello World");
+    for name in ["cut", "cut-short", "beyond"] {
+        let program = Program::bootstrap().without_port();
+        let program = program.env("AWS_LAMBDA_RUNTIME_API", name);
+        let program = with_hosts(program, &format!("hosts-{name}"), &hosts);
+        let (status, _, line) = program.run();
+        assert_eq!(status.code(), Some(1), "{name}");
+        let start = format!("fnboot: AWS_LAMBDA_RUNTIME_API: '{name}' is not ");
+        assert!(line.starts_with(&start), "{line}");
+    }
+}
+
+/// Where no name is to be looked up, no file is opened.
+#[test]
+fn an_address_needs_no_etc_hosts() {
+    for name in ["127.0.0.1", "localhost"] {
+        let trace = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("opened-{name}"));
+        let output = format!("--output={}", trace.display());
+        let strace = ["strace", "--trace=open,openat,openat2,connect", &output];
+        let api = Api::new(Platform::Lambda).known_as(name, "");
+        let _peer = api.begin(Program::bootstrap().under(&strace));
+        let calls = wait_for("the trace", || {
+            let text = std::fs::read_to_string(&trace).ok()?;
+            text.contains("connect(").then_some(text)
+        });
+        assert!(!calls.contains("open"), "{calls}");
+    }
+}
+
 #[test]
 fn bad_addresses_are_named() {
     for (name, value) in [
-        ("AWS_LAMBDA_RUNTIME_API", "localhost"),
-        ("AWS_LAMBDA_RUNTIME_API", "api:80"),
+        ("AWS_LAMBDA_RUNTIME_API", "nobody.invalid:80"),
+        ("AWS_LAMBDA_RUNTIME_API", "https://127.0.0.1:80"),
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:0"),
-        ("SCF_RUNTIME_API", "api"),
+        ("AWS_LAMBDA_RUNTIME_API", "[::1]:80"),
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:80/path?query"),
+        ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:80/a path"),
+        ("SCF_RUNTIME_API", "nobody.invalid"),
+        ("SCF_RUNTIME_API", "127.0.0.1:80"),
     ] {
         let port = free_port();
         let program = Program::bootstrap().without_port().env(name, value);
@@ -644,6 +766,7 @@ fn bad_addresses_are_named() {
         assert_eq!(status.code(), Some(1));
         let start = format!("fnboot: {name}: '{value}' is not ");
         assert!(line.starts_with(&start), "{line}");
+        assert_eq!(line.matches('\n').count(), 1, "{line}");
     }
     let program = Program::bootstrap().without_port();
     let (status, _, line) = program.env("SCF_RUNTIME_API", "127.0.0.1").run();
