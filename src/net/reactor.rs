@@ -4,13 +4,16 @@
 //! before it that the first call would have to wait for. After it there is an `epoll(7)`.
 
 use crate::limits::BACKLOG_COUNT;
-use crate::sys::epoll::{Epoll, Event, Interest, Source};
+use crate::sys::epoll::{Epoll, Event, Interest};
 use crate::sys::fd::Errno;
-use crate::sys::signal;
+use crate::sys::signal::{self, Wake};
 use crate::sys::socket::{Listener, Socket};
 
 /// The token of the listener; connections have others.
 pub const LISTENER: u64 = u64::MAX;
+
+/// The token of what `SIGTERM` wakes the wait by, which no connection has, either.
+const WAKE: u64 = u64::MAX - 1;
 
 /// The listener before the first connection.
 #[derive(Debug)]
@@ -38,28 +41,22 @@ impl Waiting {
     /// Waits for the first connection; `None` if `SIGTERM` came first, or the connection was gone
     /// before it could be had.
     pub fn first(&self) -> Option<Socket> {
-        signal::wait_on(Some(self.listener.fd()), |is_terminating| {
-            if is_terminating {
-                None
-            } else {
-                self.listener.accept().ok()
-            }
-        })
+        if signal::wake_listener(&self.listener) {
+            return None;
+        }
+        self.listener.accept().ok()
     }
 
     /// From now on waits for many.
     ///
     /// # Errors
     /// Out of descriptors or memory.
+    #[inline]
     pub fn into_reactor(self) -> Result<Reactor, Errno> {
         self.listener.set_nonblocking()?;
         let epoll = Epoll::new()?;
         epoll.add(&self.listener, LISTENER, Interest::Read)?;
-        Ok(Reactor {
-            listener: Some(self.listener),
-            epoll,
-            is_accepting: true,
-        })
+        Reactor::with_wake(Some(self.listener), epoll)
     }
 }
 
@@ -69,37 +66,29 @@ impl Reactor {
     /// # Errors
     /// Out of descriptors.
     pub fn new() -> Result<Self, Errno> {
+        Self::with_wake(None, Epoll::above_standard()?)
+    }
+
+    fn with_wake(listener: Option<Listener>, epoll: Epoll) -> Result<Self, Errno> {
+        epoll.add(&Wake::new()?, WAKE, Interest::Once)?;
         Ok(Self {
-            listener: None,
-            epoll: Epoll::above_standard()?,
-            is_accepting: false,
+            is_accepting: listener.is_some(),
+            listener,
+            epoll,
         })
     }
 
-    /// Waits for events, at most `timeout_ms` milliseconds, and not at all if `SIGTERM` is yet to
-    /// be dealt with.
+    /// Waits for events, at most `timeout_ms` milliseconds, and not at all while there may be
+    /// connections to accept after `SIGTERM`.
     ///
-    /// The signal ends the wait by shutting the listener down, or else `other`: a connection from
-    /// which nothing is read any more once the signal has come.
+    /// The signal ends the wait, once, by an event for nobody.
     ///
     /// # Errors
     /// None that a correct program can meet.
-    pub fn wait<'a>(
-        &self,
-        other: Option<&Socket>,
-        events: &'a mut [Event],
-        timeout_ms: u64,
-    ) -> Result<&'a [Event], Errno> {
-        let source = match (&self.listener, other) {
-            (Some(listener), _) if self.is_accepting => Some(listener.fd()),
-            (None, Some(socket)) => Some(socket.fd()),
-            _ => None,
-        };
-        signal::wait_on(source, |is_terminating| {
-            let is_over = is_terminating && source.is_some();
-            self.epoll
-                .wait(events, if is_over { 0 } else { timeout_ms })
-        })
+    pub fn wait<'a>(&self, events: &'a mut [Event], timeout_ms: u64) -> Result<&'a [Event], Errno> {
+        let is_over = self.is_accepting && signal::terminating();
+        self.epoll
+            .wait(events, if is_over { 0 } else { timeout_ms })
     }
 
     /// The next waiting connection.
@@ -138,7 +127,7 @@ impl Reactor {
     /// Refuses new connections, for ever.
     pub fn refuse(&mut self) {
         self.set_accepting(false);
-        // Has the signal already shut it down, that is an error, and as good.
+        // An error would mean that it is shut down already.
         let _ = self.listener.as_ref().map(Listener::shutdown);
     }
 

@@ -36,7 +36,7 @@ use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Interest;
 use crate::sys::fd::Io;
 use crate::sys::memory::Mapping;
-use crate::sys::socket::{Patience, Socket};
+use crate::sys::socket::Socket;
 
 /// What a connection waits for after it was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +199,14 @@ impl Connection {
         self.interest == Some(Interest::Nothing) && clock::monotonic_ms() < self.deadline_ms
     }
 
-    /// Whether an answer is on its way.
-    pub fn is_answering(&self) -> bool {
-        matches!(self.phase, Phase::Sending | Phase::Streaming)
+    /// On a client's side: whether a part of an event is there, or an answer is on its way.
+    pub fn is_busy(&self) -> bool {
+        match self.phase {
+            Phase::Open => self.buffer.is_some(),
+            Phase::Sending => matches!(self.ask, Ask::Response | Ask::Error),
+            Phase::Streaming => true,
+            Phase::Lingering => false,
+        }
     }
 
     /// Whether nothing but the peer's end is waited for.
@@ -755,7 +760,7 @@ fn reconnect(config: &Config) -> Option<Socket> {
         // An event that is there is answered, even after `SIGTERM`.
         Source::Api => {
             let Address { ip, port, .. } = config.address;
-            Socket::connect(ip, port, Patience::Endless).ok()
+            Socket::connect(ip, port).ok()
         }
         Source::Port(_) => None,
     }

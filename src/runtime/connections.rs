@@ -30,20 +30,14 @@ impl<H: Handler> Connections<H> {
 
     /// Begins a round of the loop: waits until something is ready or due, but not longer than until
     /// `until_ms`. Returns what is ready.
-    ///
-    /// `SIGTERM` ends the wait by shutting down the listener or, without one, the connection `wake`,
-    /// from which nothing more is read then.
     pub fn wait<'a>(
         &mut self,
         reactor: &Reactor,
         events: &'a mut [Event],
         until_ms: u64,
-        wake: Option<u64>,
     ) -> &'a [Event] {
         let timeout_ms = self.timeout_ms(until_ms);
-        let wake = wake.and_then(|token| self.slots.get(token));
-        let socket = wake.map(|connection| &connection.socket);
-        let ready = kernel("cannot wait: !", reactor.wait(socket, events, timeout_ms));
+        let ready = kernel("cannot wait: !", reactor.wait(events, timeout_ms));
         self.shared.caller.set_time();
         // Nothing has been for a while.
         if ready.is_empty() && timeout_ms == WARM_IDLE_MS {

@@ -12,7 +12,7 @@ use crate::platform::runtime_api::{Address, Ask};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Event;
 use crate::sys::fd::Errno;
-use crate::sys::socket::{Patience, Socket};
+use crate::sys::socket::Socket;
 use crate::sys::{process, signal};
 
 struct Poller<'a, H> {
@@ -56,15 +56,13 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event]) 
     // The one loop without a bound.
     while !signal::terminating() {
         poller.open();
-        let wake = poller.connections.slots.any();
-        poller.round(events, poller.retry_ms, wake);
+        poller.round(events, poller.retry_ms);
     }
-    // Nothing more is asked for, but an event that has come is answered, as is what is being
-    // answered: nothing may be shut down.
+    // Nothing more is asked for, but an event that has come, if only a part of it, is answered.
     poller.serve_idle();
     let end_ms = clock::monotonic_ms() + DRAIN_MS_MAX;
-    while poller.connections.slots.is_answering() && clock::monotonic_ms() < end_ms {
-        poller.round(events, end_ms, None);
+    while poller.connections.slots.is_busy() && clock::monotonic_ms() < end_ms {
+        poller.round(events, end_ms);
     }
     // What it returns is logged, and of no more use.
     let _ = poller.connections.shared.caller.hook(Call::PreStop);
@@ -72,8 +70,8 @@ pub fn poll<H: Handler>(connections: &mut Connections<H>, events: &mut [Event]) 
 
 impl<H: Handler> Poller<'_, H> {
     /// One round: wait, serve, expire.
-    fn round(&mut self, events: &mut [Event], until_ms: u64, wake: Option<u64>) {
-        let ready = self.connections.wait(&self.reactor, events, until_ms, wake);
+    fn round(&mut self, events: &mut [Event], until_ms: u64) {
+        let ready = self.connections.wait(&self.reactor, events, until_ms);
         for event in ready {
             self.connections.serve(&self.reactor, event.token());
         }
@@ -136,9 +134,9 @@ impl<H: Handler> Poller<'_, H> {
         if turn_count != self.turn_count || now_ms - self.connect_ms > FORGIVE_MS {
             (self.turn_count, self.failed_count) = (turn_count, 0);
         }
-        let made = Socket::connect(ip, port, Patience::UntilTerminated);
-        // To be refused may have taken long, too.
-        self.connect_ms = clock::monotonic_ms();
+        self.connect_ms = now_ms;
+        // An API on the same host has refused by now, and then that is the reason to name.
+        let made = Socket::connect(ip, port).and_then(|socket| socket.error().map(|()| socket));
         let refused = match made {
             Ok(socket) => {
                 let mut connection = Connection::new(socket);
@@ -158,8 +156,7 @@ impl<H: Handler> Poller<'_, H> {
             self.retry_ms = clock::monotonic_ms() + RETRY_MS;
         }
         let is_hopeless = self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open();
-        // `SIGTERM` ends what it interrupts, and that is no failure.
-        if is_hopeless && !signal::terminating() {
+        if is_hopeless {
             let errno = refused.unwrap_or(Errno::CONNRESET);
             let text = "cannot reach the platform's API on port #: !";
             fatal::port(text, port, errno);

@@ -43,9 +43,6 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
         connections.shared.caller.set_time();
         served(socket, &mut connections.shared)
     });
-    if signal::terminating() && first.is_none() {
-        return;
-    }
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);
@@ -100,7 +97,7 @@ impl<H: Handler> Server<'_, H> {
     /// One round: wait, accept, serve, expire, end.
     fn tick(&mut self, events: &mut [Event]) -> Tick {
         let until_ms = self.resume_ms.min(self.drain_ms);
-        let ready = self.connections.wait(&self.reactor, events, until_ms, None);
+        let ready = self.connections.wait(&self.reactor, events, until_ms);
         for event in ready {
             match event.token() {
                 reactor::LISTENER => drop(self.accept()),
@@ -129,8 +126,7 @@ impl<H: Handler> Server<'_, H> {
                     let (connection, want) = served(socket, &mut self.connections.shared);
                     self.connections.keep(&self.reactor, connection, want);
                 }
-                // `SIGTERM` has shut the listener down.
-                Err(Errno::AGAIN | Errno::INVAL) => return Queue::Empty,
+                Err(Errno::AGAIN) => return Queue::Empty,
                 Err(errno) if errno.is_exhaustion() => {
                     self.pause();
                     break;

@@ -39,11 +39,6 @@ impl Slots {
         }
     }
 
-    /// The token of one of the open connections.
-    pub fn any(&self) -> Option<u64> {
-        (0..self.used()).find_map(|index| self.token_at(index))
-    }
-
     /// How many connections wait for the answer to that question.
     pub fn asking(&self, ask: Ask) -> usize {
         let connections = self
@@ -55,14 +50,10 @@ impl Slots {
             .count()
     }
 
-    /// Whether an answer is on its way.
-    pub fn is_answering(&self) -> bool {
+    /// Whether an event is being received or answered.
+    pub fn is_busy(&self) -> bool {
         let mut connections = self.table.iter();
-        connections.any(|slot| {
-            slot.connection
-                .as_ref()
-                .is_some_and(Connection::is_answering)
-        })
+        connections.any(|slot| slot.connection.as_ref().is_some_and(Connection::is_busy))
     }
 
     /// How many connections are open.

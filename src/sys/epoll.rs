@@ -4,6 +4,7 @@ use libc::c_int;
 
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
+use super::signal::Wake;
 use super::socket::{self, Listener, Socket};
 
 /// What to wait for on a descriptor. Errors and hang-ups are always told.
@@ -12,6 +13,8 @@ pub enum Interest {
     Read,
     Write,
     Nothing,
+    /// To read, and only once for each time that there is something.
+    Once,
 }
 
 /// One descriptor that is ready, under the token it was added with.
@@ -42,6 +45,12 @@ impl Source for Socket {
 }
 
 impl Source for Listener {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
+impl Source for Wake {
     fn fd(&self) -> &Fd {
         &self.0
     }
@@ -135,6 +144,7 @@ impl Epoll {
             Interest::Read => libc::EPOLLIN,
             Interest::Write => libc::EPOLLOUT,
             Interest::Nothing => 0,
+            Interest::Once => libc::EPOLLIN | libc::EPOLLET,
         };
         let event = libc::epoll_event {
             events: events.cast_unsigned(),

@@ -15,9 +15,9 @@ impl Errno {
     pub const ADDRINUSE: Self = Self(libc::EADDRINUSE);
     pub const AGAIN: Self = Self(libc::EAGAIN);
     pub const INTR: Self = Self(libc::EINTR);
+    pub const INPROGRESS: Self = Self(libc::EINPROGRESS);
     pub const CONNRESET: Self = Self(libc::ECONNRESET);
     pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
-    pub const INVAL: Self = Self(libc::EINVAL);
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
     pub fn is_exhaustion(self) -> bool {

@@ -2,15 +2,15 @@
 //! without a race. Where the rest of the program says `SIGTERM`, either is meant. A second `SIGINT` ends
 //! the process at once, as whoever presses Ctrl-C again wants it.
 //!
-//! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was
-//! looked at and before the wait begins, and the wait would never end. So whoever is about to wait
-//! says on which socket ([`wait_on`]), and the handler shuts that socket down, which ends a wait
-//! that has begun as well as one that is about to. A socket that is yet to be connected cannot be
-//! shut down: that it blocks no more is enough for it.
+//! The handler sets a flag. A flag alone is not enough: the signal may come after the flag was looked at
+//! and before the wait begins, and the wait would never end. So the handler also wakes the descriptor
+//! that is waited for: it keeps a listener from blocking ([`wake_listener`]), and makes an eventfd(2)
+//! readable, which is one of those that an epoll waits for ([`Wake`]).
 //!
 //! The handler acts only in the thread that waits. A program with std may have others, to any of
 //! which the kernel may give the signal: then the handler hands it on to that thread.
 
+use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering, compiler_fence};
 
 use libc::c_int;
@@ -18,12 +18,13 @@ use libc::c_int;
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
 use super::process;
+use super::socket::Listener;
 
 static TERMINATING: AtomicBool = AtomicBool::new(false);
 
-/// The descriptor that a wait depends on, or zero when nobody waits: no listener has that number,
+/// The descriptor that the handler wakes, or zero for none: no listener and no [`Wake`] has that number,
 /// and a static that is not zero would be a page of its own.
-static WAITED_ON: AtomicI32 = AtomicI32::new(0);
+static WOKEN: AtomicI32 = AtomicI32::new(0);
 
 /// Whether the process was asked to end.
 #[inline(never)]
@@ -53,19 +54,34 @@ pub fn ignore_broken_pipe() -> Result<(), Errno> {
     action(libc::SIGPIPE, libc::SIG_IGN)
 }
 
-/// Runs `wait`, which waits on `source` among others and which the signal is to end. `wait` gets
-/// whether the signal has already come.
-///
-/// If the signal comes meanwhile, the source is shut down: it accepts and receives nothing more, and
-/// never blocks.
-pub fn wait_on<T>(source: Option<&Fd>, wait: impl FnOnce(bool) -> T) -> T {
-    WAITED_ON.store(source.map_or(0, Fd::number), Ordering::Relaxed);
+/// From now on the signal keeps a listener from blocking in `accept4(2)`. Returns whether it has come
+/// before: then it did not.
+pub fn wake_listener(listener: &Listener) -> bool {
+    WOKEN.store(listener.0.number(), Ordering::Relaxed);
     // A thread and its own signal handler: the compiler alone could reorder the two.
     compiler_fence(Ordering::SeqCst);
-    let result = wait(terminating());
-    compiler_fence(Ordering::SeqCst);
-    WAITED_ON.store(0, Ordering::Relaxed);
-    result
+    terminating()
+}
+
+/// What the signal makes readable, for an epoll to wait for. It is never closed, because the signal may
+/// come at any time.
+#[derive(Debug)]
+pub struct Wake(pub(super) ManuallyDrop<Fd>);
+
+impl Wake {
+    /// `eventfd2(2)`: readable once the signal comes. It may have come before: whoever waits looks first.
+    /// The number must not be that of a standard stream: the caller has opened something before it.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn new() -> Result<Self, Errno> {
+        let flags = libc::EFD_CLOEXEC as usize;
+        // SAFETY: eventfd2(2) takes no pointers.
+        let fd = Fd::own(unsafe { call3(libc::SYS_eventfd2, 0, flags, 0) })?;
+        WOKEN.store(fd.number(), Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        Ok(Self(ManuallyDrop::new(fd)))
+    }
 }
 
 extern "C" fn on_terminate(signal: c_int) {
@@ -77,13 +93,16 @@ extern "C" fn on_terminate(signal: c_int) {
     }
     TERMINATING.store(true, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
-    let fd = WAITED_ON.load(Ordering::Relaxed);
+    // A listener is kept from blocking, and does not take the rest; an eventfd is made readable, and does
+    // not need the other.
+    let fd = WOKEN.load(Ordering::Relaxed);
     if fd > 0 {
-        let (fd, set_flags) = (fd as usize, libc::F_SETFL as usize);
+        let (fd, set_flags, one) = (fd as usize, libc::F_SETFL as usize, 1_u64);
         // SAFETY: fcntl(2) with F_SETFL takes an integer, no pointer.
         unsafe { call3(libc::SYS_fcntl, fd, set_flags, libc::O_NONBLOCK as usize) };
-        // SAFETY: shutdown(2) takes no pointers.
-        unsafe { call3(libc::SYS_shutdown, fd, libc::SHUT_RD as usize, 0) };
+        let place = (&raw const one).expose_provenance();
+        // SAFETY: `one` lives through the call, with its size behind it.
+        unsafe { call3(libc::SYS_write, fd, place, size_of_val(&one)) };
     }
 }
 

@@ -4,7 +4,6 @@ use libc::{c_int, c_void};
 
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, Io, check, restart};
-use super::signal;
 
 /// A socket that waits for connections.
 #[derive(Debug)]
@@ -65,41 +64,51 @@ impl Listener {
     }
 }
 
-/// How long a connection may take to be made: a peer that takes none needs minutes to time out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patience {
-    Endless,
-    /// Not once `SIGTERM` has come.
-    UntilTerminated,
-}
-
 impl Socket {
-    /// `socket(2)`, `connect(2)`: a connection to an address of IPv4, with `TCP_NODELAY` and
-    /// non-blocking from then on.
+    /// `socket(2)`, `connect(2)`: a connection to an address of IPv4 that is being made, with
+    /// `TCP_NODELAY`. Nothing blocks: what is sent before it is made comes to [`Io::Blocked`], and an
+    /// error of making it to [`Io::Closed`], if [`Socket::error`] does not tell before.
     ///
     /// # Errors
-    /// What the kernel says: nobody listens there, or no way leads there; `EINTR` or the like if
-    /// `SIGTERM` ended it.
-    pub fn connect(host: [u8; 4], port: u16, patience: Patience) -> Result<Self, Errno> {
-        let fd = tcp()?;
+    /// What the kernel says at once: no way leads there, or it is out of descriptors.
+    pub fn connect(host: [u8; 4], port: u16) -> Result<Self, Errno> {
+        let socket = Self(tcp()?);
+        socket.0.set_nonblocking()?;
         let address = address(host, port);
         let place = (&raw const address).expose_provenance();
+        let (fd, len) = (socket.0.raw(), size_of_val(&address));
         // SAFETY: `address` lives through the call, with its size behind it.
-        let connect =
-            || unsafe { call3(libc::SYS_connect, fd.raw(), place, size_of_val(&address)) };
-        match patience {
-            Patience::Endless => restart(connect),
-            Patience::UntilTerminated => signal::wait_on(Some(&fd), |is_terminating| {
-                if is_terminating {
-                    return Err(Errno::INTR);
-                }
-                check(connect())
-            }),
-        }?;
-        let socket = Self(fd);
+        match check(unsafe { call3(libc::SYS_connect, fd, place, len) }) {
+            Ok(_) | Err(Errno::INPROGRESS) => {}
+            Err(errno) => return Err(errno),
+        }
         socket.set_nodelay()?;
-        socket.0.set_nonblocking()?;
         Ok(socket)
+    }
+
+    /// `getsockopt(2)`, `SO_ERROR`: takes the error that the connection has come to, if there is one.
+    ///
+    /// # Errors
+    /// That one: nobody listens there, for instance.
+    pub fn error(&self) -> Result<(), Errno> {
+        let mut error: c_int = 0;
+        let mut len = size_of_val(&error) as libc::socklen_t;
+        let arguments = [
+            self.0.raw(),
+            libc::SOL_SOCKET as usize,
+            libc::SO_ERROR as usize,
+            (&raw mut error).expose_provenance(),
+            (&raw mut len).expose_provenance(),
+            0,
+        ];
+        // SAFETY: `error` and `len` live through the call, exclusively borrowed, and `len` is the size
+        // of `error`.
+        check(unsafe { call6(libc::SYS_getsockopt, arguments) })?;
+        if error == 0 {
+            Ok(())
+        } else {
+            Err(Errno(error))
+        }
     }
 
     /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.

@@ -647,6 +647,28 @@ fn termination_finishes_what_was_not_yet_read() {
     assert_eq!(answered, 100, "of 100 requests");
 }
 
+/// As are connections that wait in the kernel's queue, also where there was none before them.
+#[test]
+fn termination_takes_what_waits_to_be_accepted() {
+    for is_first in [true, false] {
+        let mut server = Server::start();
+        if !is_first {
+            server.connect().send(PING).expect(200);
+        }
+        server.signal(Signal::STOP);
+        let mut clients: Vec<Client> = (0..30).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            client.send(PING);
+        }
+        server.signal(Signal::TERM);
+        server.signal(Signal::CONT);
+        for client in &mut clients {
+            client.expect(200);
+        }
+        server.expect_exit(0);
+    }
+}
+
 /// Nor is what waits in the kernel's queue forgotten while there are no descriptors for it.
 #[test]
 fn termination_takes_what_waits_for_descriptors() {

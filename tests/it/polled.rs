@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
+use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -484,7 +485,7 @@ fn sigterm_ends_a_program_that_waits() {
     );
 }
 
-/// In the middle of an event, or before anything is answered at all.
+/// In the middle of an event whose rest does not come, or before anything is answered at all.
 #[test]
 fn sigterm_ends_a_program_whatever_it_waits_for() {
     each(Program::bootstrap, |_, server, mut peer| {
@@ -535,6 +536,23 @@ fn sigterm_ends_a_program_that_connects() {
     ];
     let mut server = program().under(&before).start();
     server.expect_exit(0);
+}
+
+/// An event of which a part is there when the signal comes is received, and answered.
+#[test]
+fn sigterm_lets_an_event_through_that_comes() {
+    each(Program::bootstrap, |_, server, mut peer| {
+        let body = noise(100_000);
+        let event = peer.rendered(&body);
+        peer.send(&event[..50_000]).wait_until_read();
+        server.signal(Signal::TERM);
+        sleep(Duration::from_millis(100));
+        assert!(server.is_alive());
+        peer.send(&event[50_000..]);
+        assert_same(&peer.expect_response().body, &body);
+        peer.accept();
+        server.expect_exit(0);
+    });
 }
 
 /// An event that is there when the signal comes is answered, also one that came with the last
