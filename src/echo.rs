@@ -11,6 +11,7 @@ impl Handler for Echo {
         Ok(event)
     }
 
+    #[inline]
     fn http<'a>(
         &'a mut self,
         request: &Request<'a>,
