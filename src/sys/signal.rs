@@ -93,8 +93,8 @@ extern "C" fn on_terminate(signal: c_int) {
     }
     TERMINATING.store(true, Ordering::Relaxed);
     compiler_fence(Ordering::SeqCst);
-    // A listener is kept from blocking, and does not take the rest; an eventfd is made readable, and does
-    // not need the other.
+    // The first call is for a listener, and harmless for an eventfd; the second is for an eventfd. A
+    // listener refuses it with EPIPE, and SIGPIPE is ignored before there is a wait (log::prepare).
     let fd = WOKEN.load(Ordering::Relaxed);
     if fd > 0 {
         let (fd, set_flags, one) = (fd as usize, libc::F_SETFL as usize, 1_u64);
