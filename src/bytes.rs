@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::Range;
+use core::str;
 
 /// Writes into a borrowed slice and remembers whether everything fitted.
 ///
@@ -86,12 +87,13 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends `text`, which is UTF-8, as the inside of a JSON string (RFC 8259 §7).
+    /// Appends `text`, which is UTF-8, as the inside of a JSON string (RFC 8259 §7). DEL is escaped, too:
+    /// what was appended can be the value of a field (RFC 9110 §5.5).
     pub(crate) fn put_json(&mut self, text: &[u8]) {
         for &byte in text {
             let escaped: &[u8] = match byte {
                 b'"' | b'\\' => &[b'\\', byte],
-                0..0x20 => &[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte & 15)],
+                0..0x20 | 0x7f => &[b'\\', b'u', b'0', b'0', b'0' + (byte >> 4), hex(byte & 15)],
                 _ => &[byte],
             };
             // Half an escape would spoil what follows: where a whole one does not fit, spaces do.
@@ -136,12 +138,6 @@ impl<'a> Writer<'a> {
     #[must_use]
     pub fn written(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(self.bytes)
-    }
-
-    /// The same, to change it.
-    pub(crate) fn written_mut(&mut self) -> &mut [u8] {
-        let len = self.len.min(self.bytes.len());
-        slice_mut(self.bytes, 0..len)
     }
 
     /// What was written, for as long as the slice under it lives.
@@ -277,6 +273,12 @@ pub fn slice_mut(whole: &mut [u8], range: Range<usize>) -> &mut [u8] {
     part.unwrap_or_default()
 }
 
+/// `bytes` up to the first that is not UTF-8, or all of them: a text that was cut ends with its last
+/// whole character.
+pub fn text(bytes: &[u8]) -> &str {
+    bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid())
+}
+
 /// Copies `from` to the front of `to`, or as much of it as fits.
 pub fn copy(to: &mut [u8], from: &[u8]) {
     let count = to.len().min(from.len());
@@ -357,8 +359,25 @@ mod tests {
     fn json_escapes() {
         let mut place = [0; 64];
         let mut writer = Writer::new(&mut place);
-        writer.put_json("a\"b\\c\n\x1fé".as_bytes());
-        assert_eq!(writer.finish(), "a\\\"b\\\\c\\u000a\\u001fé".as_bytes());
+        writer.put_json("a\"b\\c\n\x1f\x7fé".as_bytes());
+        assert_eq!(
+            writer.finish(),
+            "a\\\"b\\\\c\\u000a\\u001f\\u007fé".as_bytes()
+        );
+    }
+
+    #[test]
+    fn text_ends_with_a_whole_character() {
+        for (bytes, want) in [
+            (&b""[..], ""),
+            (b"abc", "abc"),
+            (b"a\xc3\xa9", "aé"),
+            (b"a\xc3", "a"),
+            (b"\xf0\x9f\x98", ""),
+            (b"a\xffb", "a"),
+        ] {
+            assert_eq!(text(bytes), want, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -49,6 +49,13 @@ pub const HANDLER_BYTES_MAX: usize = 64 * 1024;
 /// Longest message an `Error` keeps; the rest is cut.
 pub const ERROR_BYTES_MAX: usize = 512;
 
+/// Longest type an `Error` keeps; the rest is cut. With message and place it fits the answer and the
+/// line of the log, also where JSON needs six bytes for one.
+pub const ERROR_KIND_BYTES_MAX: usize = 320;
+
+/// Longest place an `Error` keeps; the rest is cut.
+pub const ERROR_PLACE_BYTES_MAX: usize = 128;
+
 /// Longest log entry, FC's own limit; the rest is cut.
 pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 

@@ -5,12 +5,13 @@
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
 
 use core::fmt::{self, Write as _};
-use core::str;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
-use crate::bytes::{Writer, is_word};
+use crate::bytes::{self, Writer};
 use crate::calendar::civil;
-use crate::limits::LOG_LINE_BYTES_MAX;
+use crate::limits::{
+    ERROR_BYTES_MAX, ERROR_KIND_BYTES_MAX, ERROR_PLACE_BYTES_MAX, LOG_LINE_BYTES_MAX,
+};
 use crate::sys::clock;
 use crate::sys::process::Stream;
 use crate::sys::signal;
@@ -40,17 +41,14 @@ pub enum Level {
 }
 
 impl Level {
-    /// The level that a platform calls so; an unknown one writes everything.
+    /// The level that Lambda calls so (TRACE, DEBUG, INFO, WARN, ERROR or FATAL), told by its first
+    /// letter: a program without entries then has no code for it.
     pub(crate) fn named(name: &[u8]) -> Self {
-        let is = |other| is_word(name, other);
-        if is("info") {
-            Self::Info
-        } else if is("warn") {
-            Self::Warn
-        } else if is("error") || is("fatal") {
-            Self::Error
-        } else {
-            Self::Debug
+        match name.first().map(u8::to_ascii_uppercase) {
+            Some(b'I') => Self::Info,
+            Some(b'W') => Self::Warn,
+            Some(b'E' | b'F') => Self::Error,
+            _ => Self::Debug,
         }
     }
 
@@ -141,15 +139,20 @@ pub enum Form {
     Json,
 }
 
-/// Whether entries are JSON, and the lowest level that is written: both are settings of the
-/// process, made once before the first call.
-static IS_JSON: AtomicBool = AtomicBool::new(false);
+/// The form of all lines, and the lowest level of the entries that are written: both are settings of
+/// the process, made before the first call.
+static FORM: AtomicU8 = AtomicU8::new(Form::Text as u8);
 static LEVEL_MIN: AtomicU8 = AtomicU8::new(Level::Debug as u8);
 
-/// Sets the form of all entries, and the lowest level that is written.
+/// Sets the form of all lines, and the lowest level of the entries that are written.
 pub fn configure(form: Form, level_min: Level) {
-    IS_JSON.store(form == Form::Json, Ordering::Relaxed);
+    FORM.store(form as u8, Ordering::Relaxed);
     LEVEL_MIN.store(level_min as u8, Ordering::Relaxed);
+}
+
+/// Whether lines are JSON. Only Lambda asks for that: no other build has the code of it.
+pub fn is_json() -> bool {
+    cfg!(feature = "lambda") && FORM.load(Ordering::Relaxed) == Form::Json as u8
 }
 
 /// Writes one entry; what the macros call.
@@ -179,9 +182,8 @@ fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
     let end = end();
     let mut line = Writer::new(&mut place[..LOG_LINE_BYTES_MAX - end.len()]);
     render(request_id, level, message, &mut line);
-    let written = line.written();
     // Half a character would spoil what reads the line.
-    let len = str::from_utf8(written).map_or_else(|error| error.valid_up_to(), str::len);
+    let len = bytes::text(line.written()).len();
     let mut line = Writer::new(&mut place);
     line.skip(len);
     line.put(end);
@@ -190,7 +192,7 @@ fn long_entry(request_id: &[u8], level: Level, message: fmt::Arguments<'_>) {
 
 /// An entry, but for its end.
 fn render(request_id: &[u8], level: Level, message: fmt::Arguments<'_>, line: &mut Writer<'_>) {
-    prefix(request_id, level, line);
+    prefix(request_id, level.name(), line);
     // A `Display` that fails leaves what it wrote before: better than no line.
     let _ = Message(line).write_fmt(message);
 }
@@ -200,18 +202,33 @@ struct Message<'a, 'b>(&'a mut Writer<'b>);
 
 impl fmt::Write for Message<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        put_message(text.as_bytes(), self.0);
+        if is_json() {
+            self.0.put_json(text.as_bytes());
+        } else {
+            self.0.put(text.as_bytes());
+        }
         Ok(())
     }
 }
 
-/// Part of the message: in JSON, the inside of a string.
+/// Room for the line of a failure. In JSON, every byte of an error's type, message and place may need
+/// six.
+const FAILURE_LINE_BYTES: usize =
+    6 * (ERROR_KIND_BYTES_MAX + ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX) + 512;
+
+/// Room for a line about the program itself: a panic's message and place, or the value of a setting. It
+/// is less than a page, which one `write(2)` takes as a whole.
+const COMPLAINT_BYTES: usize = 6 * (ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX) + 128;
+
+/// Appends to a line of fnboot's own what somebody sent: it cannot end the line. In JSON, whatever is
+/// not UTF-8, and what follows it, is left out.
 #[inline(never)]
-fn put_message(text: &[u8], line: &mut Writer<'_>) {
-    if IS_JSON.load(Ordering::Relaxed) {
-        line.put_json(text);
-    } else {
-        line.put(text);
+pub fn quote(text: &[u8], line: &mut Writer<'_>) {
+    if is_json() {
+        return line.put_json(bytes::text(text).as_bytes());
+    }
+    for &byte in text {
+        line.put(&[if byte.is_ascii_control() { b' ' } else { byte }]);
     }
 }
 
@@ -220,50 +237,34 @@ fn put_message(text: &[u8], line: &mut Writer<'_>) {
 #[inline(never)]
 pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[u8]) {
     let mut place = [0; FAILURE_LINE_BYTES];
-    let end = end();
-    let mut line = Writer::new(&mut place[..FAILURE_LINE_BYTES - end.len()]);
-    prefix(request_id, Level::Error, &mut line);
-    let start = line.written().len();
-    put_message(kind.as_bytes(), &mut line);
-    put_message(b": ", &mut line);
-    put_message(message, &mut line);
-    if !place_of_error.is_empty() {
-        put_message(b" (at ", &mut line);
-        put_message(place_of_error, &mut line);
-        put_message(b")", &mut line);
-    }
-    tame(&mut line, start);
-    let len = line.written().len();
     let mut line = Writer::new(&mut place);
-    line.skip(len);
-    line.put(end);
-    write(line.written());
+    prefix(request_id, b"ERROR", &mut line);
+    quote(kind.as_bytes(), &mut line);
+    line.put(b": ");
+    quote(message, &mut line);
+    if !place_of_error.is_empty() {
+        line.put(b" (at ");
+        quote(place_of_error, &mut line);
+        line.put(b")");
+    }
+    write(ended(&mut line));
 }
 
-/// What somebody sent may be quoted from `start` on: it must not begin a line.
+/// A line of fnboot's own with its end.
 #[inline(never)]
-fn tame(line: &mut Writer<'_>, start: usize) {
-    for byte in line.written_mut().get_mut(start..).unwrap_or_default() {
-        if byte.is_ascii_control() {
-            *byte = b' ';
-        }
-    }
+fn ended<'a>(line: &'a mut Writer<'_>) -> &'a [u8] {
+    line.put(end());
+    debug_assert!(!line.is_cut(), "a line that does not fit");
+    line.written()
 }
 
-/// Room for the line of a failure.
-const FAILURE_LINE_BYTES: usize = 2048;
-
-/// What every entry ends with.
+/// What every line ends with.
 fn end() -> &'static [u8] {
-    if IS_JSON.load(Ordering::Relaxed) {
-        b"\"}\n"
-    } else {
-        b"\n"
-    }
+    if is_json() { b"\"}\n" } else { b"\n" }
 }
 
-/// What every entry begins with; as text, `2020-03-13T04:06:49.099Z <request id> [INFO] `.
-pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
+/// What every line begins with; as text, `2020-03-13T04:06:49.099Z <request id> [INFO] `.
+fn prefix(request_id: &[u8], level: &[u8], line: &mut Writer<'_>) {
     let now_ms = clock::epoch_ms();
     let now = civil(now_ms / 1000);
     let numbers = [
@@ -275,7 +276,7 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
         now.second,
         (now_ms % 1000) as u32,
     ];
-    let form: &[u8] = if IS_JSON.load(Ordering::Relaxed) {
+    let form: &[u8] = if is_json() {
         b"{\"timestamp\":\"@\",\"requestId\":\"#\",\"level\":\"!\",\"message\":\""
     } else {
         b"@ # [!] "
@@ -284,7 +285,7 @@ pub fn prefix(request_id: &[u8], level: Level, line: &mut Writer<'_>) {
         match byte {
             b'@' => line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers),
             b'#' => line.put(request_id),
-            b'!' => line.put(level.name()),
+            b'!' => line.put(level),
             _ => line.put(&[byte]),
         }
     }
@@ -362,18 +363,20 @@ fn is_writable() -> bool {
 }
 
 /// One line about the program itself, to standard error: why it does not start, where it broke.
-pub fn complain(write: impl FnOnce(&mut Writer<'_>)) {
-    let mut place = [0; SHORT_LINE_BYTES];
+pub fn complain(level: &[u8], write: impl FnOnce(&mut Writer<'_>)) {
+    let mut place = [0; COMPLAINT_BYTES];
     let mut line = Writer::new(&mut place);
+    if is_json() {
+        prefix(b"", level, &mut line);
+    }
     line.put(b"fnboot: ");
     write(&mut line);
-    tame(&mut line, 0);
-    line.put(b"\n");
+    let line = ended(&mut line);
     // Or a closed stream would end the process before its own exit status could.
     let _ = signal::ignore_broken_pipe();
     // A reader that does not read must not keep a process that is about to end.
     if Stream::Stderr.is_writable(STALL_MS_MAX) {
         // An error, such as a full disk, can be reported nowhere.
-        let _ = Stream::Stderr.write(line.written());
+        let _ = Stream::Stderr.write(line);
     }
 }

@@ -5,15 +5,14 @@
 
 use core::fmt::{self, Write as _};
 use core::panic::Location;
-use core::str;
 
 use crate::bytes::{self, Writer};
-use crate::limits::ERROR_BYTES_MAX;
+use crate::limits::{ERROR_BYTES_MAX, ERROR_KIND_BYTES_MAX, ERROR_PLACE_BYTES_MAX};
 
 /// Why a call failed: a type, a message, and where it was made.
 ///
-/// It needs no allocation: a message longer than 512 bytes is cut. `?` turns every
-/// [`core::error::Error`] into one; its type is then the name of that error's Rust type.
+/// It needs no allocation: a message longer than 512 bytes is cut, and so is a type longer than 320.
+/// `?` turns every [`core::error::Error`] into one; its type is then the name of that error's Rust type.
 ///
 /// ```
 /// use fnboot::Error;
@@ -44,15 +43,13 @@ enum Text {
     /// A message that is there already, made nowhere in particular.
     Fixed(&'static str),
     Written {
-        bytes: [u8; ERROR_BYTES_MAX + TRACE_BYTES_MAX],
+        bytes: [u8; ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX],
         /// Invariant: `bytes[..message_len]` is UTF-8.
         message_len: usize,
         /// Invariant: `bytes[message_len..][..trace_len]` is UTF-8.
         trace_len: usize,
     },
 }
-
-const TRACE_BYTES_MAX: usize = 128;
 
 impl Error {
     /// An error of that type with a message: text, or `format_args!(…)`, or anything that can be
@@ -78,16 +75,18 @@ impl Error {
         message: impl fmt::Display,
         place: impl fmt::Display,
     ) -> Self {
-        let mut bytes = [0; ERROR_BYTES_MAX + TRACE_BYTES_MAX];
+        let mut bytes = [0; ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX];
         let message_len = display(message, &mut bytes[..ERROR_BYTES_MAX]);
         let room = &mut bytes[message_len..];
-        let room_len = room.len().min(TRACE_BYTES_MAX);
+        let room_len = room.len().min(ERROR_PLACE_BYTES_MAX);
         let trace_len = display(place, &mut room[..room_len]);
         let text = Text::Written {
             bytes,
             message_len,
             trace_len,
         };
+        let kind = kind.as_bytes();
+        let kind = bytes::text(kind.get(..ERROR_KIND_BYTES_MAX).unwrap_or(kind));
         Self { kind, text }
     }
 
@@ -100,13 +99,13 @@ impl Error {
     /// What is wrong: `errorMessage` in the answer.
     #[must_use]
     pub fn message(&self) -> &str {
-        str::from_utf8(self.message_bytes()).unwrap_or("")
+        bytes::text(self.message_bytes())
     }
 
     /// Where it was made, `file:line:column`: the one line of `stackTrace` in the answer.
     #[must_use]
     pub fn place(&self) -> &str {
-        str::from_utf8(self.place_bytes()).unwrap_or("")
+        bytes::text(self.place_bytes())
     }
 
     /// [`message`](Error::message), where nobody needs to be told again that it is UTF-8.
@@ -137,11 +136,7 @@ fn display(text: impl fmt::Display, place: &mut [u8]) -> usize {
     let mut writer = Writer::new(place);
     // A `Display` that fails leaves what it wrote before: better than no message.
     let _ = write!(writer, "{text}");
-    let written = writer.finish();
-    match str::from_utf8(written) {
-        Ok(text) => text.len(),
-        Err(error) => error.valid_up_to(),
-    }
+    bytes::text(writer.finish()).len()
 }
 
 impl<E: core::error::Error> From<E> for Error {
@@ -167,6 +162,7 @@ impl fmt::Debug for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::borrow::ToOwned;
     use std::format;
 
     #[test]
@@ -176,6 +172,20 @@ mod tests {
         let error = Error::new("Long", format!("x{}", "é".repeat(ERROR_BYTES_MAX)));
         assert_eq!(error.message().len(), ERROR_BYTES_MAX - 1);
         assert!(error.place().contains("error.rs:"), "{}", error.place());
+    }
+
+    #[test]
+    fn types_are_cut_between_characters() {
+        let name: &str = "x".repeat(ERROR_KIND_BYTES_MAX - 1).leak();
+        for (kind, want) in [
+            ("", name.to_owned()),
+            ("y", format!("{name}y")),
+            ("yz", format!("{name}y")),
+            ("é", name.to_owned()),
+        ] {
+            let kind = format!("{name}{kind}").leak();
+            assert_eq!(Error::new(kind, "").kind(), want);
+        }
     }
 
     #[test]

@@ -211,10 +211,11 @@ impl<'a> Head<'a> {
 
 /// A word of a request line: not empty, and UTF-8.
 fn text(word: &[u8]) -> Result<&str, Reject> {
-    match str::from_utf8(word) {
-        Ok(text) if !text.is_empty() => Ok(text),
-        _ => Err(Reject::RequestLine),
+    let text = bytes::text(word);
+    if text.is_empty() || text.len() < word.len() {
+        return Err(Reject::RequestLine);
     }
+    Ok(text)
 }
 
 /// RFC 9112 §2.3: what has the form of a version is another one, and the rest is none.

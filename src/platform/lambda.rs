@@ -6,7 +6,7 @@
 //! hooks for Lambda `SnapStart`".
 
 use super::is_owned;
-use crate::bytes::{Writer, is_word};
+use crate::bytes::{self, Writer, is_word};
 use crate::handler::Error;
 
 /// What every path of the API begins with.
@@ -83,7 +83,7 @@ pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
 /// A header's value. JSON is UTF-8 (RFC 8259 §8.1): a value that is not is taken for Latin-1, as
 /// HTTP libraries do.
 fn put_value(value: &[u8], place: &mut Writer<'_>) {
-    if value.utf8_chunks().all(|chunk| chunk.invalid().is_empty()) {
+    if bytes::text(value).len() == value.len() {
         return place.put_json(value);
     }
     for &byte in value {

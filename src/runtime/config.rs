@@ -59,6 +59,11 @@ const CONCURRENCY_MAX: usize = 1000;
 /// How the names of fnboot's own variables go on behind `FNBOOT_`.
 const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
 
+/// Settings that are read more than once.
+const API: &str = "AWS_LAMBDA_RUNTIME_API: '$' is not HOST:PORT/PATH, \
+    its host an IPv4 address or a name in /etc/hosts";
+const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000";
+
 /// Which platforms this build knows, so that nothing is left in it of the others.
 const HAS_FC: bool = cfg!(feature = "fc");
 const HAS_LAMBDA: bool = cfg!(feature = "lambda");
@@ -128,7 +133,7 @@ impl Config {
         };
         if HAS_SCF && is_scf_bootstrap() {
             config.platform = Platform::Scf;
-        } else if HAS_LAMBDA && let Some(api) = settings.value("AWS_LAMBDA_RUNTIME_API") {
+        } else if HAS_LAMBDA && let Some(api) = settings.value(API) {
             config.lambda(api, &mut settings);
         } else if HAS_SCF && let Some(host) = settings.value("SCF_RUNTIME_API") {
             config.scf(host, &mut settings);
@@ -170,26 +175,38 @@ impl Config {
         if let Some(address) = address(api) {
             self.address = address;
         } else {
-            let text = "AWS_LAMBDA_RUNTIME_API: '$' is not HOST:PORT/PATH, \
-                its host an IPv4 address or a name in /etc/hosts";
-            settings.refuse(text, api);
+            settings.refuse(API, api);
         }
         self.streaming = settings.switch("FNBOOT_STREAMING: '$' is not on or off", Switch::Off);
         self.sigterm = settings.switch("FNBOOT_SIGTERM: '$' is not on or off", Switch::Off);
         let kind = settings.value("AWS_LAMBDA_INITIALIZATION_TYPE");
         self.is_snapshot = kind == Some(b"snap-start");
-        let text = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000";
-        let conn_count = settings.number(text, 1..=CONCURRENCY_MAX);
+        let conn_count = settings.number(CONCURRENCY, 1..=CONCURRENCY_MAX);
         self.conn_count = conn_count.unwrap_or(1);
-        // On Managed Instances the log is JSON, whatever else is set.
-        let form = settings.value("AWS_LAMBDA_LOG_FORMAT");
-        let is_json = conn_count.is_some() || form.is_some_and(|form| is_word(form, "json"));
-        let level = settings.value("AWS_LAMBDA_LOG_LEVEL");
-        log::configure(
-            if is_json { Form::Json } else { Form::Text },
-            level.map_or(Level::Debug, Level::named),
-        );
+        configure_log();
     }
+}
+
+/// Gives the log the form and the level that Lambda's settings ask for.
+#[inline(never)]
+pub fn configure_log() {
+    let settings = Settings {
+        var: env::var,
+        bad: None,
+    };
+    let is_scf = HAS_SCF && env::is_program("scf_bootstrap");
+    if !HAS_LAMBDA || is_scf || settings.value(API).is_none() {
+        return;
+    }
+    // On Managed Instances the log is JSON, whatever else is set.
+    let is_managed = settings.value(CONCURRENCY).is_some();
+    let form = settings.value("AWS_LAMBDA_LOG_FORMAT");
+    let is_json = is_managed || form.is_some_and(|form| is_word(form, "json"));
+    let level = settings.value("AWS_LAMBDA_LOG_LEVEL");
+    log::configure(
+        if is_json { Form::Json } else { Form::Text },
+        level.map_or(Level::Debug, Level::named),
+    );
 }
 
 /// The value of a variable.
@@ -232,7 +249,6 @@ impl<V: Var> Settings<V> {
             .and_then(|port| u16::try_from(port).ok())
     }
 
-    #[inline(never)]
     fn switch(&mut self, text: &'static str, default: Switch) -> Switch {
         match self.value(text) {
             Some(value) if is_word(value, "on") => Switch::On,
@@ -253,7 +269,6 @@ impl<V: Var> Settings<V> {
 
 /// Where an API is: what stands between `http://` and the paths in its documentation, which is
 /// `host`, `host:port` or `host:port/path`. Many write it with `http://`, or with a slash at its end.
-#[inline(never)]
 fn address(text: &'static [u8]) -> Option<Address> {
     let mut name = match text.split_at_checked(SCHEME.len()) {
         Some((scheme, rest)) if is_word(scheme, SCHEME) => rest,

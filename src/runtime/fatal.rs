@@ -1,6 +1,10 @@
 //! The end of a program that cannot start, or not go on: one line on standard error, and a status.
 //! And a line about what is odd, which ends nothing.
 
+use super::config;
+use crate::bytes;
+#[cfg(feature = "std")]
+use crate::handler::Error;
 use crate::log;
 use crate::sys::fd::Errno;
 use crate::sys::process;
@@ -56,23 +60,39 @@ pub fn kernel<T>(text: &'static str, result: Result<T, Errno>) -> T {
 
 /// Says something that ends nothing. In `text`, `$` stands for the value.
 pub fn warn(text: &'static str, value: &[u8]) {
-    say(text, value, 0, Errno(0));
+    say(b"WARN", text, value, 0, Errno(0));
+}
+
+/// Says that a handler panicked, of which only that call fails.
+#[cfg(feature = "std")]
+pub fn caught(panic: &Error) {
+    log::complain(b"ERROR", |line| {
+        line.put(b"panic at ");
+        log::quote(panic.place_bytes(), line);
+        line.put(b": ");
+        log::quote(panic.message_bytes(), line);
+    });
 }
 
 #[cold]
 #[inline(never)]
 fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno) -> ! {
-    say(text, value, number, errno);
+    say(b"FATAL", text, value, number, errno);
     process::exit(status)
 }
 
 #[cold]
 #[inline(never)]
-fn say(text: &'static str, value: &[u8], number: u64, errno: Errno) {
-    log::complain(|line| {
+fn say(level: &[u8], text: &'static str, value: &[u8], number: u64, errno: Errno) {
+    // The line may come before the settings are read, and a filter of JSON drops all others.
+    config::configure_log();
+    let value = value
+        .get(..VALUE_BYTES_MAX)
+        .map_or(value, |part| bytes::text(part).as_bytes());
+    log::complain(level, |line| {
         for &byte in text.as_bytes() {
             match byte {
-                b'$' => line.put(value.get(..VALUE_BYTES_MAX).unwrap_or(value)),
+                b'$' => log::quote(value, line),
                 b'#' => line.put_decimal(number),
                 b'!' => match errno {
                     Errno::ADDRINUSE => line.put(b"address already in use"),

@@ -3,7 +3,11 @@
 //! With std and unwinding, that call fails and the process lives: one bad event must not end the
 //! calls beside it. Without, the panic handler of [`main!`](crate::main!) has the last word.
 
+#[cfg(feature = "std")]
+use super::fatal;
 use crate::handler::Error;
+#[cfg(feature = "std")]
+use crate::log;
 
 #[cfg(not(feature = "std"))]
 pub use without_std::{call, prepare};
@@ -31,20 +35,25 @@ mod with_std {
     use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
     use std::string::{String, ToString};
 
-    use super::Error;
+    use super::{Error, fatal, log};
 
     std::thread_local! {
         /// Where this thread panicked last: only the hook is told.
         static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
     }
 
-    /// Lets panics remember their place beside what they print.
+    /// Lets panics remember their place beside what they print, which is one line where the log is JSON:
+    /// std's three lines are none.
     pub fn prepare() {
         let print = panic::take_hook();
         panic::set_hook(std::boxed::Box::new(move |info: &PanicHookInfo<'_>| {
             let place = info.location().map(ToString::to_string).unwrap_or_default();
+            if log::is_json() {
+                fatal::caught(&Error::at("Panic", message(info.payload()), &place));
+            } else {
+                print(info);
+            }
             PLACE.with(|last| last.replace(place));
-            print(info);
         }));
     }
 

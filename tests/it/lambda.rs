@@ -255,6 +255,152 @@ fn a_log_in_json() {
     }
 }
 
+/// The one line of standard error as JSON: level and message.
+#[track_caller]
+fn complaint(text: &str) -> (String, String) {
+    let line = text.strip_suffix('\n').expect("a whole line");
+    let entry: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {text}"));
+    let time = entry["timestamp"].as_str().expect("a time");
+    assert!(time.len() == 24 && time.ends_with('Z'), "{text}");
+    let word = |name: &str| entry[name].as_str().expect("text").to_owned();
+    (word("level"), word("message"))
+}
+
+fn fatal(message: &str) -> (String, String) {
+    ("FATAL".into(), message.into())
+}
+
+/// A filter drops what is not JSON: so must be the line about a setting, whichever it is.
+#[test]
+fn a_bad_setting_is_told_in_json() {
+    // Its first 200 bytes are shown, of which the last may be half a character.
+    let long = format!("\"\\\n\t{}", "\u{e9}".repeat(150));
+    let half = format!("x{}", "\u{e9}".repeat(150));
+    for (name, value, want) in [
+        (
+            "AWS_LAMBDA_RUNTIME_API",
+            "a\"b",
+            "fnboot: AWS_LAMBDA_RUNTIME_API: 'a\"b' is not HOST:PORT/PATH",
+        ),
+        (
+            "FNBOOT_MAX_BODY",
+            "\n",
+            "fnboot: FNBOOT_MAX_BODY: '\n' is not bytes",
+        ),
+        (
+            "FNBOOT_STREAMING",
+            &long,
+            "fnboot: FNBOOT_STREAMING: '\"\\\n\t\u{e9}",
+        ),
+        ("FNBOOT_SIGTERM", &half, "fnboot: FNBOOT_SIGTERM: 'x"),
+        (
+            "AWS_LAMBDA_MAX_CONCURRENCY",
+            "many",
+            "fnboot: AWS_LAMBDA_MAX_CONCURRENCY: 'many'",
+        ),
+        (
+            "_HANDLER",
+            "none",
+            "fnboot: _HANDLER: 'none' is not a function",
+        ),
+    ] {
+        let program = Program::bootstrap().without_port();
+        let program = program.env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:1");
+        let program = program.env("AWS_LAMBDA_LOG_FORMAT", "JSON");
+        let (status, _, line) = program.env(name, value).run();
+        assert_eq!(status.code(), Some(1));
+        let (level, message) = complaint(&line);
+        assert_eq!(level, "FATAL");
+        assert!(message.starts_with(want), "{message}");
+    }
+}
+
+#[test]
+fn an_unknown_setting_is_told_in_json() {
+    let api = api();
+    let program = Program::bootstrap().env("AWS_LAMBDA_MAX_CONCURRENCY", 1);
+    let (server, mut peer) = api.begin(program.env("FNBOOT_TYPO", "on"));
+    let (level, message) = complaint(&server.stderr.wait_until(|text| text.ends_with('\n')));
+    assert_eq!(level, "WARN");
+    assert!(
+        message.starts_with("fnboot: FNBOOT_TYPO: unknown variable"),
+        "{message}"
+    );
+    peer.expect_echo("a");
+    server.stderr.take();
+}
+
+#[test]
+fn an_end_is_told_in_json() {
+    let json = |name| Program::fixture(name).env("AWS_LAMBDA_LOG_FORMAT", "JSON");
+    let api = api();
+    let (mut server, mut peer) = api.begin(json("fixture"));
+    peer.event("panic");
+    server.expect_exit(101);
+    let (level, message) = complaint(&server.stderr.take());
+    assert_eq!(level, "FATAL");
+    assert!(message.starts_with("fnboot: panic at "), "{message}");
+    let (mut server, mut peer) = api.begin(json("fixture"));
+    peer.event("echo").expect_response();
+    peer.reply("500 Internal Server Error", "{}");
+    server.expect_exit(1);
+    let want = fatal("fnboot: the platform's API answered with status 500");
+    assert_eq!(complaint(&server.stderr.take()), want);
+    // With unwinding it is the end of the call alone.
+    let (server, mut peer) = api.begin(json("fixture_std"));
+    for (event, want) in [
+        ("panic with text", "text: 15"),
+        ("panic with anything", "panic"),
+        (&*format!("panic {}", "x".repeat(5000)), "on purpose: 5000"),
+    ] {
+        peer.event(event).expect_error();
+        peer.accept().expect_next();
+        let (level, message) = complaint(&server.stderr.wait_until(|text| text.ends_with('\n')));
+        assert_eq!(level, "ERROR");
+        assert!(message.starts_with("fnboot: panic at "), "{message}");
+        assert!(message.ends_with(&format!(": {want}")), "{message}");
+        server.stderr.take();
+    }
+    peer.expect_echo("echo this");
+}
+
+/// Why a call failed stands in the log whole, whatever JSON makes of it.
+#[test]
+fn a_long_failure_is_told_in_json() {
+    let api = api();
+    let program = Program::fixture("fixture").env("AWS_LAMBDA_LOG_FORMAT", "JSON");
+    let (server, mut peer) = api.begin(program);
+    lines(&server, 1);
+    for text in [
+        "x".repeat(600),
+        "\u{1}".repeat(600),
+        "\"".repeat(600),
+        "\u{7f}".repeat(600),
+        "\u{e9}".repeat(300),
+        format!("x{}", "\u{1f600}".repeat(150)),
+    ] {
+        server.stdout.take();
+        let answer = peer
+            .event(format!("fail-at-length {text}"))
+            .expect_error()
+            .json();
+        peer.accept().expect_next();
+        let kept = answer["errorMessage"].as_str().expect("text");
+        assert!(text.starts_with(kept) && (509..=512).contains(&kept.len()));
+        let entry = &lines(&server, 1)[0];
+        let place = answer["stackTrace"][0].as_str().expect("a place");
+        assert_eq!(entry["level"], "ERROR");
+        assert_eq!(entry["message"], format!("Long: {kept} (at {place})"));
+    }
+    server.stdout.take();
+    let answer = peer.event("fail-by-name").expect_error().json();
+    let name = "N".repeat(320);
+    assert_eq!(answer["errorType"], name.as_str());
+    let message = lines(&server, 1)[0]["message"].to_string();
+    let whole = format!("\"{name}: a name that is too long (at ");
+    assert!(message.starts_with(&whole), "{message}");
+}
+
 /// Wherever the longest entry is cut, it is JSON and has its end.
 #[test]
 fn a_cut_log_in_json() {
