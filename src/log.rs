@@ -135,6 +135,8 @@ macro_rules! log {
 pub enum Form {
     /// As FC recommends.
     Text,
+    /// The same, but a line break in an entry is a CR, because Lambda ends an event at every LF.
+    OneEvent,
     /// One JSON object a line, as Lambda reads it.
     Json,
 }
@@ -150,9 +152,15 @@ pub fn configure(form: Form, level_min: Level) {
     LEVEL_MIN.store(level_min as u8, Ordering::Relaxed);
 }
 
-/// Whether lines are JSON. Only Lambda asks for that: no other build has the code of it.
+/// Whether the lines have that form. Only Lambda has others than `Form::Text`: no other build has the
+/// code of them.
+fn is(form: Form) -> bool {
+    cfg!(feature = "lambda") && FORM.load(Ordering::Relaxed) == form as u8
+}
+
+/// Whether lines are JSON.
 pub fn is_json() -> bool {
-    cfg!(feature = "lambda") && FORM.load(Ordering::Relaxed) == Form::Json as u8
+    is(Form::Json)
 }
 
 /// Writes one entry; what the macros call.
@@ -202,10 +210,16 @@ struct Message<'a, 'b>(&'a mut Writer<'b>);
 
 impl fmt::Write for Message<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let line = &mut *self.0;
         if is_json() {
-            self.0.put_json(text.as_bytes());
+            line.put_json(text.as_bytes());
+        } else if is(Form::OneEvent) {
+            for (index, part) in bytes::split(text.as_bytes(), b'\n').enumerate() {
+                line.put(if index > 0 { b"\r" } else { b"" });
+                line.put(part);
+            }
         } else {
-            self.0.put(text.as_bytes());
+            line.put(text.as_bytes());
         }
         Ok(())
     }

@@ -204,7 +204,7 @@ pub fn configure_log() {
     let is_json = is_managed || form.is_some_and(|form| is_word(form, "json"));
     let level = settings.value("AWS_LAMBDA_LOG_LEVEL");
     log::configure(
-        if is_json { Form::Json } else { Form::Text },
+        if is_json { Form::Json } else { Form::OneEvent },
         level.map_or(Level::Debug, Level::named),
     );
 }

@@ -401,6 +401,34 @@ fn a_long_failure_is_told_in_json() {
     assert!(message.starts_with(&whole), "{message}");
 }
 
+/// Lambda ends an event at every LF, and its own runtimes write CR for it.
+#[test]
+fn an_entry_is_one_event() {
+    for (platform, form, want) in [
+        (Platform::Lambda, "Text", "a\rb\r\rc\r\u{e9}\t\n"),
+        (Platform::Lambda, "", "a\rb\r\rc\r\u{e9}\t\n"),
+        (Platform::Scf, "", "a\nb\r\nc\n\u{e9}\t\n"),
+    ] {
+        let api = Api::new(platform);
+        let program = Program::fixture("fixture").env("AWS_LAMBDA_LOG_FORMAT", form);
+        let (server, mut peer) = api.begin(program);
+        peer.event("log a\nb\r\nc\n\u{e9}\t").expect_response();
+        peer.accept().expect_next();
+        let log = server.stdout.wait_until(|log| log.contains("the last\n"));
+        assert!(log.contains(&format!("[INFO] {want}")), "{log:?}");
+        let text = "x\n".repeat(2000);
+        peer.event(format!("log {text}")).expect_response();
+        let log = server
+            .stdout
+            .wait_until(|log| log.matches("the last\n").count() == 2);
+        let want = match platform {
+            Platform::Lambda => text.replace('\n', "\r"),
+            Platform::Scf => text,
+        };
+        assert!(log.contains(&format!("[INFO] {want}\n")), "{log:?}");
+    }
+}
+
 /// Wherever the longest entry is cut, it is JSON and has its end.
 #[test]
 fn a_cut_log_in_json() {
