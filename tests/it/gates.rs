@@ -29,11 +29,12 @@ const BUILDS: [Build; 2] = [
     Build {
         name: "full",
         program: bootstrap,
-        // 2026-11-27: FC, Lambda and SCF, at 38,344 and 22,976; 38 and 23 KiB are promised. 700 bytes more
-        // than before for addresses of an API with names and paths, and 2 KiB more than before that for
-        // the whole grammar of Host and chunk lines, keep-alive, misspelt variables.
-        file_bytes: 38_400,
-        zip_bytes: 23_050,
+        // 2026-11-27: FC, Lambda and SCF, at 38,744 and 23,144; 38 and 23 KiB are promised. 470 bytes more
+        // than before for the cause that X-Ray is told, 700 bytes more than before that for addresses of
+        // an API with names and paths, and 2 KiB more than before that for the whole grammar of Host and
+        // chunk lines, keep-alive, misspelt variables.
+        file_bytes: 38_800,
+        zip_bytes: 23_200,
         // 2026-11-27: mprotect, socket, setsockopt, bind, listen, three times rt_sigaction, ppoll,
         // accept4. One more than before: SIGINT is caught, too.
         calls_to_wait: 10,
@@ -50,7 +51,7 @@ const BUILDS: [Build; 2] = [
     Build {
         name: "smallest",
         program: smallest,
-        // 2026-11-27: FC alone, at 27,912 and 17,121, of 27.5 and 17 KiB that they may have. The reason is that
+        // 2026-11-27: FC alone, at 27,832 and 17,037, of 27.5 and 17 KiB that they may have. The reason is that
         // of the full build.
         file_bytes: 28_160,
         zip_bytes: 17_300,
