@@ -102,6 +102,13 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Appends JSON up to the beginning of a string, and `text`, which is UTF-8, as the inside of it.
+    #[inline(never)]
+    pub(crate) fn put_member(&mut self, json: &[u8], text: &[u8]) {
+        self.put(json);
+        self.put_json(text);
+    }
+
     /// Takes the first `count` bytes of the place as written.
     pub(crate) fn skip(&mut self, count: usize) {
         self.len += count;

@@ -3,7 +3,8 @@
 //!
 //! Sources: AWS Lambda "Using the Lambda runtime API for custom runtimes", "Building a custom
 //! runtime" (response streaming, Managed Instances), "Using the Lambda Extensions API", "Runtime
-//! hooks for Lambda `SnapStart`".
+//! hooks for Lambda `SnapStart`"; for the cause that X-Ray is told, what AWS's runtime interface
+//! emulator reads (`rapi/model/error_cause.go`).
 
 use super::is_owned;
 use crate::bytes::{self, Writer, is_word};
@@ -36,6 +37,26 @@ pub fn error_type(error: &Error, head: &mut Writer<'_>) {
             .unwrap_or(b"Error"),
     );
     head.put(b"\r\n");
+}
+
+/// The field that tells X-Ray why an event failed. A stack holds objects, and Lambda takes no other form.
+pub fn error_cause(error: &Error, head: &mut Writer<'_>) {
+    head.put_member(
+        b"Lambda-Runtime-Function-XRay-Error-Cause: \
+        {\"working_directory\":\"/var/task\",\"exceptions\":[{\"type\":\"",
+        error.kind().as_bytes(),
+    );
+    head.put_member(b"\",\"message\":\"", error.message_bytes());
+    let mut place = bytes::split(error.place_bytes(), b':');
+    let path = place.next().unwrap_or_default();
+    if path.is_empty() {
+        return head.put(b"\",\"stack\":[]}],\"paths\":[]}\r\n");
+    }
+    head.put_member(b"\",\"stack\":[{\"path\":\"", path);
+    head.put(b"\",\"line\":");
+    head.put_decimal(place.next().and_then(bytes::decimal).unwrap_or(0));
+    head.put_member(b"}]}],\"paths\":[\"", path);
+    head.put(b"\"]}\r\n");
 }
 
 /// The fields of an answer that is sent in pieces.
@@ -119,6 +140,35 @@ mod tests {
             error_type(&Error::fixed(kind, ""), &mut head);
             let want = std::format!("Lambda-Runtime-Function-Error-Type: Function.{want}\r\n");
             assert_eq!(head.finish(), want.as_bytes());
+        }
+    }
+
+    /// Whatever the place, the cause is JSON: `Error` cuts a long one.
+    #[test]
+    fn causes_are_json() {
+        for (place, stack, paths) in [
+            ("", "", ""),
+            ("a.rs:1:2", r#"{"path":"a.rs","line":1}"#, r#""a.rs""#),
+            ("a.rs:1", r#"{"path":"a.rs","line":1}"#, r#""a.rs""#),
+            ("a.rs", r#"{"path":"a.rs","line":0}"#, r#""a.rs""#),
+            ("a:b.rs:1:2", r#"{"path":"a","line":0}"#, r#""a""#),
+            ("a:007:2", r#"{"path":"a","line":7}"#, r#""a""#),
+            (":", "", ""),
+            (
+                "\"\\\x7f\n:1",
+                r#"{"path":"\"\\\u007f\u000a","line":1}"#,
+                r#""\"\\\u007f\u000a""#,
+            ),
+        ] {
+            let mut room = [0; 512];
+            let mut head = Writer::new(&mut room);
+            error_cause(&Error::at("T", "m\x7f", place), &mut head);
+            let want = std::format!(
+                "Lambda-Runtime-Function-XRay-Error-Cause: {{\"working_directory\":\"/var/task\",\
+                \"exceptions\":[{{\"type\":\"T\",\"message\":\"m\\u007f\",\"stack\":[{stack}]}}],\
+                \"paths\":[{paths}]}}\r\n"
+            );
+            assert_eq!(str::from_utf8(head.finish()), Ok(want.as_str()));
         }
     }
 

@@ -70,15 +70,12 @@ const OWNED: &[u8] =
 
 /// The body of the answer to a call that failed: the fields that all platforms use.
 pub fn failure_body(error: &Error, body: &mut Writer<'_>) {
-    body.put(b"{\"errorMessage\":\"");
-    body.put_json(error.message_bytes());
-    body.put(b"\",\"errorType\":\"");
-    body.put_json(error.kind().as_bytes());
+    body.put_member(b"{\"errorMessage\":\"", error.message_bytes());
+    body.put_member(b"\",\"errorType\":\"", error.kind().as_bytes());
     if error.place_bytes().is_empty() {
         body.put(b"\"}");
     } else {
-        body.put(b"\",\"stackTrace\":[\"");
-        body.put_json(error.place_bytes());
+        body.put_member(b"\",\"stackTrace\":[\"", error.place_bytes());
         body.put(b"\"]}");
     }
 }
@@ -130,6 +127,18 @@ mod tests {
             &Response::new(200).header("a", &long),
             Err("headers too large"),
         );
+    }
+
+    /// The longest error fits the place of a failure: every byte of it takes six.
+    #[test]
+    fn no_failure_is_cut() {
+        let [kind, message, place] = [400, 600, 200].map(|len| "\u{1}".repeat(len));
+        let error = Error::at(kind.leak(), message, place);
+        let mut room = [0; 6 * 1024];
+        let mut body = Writer::new(&mut room);
+        failure_body(&error, &mut body);
+        assert!(!body.is_cut());
+        assert!(body.finish().ends_with(b"\\u0001\"]}"));
     }
 
     #[test]

@@ -237,6 +237,9 @@ impl Page {
             Err(error) => {
                 if self.config.platform() == Platform::Lambda {
                     lambda::error_type(error, &mut head);
+                    if next == Ask::Error {
+                        lambda::error_cause(error, &mut head);
+                    }
                 }
                 head.put(b"Content-Type: application/json\r\n");
                 failure(error, &mut self.place.failure)

@@ -40,6 +40,8 @@ fn a_failure_before_the_first_event_is_reported() {
     assert_eq!(report.header(name), Some("Function.NotReady"));
     assert_eq!(report.json()["errorType"], "NotReady");
     assert_eq!(report.json()["errorMessage"], "asked to fail");
+    // X-Ray has no segment for it.
+    assert_eq!(report.header(CAUSE), None);
     peer.accept();
     server.expect_exit(1);
     let log = server.stdout.take();
@@ -427,6 +429,69 @@ fn an_entry_is_one_event() {
         };
         assert!(log.contains(&format!("[INFO] {want}\n")), "{log:?}");
     }
+}
+
+const CAUSE: &str = "lambda-runtime-function-xray-error-cause";
+
+/// The form in which the API of AWS's own emulator reads it; that takes a stack of objects only.
+#[test]
+fn a_failure_tells_xray_its_cause() {
+    let api = api();
+    let (_server, mut peer) = api.begin(Program::fixture("fixture"));
+    for text in [
+        "plain".to_owned(),
+        "\r\nX-Forged: yes \" \\ \u{1} \u{7f} \u{e9}\u{1f600}".to_owned(),
+        "\u{1}".repeat(600),
+        "\u{7f}".repeat(600),
+    ] {
+        let answer = peer.event(format!("fail-at-length {text}")).expect_error();
+        peer.accept().expect_next();
+        let cause = answer.header(CAUSE).expect("a cause");
+        // RFC 9110 §5.5.
+        assert!(!cause.contains(|c: char| c.is_ascii_control()), "{cause:?}");
+        let cause: Value = serde_json::from_str(cause).expect("JSON");
+        let body = answer.json();
+        let place = body["stackTrace"][0].as_str().expect("a place");
+        let (path, rest) = place.split_once(':').expect("a line");
+        let (line, _) = rest.split_once(':').expect("a column");
+        let line: u64 = line.parse().expect("a number");
+        assert_eq!(path, "tests/fixture/handler.rs");
+        let want = serde_json::json!({
+            "working_directory": "/var/task",
+            "exceptions": [{
+                "type": "Long",
+                "message": body["errorMessage"],
+                "stack": [{ "path": path, "line": line }],
+            }],
+            "paths": [path],
+        });
+        assert_eq!(cause, want);
+    }
+    // A long type: nothing of the head is cut.
+    let answer = peer.event("fail-by-name").expect_error();
+    peer.accept().expect_next();
+    let cause: Value = serde_json::from_str(answer.header(CAUSE).expect("a cause")).expect("JSON");
+    assert_eq!(cause["exceptions"][0]["type"], answer.json()["errorType"]);
+    // Only what failed has a cause.
+    assert_eq!(peer.event("echo").expect_response().header(CAUSE), None);
+}
+
+#[test]
+fn a_failure_without_a_place_has_a_cause() {
+    let api = api();
+    let (_server, mut peer) = api.begin(Program::fixture("fixture").env("FNBOOT_STREAMING", "on"));
+    let answer = peer.event("/split").expect_error();
+    let want = serde_json::json!({
+        "working_directory": "/var/task",
+        "exceptions": [{
+            "type": "BadResponse",
+            "message": "a header's name or value is not valid",
+            "stack": [],
+        }],
+        "paths": [],
+    });
+    let cause: Value = serde_json::from_str(answer.header(CAUSE).expect("a cause")).expect("JSON");
+    assert_eq!(cause, want);
 }
 
 /// Wherever the longest entry is cut, it is JSON and has its end.
