@@ -99,7 +99,7 @@ fn heads(criterion: &mut Criterion) {
         bencher.iter(|| parsed(black_box(&wire), &mut head::fields()).len);
     });
     group.bench_function("framing", |bencher| {
-        bencher.iter(|| body::framing(black_box(&head)));
+        bencher.iter(|| body::framing(Kind::Request, black_box(&head)));
     });
     group.finish();
 }

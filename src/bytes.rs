@@ -305,15 +305,15 @@ pub fn shift(bytes: &mut [u8], range: Range<usize>, to: usize) {
 }
 
 /// Whether the bytes are those of `word`, whatever their case.
-pub fn is_word(bytes: &[u8], word: &str) -> bool {
-    is_same(bytes, word.as_bytes())
+pub fn is_word_ignore_case(bytes: &[u8], word: &str) -> bool {
+    eq_ignore_case(bytes, word.as_bytes())
 }
 
 /// Whether the bytes are the same, whatever their case.
 ///
 /// One function for all: inlined, the comparison would be there forty times.
 #[inline(never)]
-pub fn is_same(bytes: &[u8], others: &[u8]) -> bool {
+pub fn eq_ignore_case(bytes: &[u8], others: &[u8]) -> bool {
     // From the end: names of fields rather begin than end alike.
     let mut pairs = bytes.iter().zip(others).rev();
     bytes.len() == others.len()

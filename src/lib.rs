@@ -36,35 +36,59 @@
 //! ```
 //!
 //! A platform that is asked for events takes the same road: its responses come in, one of them with
-//! the event, and requests go out, one of them with the answer. Every message has exactly one
-//! answer, so the same connection, the same exchange and the same buffers serve both sides.
+//! the event, and requests go out, one of them with the answer. A message is followed by one answer, so
+//! the same connection, the same exchange and the same buffers serve both sides. Which side is ours is in
+//! `runtime::side`: a build for FC alone has no client, because `Side::client` is a constant `None` there.
 //!
-//! One thread, one direction, no queue. The whole of a tick (wait, accept, serve, expire, end) can
-//! be read in one function, `runtime::server::Server::tick`, and the whole life of a connection in
-//! the drawing at the top of `runtime::connection`.
+//! In between, `runtime::call` does two things. It *calls*: finds out which call a message is, lets the
+//! handler perform it, logs how it went, and has an outcome or an [`Error`]. It *renders*: makes of that,
+//! and of the head of the message, the bytes of the answer, in `runtime::push` for a platform that sends
+//! requests, in `runtime::poll` for one that is asked for events. An answer that is complete only later,
+//! because its pieces are collected, is rendered by the same code (`render`) as one that is there at once.
+//!
+//! One thread, one direction, no queue. What both directions do in a tick of the loop (wait, serve,
+//! expire) can be read in one function, `Connections::tick` in `runtime::connections`. `runtime::server`
+//! adds accepting connections, and after `SIGTERM` draining them; `runtime::poller` adds opening
+//! connections, and after `SIGTERM` waiting for the last answers. Both wait for `limits::DRAIN_MS_MAX` at
+//! most, whose doc says for what. The life of a connection is in the drawing at the top of
+//! `runtime::connection`; nobody outside of that folder reads from a socket or writes to it, and in it only
+//! `Link::prepare`, in `link`, replaces one.
+//!
+//! The client of an API loses no answer in silence. An answer that cannot go out on the connection of its
+//! event goes out on a new one (`Link::prepare`). The rest is in `runtime::connection::client`: while a
+//! long answer is being sent, `Connection::watch` hears an API that refuses it early or goes away; a short
+//! one that has no response is sent once more (`Connection::send_again`). What is refused, or lost for all
+//! that, is logged with the id of its event (`poll::log_lost`).
+//!
+//! A client that breaks a rule or a bound is refused. `http` decides that, as a [`http::Reject`], which
+//! has a status and a reason: a body that is too long, for instance, by its `Content-Length` in
+//! `http::exchange`, by the size of a chunk in `http::chunk`. `Connection::refuse` has it rendered by
+//! `push::refuse`, and closes.
 //!
 //! A request that arrives in one read is parsed, called and answered out of one buffer that all
 //! connections share. Only a request that does not owns memory, a mapping big enough for all of it,
 //! and only until it is answered. An answer that lies in that memory is sent from there.
 //!
 //! An answer that goes on ([`Context::stream`]) gets a mapping of its own: the head of its call, so
-//! that every piece has the whole context, and one piece at a time. The loop asks the handler for
-//! the next piece when the socket has taken the last: no thread, no queue, and a client that does
-//! not read stops the handler. A handler that never streams carries none of this.
+//! that every piece has the whole context, the requests that have already come behind it, which wait until
+//! its end, and one piece at a time. The loop asks the handler for the next piece when the socket has
+//! taken the last and it is due: no thread, no queue, and a client that does not read stops the handler.
+//! (The pieces of an answer that a platform takes only as a whole are collected there first.) A handler
+//! that never streams carries none of this.
 //!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. `sys/layout.ld`, beside it, tells the linker how the program lies in memory, and to
 //! refuse one that needs more than that start sets up. A program that is linked in the ordinary way
 //! starts in the ordinary way.
 //!
-//! The first wait of a process is `accept4(2)` on a listener that blocks: epoll, the table of
-//! connections and whatever else serves many calls is set up after the first one is answered.
+//! The first wait of a server is `accept4(2)` on a listener that blocks: epoll, the table of connections
+//! and whatever else serves many calls is set up after the first one is answered.
 //!
 //! # Where is what
 //!
 //! | module | is | may name | never |
 //! |---|---|---|---|
-//! | `limits` | every bound, its unit in the name, its answer in the doc | – | knows who asks |
+//! | `limits` | every bound: its unit is in its name, what happens beyond it in its doc | – | knows who asks |
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
@@ -73,7 +97,7 @@
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
-//! | `echo` | the built-in function of the stock `bootstrap` | `handler` | is more than an example |
+//! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
@@ -94,19 +118,39 @@
 //!   in its argument, so that all of the protocol runs in memory: under tests, Miri and a fuzzer.
 //! - Nothing allocates, and there is no second thread. Long bodies live in mappings, everything else
 //!   in places reserved in the program, which cost nothing until they are touched.
-//! - No body is copied, but for one read into the shared buffer that then turns out to be longer,
-//!   and for what the kernel does not take at once of an answer that lies outside the buffer.
+//! - No body is copied, but for the part of one that came into the shared buffer before it turned out to be
+//!   longer; what the kernel does not take at once of an answer, unless all of it lies in the buffer; the
+//!   beginning of an answer in pieces; and a short answer to an API, which is kept until it has a response.
 //! - No code of our own panics: positions are clamped to their slice, and debug builds and tests
 //!   assert that clamping changed nothing. Hostile input reaches no assertion.
-//! - No connection is closed for being idle, and none by an answer, unless the client asked for it or
-//!   broke a rule: FC takes an idle close for a failed call. Only one whose peer does not answer the
-//!   kernel any more (TCP keep-alive) breaks.
+//! - No connection is closed for being idle, because FC takes that for a failed call. An answer closes one
+//!   only if the client asked for it or broke a rule, its end is that of the answer (HTTP/1.0, a stream that
+//!   failed), memory is out or the process ends. One whose peer does not answer the kernel any more (TCP
+//!   keep-alive) breaks.
 //! - Nothing that follows a refused request is read as a request.
 //! - How the network cut a stream changes nothing: the protocol never looks ahead.
 //! - No header and no credential is logged. A request id is, without whatever could end its line.
 //! - No call waits for a log: who does not read it loses lines, after one moment of patience.
 //! - No run-time detection of the processor, no lock, no `dyn` on the way of a call.
 //! - No answer leaves before the log of its call: the instance may be frozen right after.
+//! - No two files of `src` name each other, directly or in a circle; only a file of a module's folder names
+//!   items of the module that declares it.
+//! - What an API sends behind a response, or while the function works, is never taken for the response to
+//!   the next request.
+//!
+//! # Texts with holes
+//!
+//! A text and its slices cost an address and a length each, so what belongs together is one text here and
+//! there, with marks that stand for something. Each is read by the function beside it:
+//!
+//! | where | mark | stands for |
+//! |---|---|---|
+//! | `runtime::fatal`, messages of `runtime::config` | `$` `#` `!` | a value, a number, what the kernel said |
+//! | `log`, what each entry begins with | `@` `#` `!` | the time, the request id, the level |
+//! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
+//! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
+//! | `platform`, names of headers | `*` | whatever follows |
+//! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! # What was tried and did not pay
 //!
@@ -153,7 +197,7 @@
 //!    write one function for all platforms.
 //! 2. The direction: one that pushes (FC, SCF's web functions) is served by `runtime::server`, and
 //!    what is particular about its answers is in `runtime::push`. One that is polled (Lambda, SCF's
-//!    event functions) is asked by `runtime::poller`, and `runtime::pull` says which request follows
+//!    event functions) is asked by `runtime::poller`, and `runtime::poll` says which request follows
 //!    which response; what the APIs have in common is in `platform::runtime_api`.
 //! 3. `runtime::config` tells the platforms apart by what they put into the environment, and
 //!    [`Platform`] by its variant.

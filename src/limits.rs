@@ -13,8 +13,8 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Most header fields accepted; more are answered with 431. FC sends about 25.
 pub const FIELD_COUNT_MAX: usize = 100;
 
-/// Longest body accepted unless `FNBOOT_MAX_BODY` says otherwise; FC's own limit. A longer one is
-/// answered with 413.
+/// Longest body accepted unless `FNBOOT_MAX_BODY` says otherwise; FC's own limit. A longer request is
+/// answered with 413; a longer event of an API ends the process.
 pub const BODY_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
 
 /// Largest value of `FNBOOT_MAX_BODY`: positions in a buffer are 32 bits wide.
@@ -89,17 +89,19 @@ pub const LINGER_MS_MAX: u64 = 10_000;
 /// The same, once `SIGTERM` has come.
 pub const LINGER_LAST_MS_MAX: u64 = 500;
 
-/// How long `SIGTERM` waits for what is in flight.
+/// How long `SIGTERM` waits for what is in flight: for every connection of a server to be closed, for every
+/// event of an API to be answered and its answer responded to.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 
-/// How often in a row a platform's API is tried that does not answer; then the process ends.
+/// How often in a row a platform's API is tried that does not answer, besides one try for each open
+/// connection; then the process ends.
 pub const RETRY_COUNT_MAX: usize = 50;
 
 /// How long the next try waits.
 pub const RETRY_MS: u64 = 100;
 
-/// How long a connection must have been there for its end to be no failure, even if nothing came.
-pub const FORGIVE_MS: u64 = 2_000;
+/// A connection that lasted this long does not count as failed, even without a response.
+pub const STABLE_CONN_MS_MIN: u64 = 2_000;
 
 /// Longest address of a platform's API, its path included; a longer one is refused at the start.
 pub const ADDRESS_BYTES_MAX: usize = 1024;

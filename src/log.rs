@@ -248,7 +248,7 @@ pub fn quote(text: &[u8], line: &mut Writer<'_>) {
 
 /// Why a call failed: an entry made without formatting, which would be most of a small program.
 #[cold]
-#[inline(never)]
+#[inline]
 pub fn failure(request_id: &[u8], kind: &str, message: &[u8], place_of_error: &[u8]) {
     let mut place = [0; FAILURE_LINE_BYTES];
     let mut line = Writer::new(&mut place);
@@ -339,7 +339,7 @@ pub fn write(lines: &[u8]) {
     if !PIPE_IS_SAFE.swap(true, Ordering::Relaxed) && signal::ignore_broken_pipe().is_err() {
         return;
     }
-    // A line whose end was dropped must not take the next one in.
+    // If the last line was cut off, end it first: this one must not continue it.
     let is_open = LINE_IS_OPEN.load(Ordering::Relaxed);
     if !is_open || write_piece(b"\n") {
         // The first piece that is dropped ends it.

@@ -58,7 +58,7 @@ pub fn request<T>(
     body: &[u8],
     test: impl FnOnce(&Request<'_>, &Context<'_>) -> T,
 ) -> T {
-    assert_eq!(platform, platform.built_in(), "not a feature of this build");
+    assert_eq!(platform, platform.enabled(), "not a feature of this build");
     let mut rows = head::fields();
     assert!(headers.len() <= rows.len(), "more than 100 headers");
     let headers = Headers::from_pairs(headers, &mut rows);
@@ -90,7 +90,7 @@ mod tests {
             (Platform::Lambda, "lambda-runtime-aws-request-id"),
             (Platform::Scf, "request_id"),
         ] {
-            if platform != platform.built_in() {
+            if platform != platform.enabled() {
                 continue; // Not among the features of this build.
             }
             event(platform, &[("a", "b"), (name, "1")], |cx| {
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn requests_are_as_given() {
-        let (platform, headers) = (Platform::Fc.built_in(), [("Host", "a")]);
+        let (platform, headers) = (Platform::Fc.enabled(), [("Host", "a")]);
         request(platform, "PUT", "/a?b", &headers, b"c", |request, _| {
             assert_eq!((request.method(), request.target()), ("PUT", "/a?b"));
             assert_eq!((request.path(), request.query()), ("/a", Some("b")));

@@ -892,12 +892,12 @@ fn refused_chunks() -> Vec<Row> {
                 (
                     "an overflowing size",
                     "10000000000000005\r\nhello\r\n0\r\n\r\n",
-                    BAD,
+                    Refuse(413),
                 ),
                 (
                     "a size that is too long",
                     "fffffffffffffffffffff\r\nhello\r\n0\r\n\r\n",
-                    BAD,
+                    Refuse(413),
                 ),
                 ("bare LF after a size", "5\nhello\r\n0\r\n\r\n", BAD),
                 ("bare CR after a size", "5\rhello\r\n0\r\n\r\n", BAD),

@@ -38,9 +38,8 @@ pub enum Platform {
 }
 
 impl Platform {
-    /// The same, of which the compiler knows that it is one of those that are built in: so nothing
-    /// is left of the others.
-    pub(crate) fn built_in(self) -> Self {
+    /// The same, limited to the enabled features, so that the optimizer drops the code of other platforms.
+    pub(crate) fn enabled(self) -> Self {
         match self {
             Self::Fc if cfg!(feature = "fc") => Self::Fc,
             Self::Lambda | Self::Fc if cfg!(feature = "lambda") => Self::Lambda,
@@ -120,7 +119,7 @@ impl<'a> Context<'a> {
     /// Who calls.
     #[must_use]
     pub fn platform(&self) -> Platform {
-        self.platform.built_in()
+        self.platform.enabled()
     }
 
     /// The call's id; empty where the platform sent none.

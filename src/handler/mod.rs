@@ -296,7 +296,7 @@ mod tests {
     #[test]
     fn a_lent_handler_is_called_itself() {
         let mut recorder = Recorder(Vec::new());
-        let platform = Platform::Fc.built_in();
+        let platform = Platform::Fc.enabled();
         crate::testing::request(platform, "PUT", "/", &[], b"body", |request, cx| {
             call_all(&mut recorder, request, cx);
         });

@@ -2,8 +2,8 @@
 //! connection: decided once, in one function, from all its fields.
 
 use super::head::Head;
-use super::{Persist, Reject, Version, host, write};
-use crate::bytes::{self, is_word};
+use super::{Kind, Persist, Reject, Version, host, write};
+use crate::bytes::{self, is_word_ignore_case};
 
 /// How long the body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +11,11 @@ pub enum Length {
     /// That many bytes; zero where the head names none.
     Sized(u64),
     Chunked,
+    /// Up to the end of the connection: only of a response.
+    ToEnd,
 }
 
-/// What the head of a request says about the bytes around it.
+/// What the head of a message says about the bytes around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
     pub length: Length,
@@ -26,20 +28,26 @@ pub struct Framing {
 ///
 /// # Errors
 /// Everything that could make two readers see different requests is refused (RFC 9112 §11.2).
-pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
+pub fn framing(kind: Kind, head: &Head<'_>) -> Result<Framing, Reject> {
     let is_http10 = head.version == Version::Http10;
-    let is_response = head.status > 0;
+    let is_response = kind == Kind::Response;
+    // RFC 9112 §6.3 rule 1: such a response ends with its head, whatever its fields say.
+    let has_body = !is_response || write::has_body(head.status);
     let mut seen = Seen::default();
     for (name, value) in head.headers.iter() {
-        let Some(kind) = kind(name) else {
+        let Some(field) = field(name) else {
             continue;
         };
-        // Neither means anything in a response.
-        if is_response && matches!(kind, Kind::Host | Kind::Expect) {
+        let has_meaning = match field {
+            Field::Host | Field::Expect => !is_response,
+            Field::ContentLength | Field::TransferEncoding => has_body,
+            Field::Connection => true,
+        };
+        if !has_meaning {
             continue;
         }
         for item in bytes::split(value, b',') {
-            seen.item(kind, bytes::trim(item))?;
+            seen.item(field, bytes::trim(item))?;
         }
     }
     // RFC 9112 §3.2: exactly one Host; HTTP/1.0 may leave it out.
@@ -58,15 +66,14 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
         // RFC 9112 §6.3: without `chunked` at its end nobody can tell how long a request is.
         (_, false) if seen.has_other_coding => return Err(Reject::TransferEncoding),
         (None, true) => Length::Chunked,
-        // RFC 9112 §6.3: it ends with the connection, so that nobody can tell whether it is whole.
-        (None, false) if is_response && write::has_body(head.status) => {
-            return Err(Reject::Unframed);
-        }
+        // RFC 9112 §6.3 rule 8.
+        (None, false) if is_response && has_body => Length::ToEnd,
         (length, false) => Length::Sized(length.unwrap_or(0)),
     };
     // RFC 9110 §15.2: a response that is not final has no say in that.
     let is_interim = (100..200).contains(&head.status);
-    let keeps = is_interim || (!seen.asks_close && (seen.asks_keep || !is_http10));
+    let ends = seen.asks_close || length == Length::ToEnd;
+    let keeps = is_interim || (!ends && (seen.asks_keep || !is_http10));
     let persist = if keeps { Persist::Keep } else { Persist::Close };
     let expects_continue = seen.expects_continue && !is_http10;
     Ok(Framing {
@@ -79,7 +86,7 @@ pub fn framing(head: &Head<'_>) -> Result<Framing, Reject> {
 /// The fields that say something about framing. All of them are taken as lists (RFC 9110 §5.6.1);
 /// for `Host`, which is none, a list is then one too many.
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum Field {
     Host,
     Expect,
     Connection,
@@ -88,16 +95,16 @@ enum Kind {
 }
 
 /// Nearly every field is none of these, and its length alone tells.
-fn kind(name: &str) -> Option<Kind> {
-    let (known, kind) = match name.len() {
-        4 => ("host", Kind::Host),
-        6 => ("expect", Kind::Expect),
-        10 => ("connection", Kind::Connection),
-        14 => ("content-length", Kind::ContentLength),
-        17 => ("transfer-encoding", Kind::TransferEncoding),
+fn field(name: &str) -> Option<Field> {
+    let (known, field) = match name.len() {
+        4 => ("host", Field::Host),
+        6 => ("expect", Field::Expect),
+        10 => ("connection", Field::Connection),
+        14 => ("content-length", Field::ContentLength),
+        17 => ("transfer-encoding", Field::TransferEncoding),
         _ => return None,
     };
-    is_word(name.as_bytes(), known).then_some(kind)
+    is_word_ignore_case(name.as_bytes(), known).then_some(field)
 }
 
 #[allow(
@@ -119,27 +126,27 @@ struct Seen {
 
 impl Seen {
     #[inline(never)]
-    fn item(&mut self, kind: Kind, item: &[u8]) -> Result<(), Reject> {
-        let fault = match kind {
-            Kind::Host => {
+    fn item(&mut self, field: Field, item: &[u8]) -> Result<(), Reject> {
+        let fault = match field {
+            Field::Host => {
                 self.host_count += 1;
                 // RFC 9112 §3.2: a target without an authority has an empty `Host`.
                 (!item.is_empty() && !host::is_authority(item)).then_some(Reject::Host)
             }
             // RFC 9110 §5.6.1.2: an empty member of a list is none.
-            Kind::Expect => {
-                let is_continue = is_word(item, "100-continue");
+            Field::Expect => {
+                let is_continue = is_word_ignore_case(item, "100-continue");
                 self.expects_continue |= is_continue;
                 self.expects_other |= !is_continue && !item.is_empty();
                 None
             }
-            Kind::Connection => {
-                self.asks_close |= is_word(item, "close");
-                self.asks_keep |= is_word(item, "keep-alive");
+            Field::Connection => {
+                self.asks_close |= is_word_ignore_case(item, "close");
+                self.asks_keep |= is_word_ignore_case(item, "keep-alive");
                 None
             }
             // RFC 9112 §6.3: repeated or listed values must be the same.
-            Kind::ContentLength => {
+            Field::ContentLength => {
                 let before = self.length;
                 self.length = bytes::decimal(item);
                 let is_bad = self.length.is_none() || before.is_some_and(|_| before != self.length);
@@ -147,9 +154,9 @@ impl Seen {
             }
             // RFC 9112 §6.1: nothing comes after `chunked`, not even itself. An empty member is
             // refused, although RFC 9110 §5.6.1.2 would skip it: two readers could differ.
-            Kind::TransferEncoding => {
+            Field::TransferEncoding => {
                 let is_bad = self.is_chunked || item.is_empty();
-                self.is_chunked = is_word(item, "chunked");
+                self.is_chunked = is_word_ignore_case(item, "chunked");
                 self.has_other_coding |= !self.is_chunked;
                 is_bad.then_some(Reject::TransferEncoding)
             }
@@ -160,7 +167,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Kind, Parsed, head};
+    use super::super::{Parsed, head};
     use super::*;
     use std::format;
 
@@ -173,7 +180,7 @@ mod tests {
         let Ok(Parsed::Done(head)) = parsed else {
             panic!("{text:?}: {parsed:?}")
         };
-        let got = framing(&head).map(|framing| (framing.length, framing.persist));
+        let got = framing(Kind::Response, &head).map(|framing| (framing.length, framing.persist));
         assert_eq!(got, want, "{text:?}");
     }
 
@@ -188,11 +195,20 @@ mod tests {
             Ok((Length::Sized(5), Persist::Close)),
         );
         for status in [100, 103, 204, 304] {
-            check(status, "", keep(Length::Sized(0)));
+            for fields in [
+                "",
+                "Content-Length: 5\r\n",
+                "Transfer-Encoding: chunked\r\n",
+                "Content-Length: 5\r\nTransfer-Encoding: gzip\r\n",
+            ] {
+                check(status, fields, keep(Length::Sized(0)));
+            }
         }
         // One that is not final has no say in whether the connection persists.
         check(100, "Connection: close\r\n", keep(Length::Sized(0)));
-        check(200, "", Err(Reject::Unframed));
+        for fields in ["", "Connection: keep-alive\r\n", "Connection: close\r\n"] {
+            check(200, fields, Ok((Length::ToEnd, Persist::Close)));
+        }
         check(
             200,
             "Transfer-Encoding: gzip\r\n",

@@ -26,8 +26,9 @@ use crate::limits::{EXTENSION_BYTES_MAX, SIZE_DIGIT_COUNT_MAX, TRAILER_BYTES_MAX
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoder {
     state: State,
-    /// Size of the current chunk while it is read; then the bytes of it that are still to come.
-    left: u64,
+    /// Size of the current chunk while it is read, or `u32::MAX` if it is larger than any body may be;
+    /// then the bytes of it that are still to come.
+    left: u32,
     /// Bytes spent on extensions so far, then on trailers.
     spent: u32,
     /// Digits of the current size so far.
@@ -155,7 +156,7 @@ impl Decoder {
             self.state = self.next(byte)?;
             if self.state == State::Data {
                 let room = body_bytes_max - at.decoded.min(body_bytes_max);
-                if self.left > room as u64 {
+                if self.left as usize > room {
                     return Err(Reject::BodyTooLarge);
                 }
             }
@@ -166,11 +167,11 @@ impl Decoder {
     /// Moves as much of the current chunk as is there.
     fn copy(&mut self, bytes: &mut [u8], at: &mut Progress) {
         let there = bytes.len() - at.read;
-        let count = usize::try_from(self.left).map_or(there, |left| left.min(there));
+        let count = there.min(self.left as usize);
         bytes::shift(bytes, at.read..at.read + count, at.decoded);
         at.read += count;
         at.decoded += count;
-        self.left -= count as u64;
+        self.left -= u32::try_from(count).unwrap_or(self.left);
         if self.left == 0 {
             self.state = State::DataCr;
         }
@@ -205,9 +206,10 @@ impl Decoder {
                 (self.left, self.digit_count) = (0, 0);
             }
             self.digit_count += 1;
-            let shifted = self.left.checked_mul(16);
-            let shifted = shifted.filter(|_| self.digit_count <= SIZE_DIGIT_COUNT_MAX);
-            self.left = shifted.ok_or(Reject::ChunkSize)? | u64::from(digit);
+            if self.digit_count > SIZE_DIGIT_COUNT_MAX {
+                return Err(Reject::ChunkSize);
+            }
+            self.left = self.left.saturating_mul(16).saturating_add(digit.into());
             return Ok(State::Size);
         }
         match (self.state, byte) {

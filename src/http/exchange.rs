@@ -4,9 +4,9 @@
 //! ```text
 //!           head complete, length known          body complete
 //!   Head ───────────────────────────────→ Sized ───────────────┐
-//!    ▲ │                                                       ▼
-//!    │ └──────────── chunked ───────────→ Chunked ────────→ Dispatch ─→ (finish) ─→ Head
-//!    │                                                                   │
+//!    ▲ │                                            (end) ▲    ▼
+//!    │ ├──────────── chunked ───────────→ Chunked ─────┼──→ Dispatch ─→ (finish) ─→ Head
+//!    │ └──────── to the peer's end ─────→ ToEnd ───────┘                 │
 //!    └───────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -85,6 +85,10 @@ enum State {
     Sized { len: u32 },
     /// The body is decoded to behind the head.
     Chunked(Chunked),
+    /// The body goes on until the peer ends the connection, and may end at `most`.
+    ToEnd { most: u32 },
+    /// What is there is all that is taken of the message: nobody waits for more.
+    Ended,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +135,7 @@ pub struct Message<'a> {
 }
 
 /// Room that a body of unknown length is given at first; then it doubles.
-const CHUNKED_ROOM_BYTES: usize = 64 * 1024;
+const UNKNOWN_ROOM_BYTES: usize = 64 * 1024;
 
 impl Default for Exchange {
     fn default() -> Self {
@@ -148,8 +152,7 @@ impl Exchange {
         }
     }
 
-    /// Whether nothing of a request has been looked at, but for a byte that may as well begin an
-    /// empty line before it.
+    /// Whether at most one byte was parsed; it may be the CR of an empty line before the message.
     #[must_use]
     pub fn is_new(&self) -> bool {
         matches!(self.state, State::Head { tried: 0 | 1 })
@@ -186,6 +189,9 @@ impl Exchange {
                 return Ok(Step::Read(need(len as usize)));
             }
             State::Chunked(Chunked { end: None, .. }) => return Ok(Step::Decode),
+            State::ToEnd { most } if kind == Kind::Response => {
+                return read_to_end(filled, most as usize);
+            }
             _ => {}
         }
         let Parsed::Done(head) = head::parse(kind, bytes, fields)? else {
@@ -193,10 +199,11 @@ impl Exchange {
             self.state = State::Head { tried };
             return Ok(Step::Read(need(HEAD_BYTES_MAX)));
         };
-        let framing = body::framing(&head)?;
+        let framing = body::framing(kind, &head)?;
         // RFC 9110 §10.1.1: not when some of the body is already there.
         let waits = framing.expects_continue && filled == head.len;
         let (body_end, len) = match (self.state, framing.length) {
+            (State::Ended, _) => (filled, filled),
             (
                 State::Chunked(Chunked {
                     decoded,
@@ -221,6 +228,11 @@ impl Exchange {
                 }
                 (len, len)
             }
+            (_, Length::ToEnd) => {
+                let most = head.len + body_bytes_max;
+                self.state = State::ToEnd { most: narrow(most) };
+                return read_to_end(filled, most);
+            }
             (_, Length::Chunked) => {
                 let (head, decoder) = (narrow(head.len), Decoder::new());
                 self.state = State::Chunked(Chunked {
@@ -230,7 +242,7 @@ impl Exchange {
                     decoder,
                 });
                 return Ok(if waits {
-                    Step::Continue(need(CHUNKED_ROOM_BYTES))
+                    Step::Continue(need(UNKNOWN_ROOM_BYTES))
                 } else {
                     Step::Decode
                 });
@@ -242,6 +254,26 @@ impl Exchange {
             persist: framing.persist,
             len,
         }))
+    }
+
+    /// The peer has ended the connection. Returns whether that completes the message, because its body goes
+    /// on to the end: then [`Exchange::advance`] again.
+    pub fn end(&mut self) -> bool {
+        let is_complete = matches!(self.state, State::ToEnd { .. });
+        if is_complete {
+            self.state = State::Ended;
+        }
+        is_complete
+    }
+
+    /// Takes what is there for the whole message, for whoever needs nothing of it but its head. Returns
+    /// whether the head is there: then [`Exchange::advance`] again.
+    pub fn cut(&mut self) -> bool {
+        let has_head = matches!(self.state, State::ToEnd { .. } | State::Sized { .. });
+        if has_head {
+            self.state = State::Ended;
+        }
+        has_head
     }
 
     /// Decodes what has come of a chunked body, in its place. Returns what to read, or nothing when
@@ -269,14 +301,27 @@ impl Exchange {
             chunked.end = NonZeroU32::new(narrow(at.read));
             return Ok(None);
         }
-        let room = (at.decoded * 2)
-            .max(CHUNKED_ROOM_BYTES)
-            .min(most + CHUNKED_ROOM_BYTES);
         Ok(Some(Need {
-            room,
+            room: unknown_room(at.decoded, most),
             filled: at.decoded,
         }))
     }
+}
+
+/// What to do for a message that goes on to the end of the connection.
+fn read_to_end<'a>(filled: usize, most: usize) -> Result<Step<'a>, Reject> {
+    if filled > most {
+        return Err(Reject::BodyTooLarge);
+    }
+    let room = unknown_room(filled, most);
+    Ok(Step::Read(Need { room, filled }))
+}
+
+/// Room for a message of which `filled` bytes are there and nobody knows how many come, up to `most`.
+fn unknown_room(filled: usize, most: usize) -> usize {
+    (filled * 2)
+        .max(UNKNOWN_ROOM_BYTES)
+        .min(most + UNKNOWN_ROOM_BYTES)
 }
 
 /// A head that trickles in is parsed again only when it has doubled or may be complete: a client
@@ -305,6 +350,7 @@ mod tests {
     use super::*;
     use std::format;
     use std::string::String;
+    use std::vec;
     use std::vec::Vec;
 
     const BODY_BYTES_MAX: usize = 100;
@@ -436,6 +482,52 @@ mod tests {
             &format!("{chunked}64\r\n{}\r\n1\r\n", "x".repeat(100)),
             &["413"],
         );
+    }
+
+    /// RFC 9112 §6.3 rule 8: only the end of the connection tells that the body is complete.
+    #[test]
+    fn a_response_may_go_on_to_the_end() {
+        let head = b"HTTP/1.0 200 OK\r\n\r\n";
+        for len in [0, 1, BODY_BYTES_MAX, BODY_BYTES_MAX + 1] {
+            let wire = [&head[..], &vec![b'x'; len][..]].concat();
+            let (mut exchange, mut fields) = (Exchange::new(), head::fields());
+            assert!(!exchange.end() && !exchange.cut());
+            for filled in head.len()..=wire.len() {
+                let mut fields = head::fields();
+                let step =
+                    exchange.advance(Kind::Response, &wire[..filled], &mut fields, BODY_BYTES_MAX);
+                if filled > head.len() + BODY_BYTES_MAX {
+                    assert_eq!(step.map(drop), Err(Reject::BodyTooLarge));
+                    return;
+                }
+                let Ok(Step::Read(need)) = step else {
+                    panic!("{step:?}")
+                };
+                assert!(need.filled == filled && need.room > filled);
+            }
+            assert!(exchange.end());
+            let step = exchange.advance(Kind::Response, &wire, &mut fields, BODY_BYTES_MAX);
+            let Ok(Step::Dispatch(message)) = step else {
+                panic!("{step:?}")
+            };
+            assert_eq!((message.body.len(), message.len), (len, wire.len()));
+            assert_eq!(message.persist, super::super::Persist::Close);
+        }
+    }
+
+    #[test]
+    fn a_response_may_be_taken_by_its_head() {
+        let wire = b"HTTP/1.1 413 No\r\nContent-Length: 10\r\n\r\nabc";
+        let (mut exchange, mut fields) = (Exchange::new(), head::fields());
+        let step = exchange.advance(Kind::Response, wire, &mut fields, BODY_BYTES_MAX);
+        assert!(matches!(step, Ok(Step::Read(_))), "{step:?}");
+        assert!(!exchange.end() && exchange.cut());
+        let mut fields = head::fields();
+        let step = exchange.advance(Kind::Response, wire, &mut fields, BODY_BYTES_MAX);
+        let Ok(Step::Dispatch(message)) = step else {
+            panic!("{step:?}")
+        };
+        assert_eq!((message.body, message.len), (&b"abc"[..], wire.len()));
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl<'a> Headers<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         let is_it = |field: &&Header<'_>| {
-            field.name.len() == name.len() && bytes::is_word(field.name.as_bytes(), name)
+            field.name.len() == name.len()
+                && bytes::is_word_ignore_case(field.name.as_bytes(), name)
         };
         self.0.iter().find(is_it).map(|field| field.value)
     }
@@ -120,6 +121,55 @@ pub fn parse<'h, 'b: 'h>(
     }))
 }
 
+/// What a response that comes before its request is whole means for the rest of the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Early {
+    /// The rest is sent: too little has come to tell, or the request is taken, whatever is still to come of
+    /// it.
+    GoOn,
+    /// The rest is sent: these many bytes are an empty line, or a response that only informs (RFC 9110
+    /// §15.2).
+    Skip(usize),
+    /// The rest need not be sent.
+    Stop,
+}
+
+/// Looks at the status of the response at the front of `bytes`, and nothing else of it.
+#[must_use]
+pub fn early(bytes: &[u8]) -> Early {
+    const STATUS_AT: usize = "HTTP/1.1 ".len();
+    if bytes.starts_with(b"\r\n") {
+        return Early::Skip(2);
+    }
+    match bytes.get(STATUS_AT) {
+        None | Some(b'2') => Early::GoOn,
+        Some(b'1') => {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            end.map_or(Early::GoOn, |end| Early::Skip(end + 4))
+        }
+        Some(_) => Early::Stop,
+    }
+}
+
+/// Replaces the obsolete line breaks within the fields of a response by blanks (RFC 9112 §5.2): of the
+/// one at the front of `bytes`, whether or not its head is complete. Returns whether there was any.
+#[cold]
+#[inline(never)]
+pub fn unfold(bytes: &mut [u8]) -> bool {
+    let mut is_folded = false;
+    for at in 0..bytes.len() {
+        match bytes.get_mut(at..) {
+            Some([b'\r', b'\n', b'\r', b'\n', ..]) => break,
+            Some([cr @ b'\r', lf @ b'\n', b' ' | b'\t', ..]) => {
+                (*cr, *lf) = (b' ', b' ');
+                is_folded = true;
+            }
+            _ => {}
+        }
+    }
+    is_folded
+}
+
 /// RFC 9112 §3.2.2: a target in absolute form overrides `Host`. `Host` must still be there and valid;
 /// only HTTP/1.0 may omit it, and then it is added. Returns how many fields there are then.
 #[cold]
@@ -132,7 +182,7 @@ fn replace_host<'b>(
 ) -> usize {
     let mut hosts = 0;
     for field in fields.iter_mut().take(count) {
-        if bytes::is_word(field.name.as_bytes(), "host") {
+        if bytes::is_word_ignore_case(field.name.as_bytes(), "host") {
             hosts += 1;
             // One that is not valid stays, and is refused with the other fields.
             if field.value.is_empty() || host::is_authority(field.value) {
@@ -273,7 +323,7 @@ fn absolute(target: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
-        bytes::is_word(start, scheme).then_some(rest)
+        bytes::is_word_ignore_case(start, scheme).then_some(rest)
     })?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
     rest.split_at_checked(end.unwrap_or(rest.len()))
@@ -359,6 +409,46 @@ mod tests {
         }
         let bare = parse(Kind::Response, b"HTTP/1.1 200 OK\n\n", &mut fields()).map(drop);
         assert_eq!(bare, Err(Reject::LineEnd));
+    }
+
+    #[test]
+    fn early_responses_are_told_apart() {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: <a>,\r\n <b>\r\n\r\n";
+        for (text, want) in [
+            ("", Early::GoOn),
+            ("\r", Early::GoOn),
+            ("\r\nHTTP/1.1 413", Early::Skip(2)),
+            ("HTTP/1.1 ", Early::GoOn),
+            ("HTTP/1.1 1", Early::GoOn),
+            ("HTTP/1.0 100\r\n\r\nHTTP", Early::Skip(16)),
+            (hints, Early::Skip(hints.len())),
+            (&hints[..hints.len() - 1], Early::GoOn),
+            ("HTTP/1.1 202 Accepted\r\n\r\n", Early::GoOn),
+            ("HTTP/1.1 413 No\r\n\r\n", Early::Stop),
+            ("not a response", Early::Stop),
+        ] {
+            assert_eq!(early(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn folds_become_blanks() {
+        for (folded, want) in [
+            (
+                "A: b\r\n c\r\n\tD: e\r\n\r\n",
+                Some("A: b   c  \tD: e\r\n\r\n"),
+            ),
+            ("A: b\r\n \r\n\r\n x", Some("A: b   \r\n\r\n x")),
+            ("A: b\r\n c", Some("A: b   c")),
+            ("A: b\r\nC: d\r\n\r\n\r\n e", None),
+            ("A: b\n c\r\n\r\n", None),
+            ("A: b\r\n", None),
+            ("", None),
+        ] {
+            let mut bytes = folded.as_bytes().to_vec();
+            assert_eq!(unfold(&mut bytes), want.is_some(), "{folded:?}");
+            assert_eq!(bytes, want.unwrap_or(folded).as_bytes(), "{folded:?}");
+        }
     }
 
     /// What speaks another protocol need not be waited for.

@@ -53,29 +53,51 @@ pub enum Version {
 /// follows can no longer be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
+    /// The first line is not a method, a target and a version (RFC 9112 §3), or a version and a status (§4).
     RequestLine,
+    /// The target has none of the forms that its method allows (RFC 9112 §3.2).
     Target,
+    /// The target is longer than `limits::TARGET_BYTES_MAX`.
     TargetTooLong,
+    /// The version is neither 1.0 nor 1.1 (RFC 9112 §2.3).
     Version,
+    /// A method that no function can serve: `CONNECT`.
     Method,
+    /// A line ends with a bare LF (RFC 9112 §2.2).
     LineEnd,
+    /// A name or a value that is not the grammar's (RFC 9112 §5.1, §5.2).
     Field,
+    /// The head is longer than `limits::HEAD_BYTES_MAX`.
     HeadTooLarge,
+    /// More fields than `limits::FIELD_COUNT_MAX`.
     TooManyFields,
+    /// No `Host`, more than one, or one that is not the grammar's (RFC 9112 §3.2).
     Host,
+    /// A length that is no number, or several that differ (RFC 9112 §6.3).
     ContentLength,
+    /// Codings without a final `chunked`, or any in HTTP/1.0 (RFC 9112 §6.1, §6.3).
     TransferEncoding,
+    /// A coding before `chunked` (RFC 9112 §6.1).
     UnknownCoding,
+    /// Both a length and a coding (RFC 9112 §6.3, request smuggling).
     LengthAndCoding,
-    Unframed,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     Expectation,
+    /// The body is longer than `FNBOOT_MAX_BODY`.
     BodyTooLarge,
+    /// The size of a chunk is no number, or has too many digits (RFC 9112 §7.1).
     ChunkSize,
+    /// A chunk is longer than its size says (RFC 9112 §7.1).
     ChunkEnd,
+    /// Extensions that are not the grammar's, or too long (RFC 9112 §7.1.1).
     ChunkExtension,
+    /// A trailer field that is not the grammar's (RFC 9112 §7.1.2).
     Trailer,
+    /// The trailer section is longer than `limits::TRAILER_BYTES_MAX`.
     TrailerTooLarge,
+    /// The client has half-closed in the middle of a request.
     Incomplete,
+    /// There is no memory for the body.
     OutOfMemory,
 }
 
@@ -119,7 +141,6 @@ const REJECTS: &[u8] = b"400bad request line
 400bad Transfer-Encoding
 501transfer coding not supported
 400both Content-Length and Transfer-Encoding
-400a body without a length
 417expectation not supported
 413request body too large
 400bad chunk size
@@ -256,7 +277,6 @@ mod tests {
                 400,
                 "both Content-Length and Transfer-Encoding",
             ),
-            (Reject::Unframed, 400, "a body without a length"),
             (Reject::Expectation, 417, "expectation not supported"),
             (Reject::BodyTooLarge, 413, "request body too large"),
             (Reject::ChunkSize, 400, "bad chunk size"),

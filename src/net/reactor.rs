@@ -70,7 +70,7 @@ impl Reactor {
     }
 
     fn with_wake(listener: Option<Listener>, epoll: Epoll) -> Result<Self, Errno> {
-        epoll.add(&Wake::new()?, WAKE, Interest::Once)?;
+        epoll.add_once(&Wake::new()?, WAKE)?;
         Ok(Self {
             is_accepting: listener.is_some(),
             listener,

@@ -8,9 +8,9 @@ use crate::bytes::Writer;
 use crate::handler::{Platform, Request};
 use crate::http::write;
 
-/// The two ends of a call in the log.
+/// The lines at the two ends of a call in the log, by which FC finds what is between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Edge {
+pub enum Marker {
     Start,
     End,
     Failed,
@@ -46,20 +46,20 @@ const ROUTES: [(&str, &str, Call); 5] = [
 ];
 
 /// The line that FC finds the log of a call by.
-pub fn marker(call: Call, edge: Edge, request_id: &[u8], line: &mut Writer<'_>) {
+pub fn put_marker(call: Call, marker: Marker, request_id: &[u8], line: &mut Writer<'_>) {
     line.put(match call {
         Call::Invoke | Call::Http => b"FC Invoke",
         Call::Initialize => b"FC Initialize",
         Call::PreFreeze => b"FC PreFreeze",
         Call::PreStop => b"FC PreStop",
     });
-    line.put(if edge == Edge::Start {
+    line.put(if marker == Marker::Start {
         b" Start RequestId: "
     } else {
         b" End RequestId: "
     });
     line.put(request_id);
-    if edge == Edge::Failed {
+    if marker == Marker::Failed {
         line.put(b", Error: Unhandled function error");
     }
     line.put(b"\n");
@@ -149,28 +149,32 @@ mod tests {
 
     #[test]
     fn markers_are_exact() {
-        for (call, edge, want) in [
-            (Call::Invoke, Edge::Start, "FC Invoke Start RequestId: id\n"),
-            (Call::Http, Edge::End, "FC Invoke End RequestId: id\n"),
+        for (call, end, want) in [
+            (
+                Call::Invoke,
+                Marker::Start,
+                "FC Invoke Start RequestId: id\n",
+            ),
+            (Call::Http, Marker::End, "FC Invoke End RequestId: id\n"),
             (
                 Call::Initialize,
-                Edge::Start,
+                Marker::Start,
                 "FC Initialize Start RequestId: id\n",
             ),
             (
                 Call::PreFreeze,
-                Edge::End,
+                Marker::End,
                 "FC PreFreeze End RequestId: id\n",
             ),
             (
                 Call::PreStop,
-                Edge::Failed,
+                Marker::Failed,
                 "FC PreStop End RequestId: id, Error: Unhandled function error\n",
             ),
         ] {
             let mut place = [0; 128];
             let mut line = Writer::new(&mut place);
-            marker(call, edge, b"id", &mut line);
+            put_marker(call, end, b"id", &mut line);
             assert_eq!(line.finish(), want.as_bytes());
         }
     }

@@ -7,7 +7,7 @@
 //! emulator reads (`rapi/model/error_cause.go`).
 
 use super::is_owned;
-use crate::bytes::{self, Writer, is_word};
+use crate::bytes::{self, Writer, is_word_ignore_case};
 use crate::handler::Error;
 
 /// What every path of the API begins with.
@@ -70,10 +70,10 @@ pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
     place.put(b"{\"statusCode\":");
     place.put_decimal(u64::from(status));
     place.put(b",\"headers\":{");
-    let is_cookie = |name: &str| is_word(name.as_bytes(), "set-cookie");
+    let is_cookie = |name: &str| is_word_ignore_case(name.as_bytes(), "set-cookie");
     let mut before = &b"\""[..];
     for (index, (name, _)) in fields.iter().enumerate() {
-        let is_it = |other: &str| is_word(other.as_bytes(), name);
+        let is_it = |other: &str| is_word_ignore_case(other.as_bytes(), name);
         let is_repeated = fields.iter().take(index).any(|(other, _)| is_it(other));
         if is_cookie(name) || is_repeated || is_owned(name) {
             continue;
@@ -123,7 +123,7 @@ pub fn error_trailers(error: &Error, body: &[u8], place: &mut Writer<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::response_head;
+    use super::super::response;
     use super::*;
     use crate::handler::{Platform, Response};
 
@@ -176,7 +176,7 @@ mod tests {
     fn check(response: &Response<'_>, want: &str) {
         let mut place = [0; 256];
         let mut text = Writer::new(&mut place);
-        response_head(Platform::Lambda, response, &mut text).expect("a response that can be sent");
+        response::head(Platform::Lambda, response, &mut text).expect("a response that can be sent");
         let want = std::format!("{want}\0\0\0\0\0\0\0\0");
         assert_eq!(str::from_utf8(text.finish()), Ok(want.as_str()));
     }
@@ -206,7 +206,7 @@ mod tests {
             "{\"statusCode\":200,\"headers\":{\"a\":\"é€\",\"b\":\"café \\\"\u{80}ÿ\"},\"cookies\":[\"Ã\"]}",
         );
         let mut place = [0; 64];
-        let cut = response_head(
+        let cut = response::head(
             Platform::Lambda,
             &Response::new(200),
             &mut Writer::new(&mut place),

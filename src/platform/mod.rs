@@ -5,12 +5,12 @@
 
 pub mod fc;
 pub mod lambda;
+pub mod response;
 pub mod runtime_api;
 pub mod scf;
 
-use crate::bytes::{self, Writer, is_same};
-use crate::handler::{Error, Platform, Response};
-use crate::http::write;
+use crate::bytes::{self, Writer, eq_ignore_case};
+use crate::handler::Error;
 
 /// What a platform wants from the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,43 +24,14 @@ pub enum Call {
     PreStop,
 }
 
-/// What a handler's response begins with: status line and fields, or for Lambda its prelude.
-///
-/// # Errors
-/// The response is not one that could be sent.
-pub fn response_head(
-    platform: Platform,
-    response: &Response<'_>,
-    head: &mut Writer<'_>,
-) -> Result<(), Error> {
-    let fields = response.checked()?;
-    if platform == Platform::Lambda {
-        lambda::prelude(response.status, fields, head);
-    } else {
-        write::status(head, response.status);
-        if platform == Platform::Fc {
-            head.put(fc::OK_FIELD);
-        }
-        for (name, value) in fields {
-            if !is_owned(name) {
-                write::field(head, name.as_bytes(), value);
-            }
-        }
-    }
-    if head.room() < write::END_BYTES_MAX {
-        return Err(Error::fixed("BadResponse", "headers too large"));
-    }
-    Ok(())
-}
-
 /// Whether a header of a response belongs to the platform, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
     let name = name.as_bytes();
     bytes::split(OWNED, b' ').any(|owned| match owned.split_last() {
         Some((b'*', prefix)) => name
             .get(..prefix.len())
-            .is_some_and(|name| is_same(name, prefix)),
-        _ => is_same(name, owned),
+            .is_some_and(|name| eq_ignore_case(name, prefix)),
+        _ => eq_ignore_case(name, owned),
     })
 }
 
@@ -83,51 +54,6 @@ pub fn failure_body(error: &Error, body: &mut Writer<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::format;
-
-    #[track_caller]
-    fn check_head(response: &Response<'_>, want: Result<&str, &str>) {
-        let mut place = [0; 384];
-        let mut head = Writer::new(&mut place);
-        let got = response_head(Platform::Scf, response, &mut head);
-        match want {
-            Ok(want) => {
-                got.expect("a response that can be sent");
-                assert_eq!(head.finish(), want.as_bytes());
-            }
-            Err(want) => assert_eq!(got.expect_err("bad").message(), want),
-        }
-    }
-
-    #[test]
-    fn responses_are_checked() {
-        let status = "HTTP/1.1 201 Created\r\n";
-        check_head(&Response::new(201), Ok(status));
-        let given = Response::new(201).header("A", "b").header("a", "c");
-        check_head(&given, Ok(&format!("{status}A: b\r\na: c\r\n")));
-        let owned = Response::new(201)
-            .header("Connection", "close")
-            .header("content-length", "7")
-            .header("X-Fc-Status", "404")
-            .header("date", "x")
-            .header("TRANSFER-ENCODING", "chunked");
-        check_head(&owned, Ok(status));
-        let bad = "a header's name or value is not valid";
-        check_head(&Response::new(200).header("a", "b\r\nc: d"), Err(bad));
-        check_head(&Response::new(200).header("a b", "c"), Err(bad));
-        check_head(&Response::new(200).header("", "c"), Err(bad));
-        for status in [0, 100, 101, 199, 600, 1000] {
-            check_head(
-                &Response::new(status),
-                Err("status not between 200 and 599"),
-            );
-        }
-        let long = "x".repeat(300);
-        check_head(
-            &Response::new(200).header("a", &long),
-            Err("headers too large"),
-        );
-    }
 
     /// The longest error fits the place of a failure: every byte of it takes six.
     #[test]

@@ -7,7 +7,6 @@
 use super::{lambda, scf};
 use crate::bytes::{self, Writer};
 use crate::handler::Platform;
-use crate::http::write;
 
 /// What is asked of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +29,13 @@ pub enum Ask {
     InitError,
 }
 
+impl Ask {
+    /// Whether the request has a body, if only an empty one: it is a `POST`.
+    pub fn has_body(self) -> bool {
+        !matches!(self, Self::Restore | Self::ExtensionNext | Self::Next)
+    }
+}
+
 /// Where the API is: `http://host:port/base`, in front of the paths of all that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -50,7 +56,7 @@ impl Address {
     };
 
     /// `host` or `host:port`, and the base path: empty, or with a slash at its beginning.
-    #[inline(never)]
+    #[inline]
     pub fn parts(&self) -> (&'static [u8], &'static [u8]) {
         let authority = bytes::before(self.name, b'/');
         let base = self.name.get(authority.len()..);
@@ -111,6 +117,8 @@ pub enum Verdict {
     Taken,
     /// This answer is lost, and the next event may be asked for.
     Refused,
+    /// The API has waited long for a request, and ends the connection: it can be made on another.
+    Expired,
     /// The platform will end the instance: it expects the process to end by itself.
     Lost,
 }
@@ -118,9 +126,11 @@ pub enum Verdict {
 /// What the status of a response means.
 ///
 /// A 413 (answer too long), a 400 (event unknown by now) and a 403 (answered already) are the end
-/// of that event only; but for an event that is asked for, everything other than 200 is the end.
+/// of that event only; but for an event that is asked for, everything other than 200 is the end. A 408
+/// is none of them: with it, a server ends a connection that it has waited on (RFC 9110 §15.5.9).
 pub fn verdict(ask: Ask, status: u16) -> Verdict {
     match (ask, status) {
+        (_, 408) => Verdict::Expired,
         (Ask::Next, 200) => Verdict::Taken,
         (Ask::Next, _) => Verdict::Lost,
         (_, 200..300) => Verdict::Taken,
@@ -130,12 +140,6 @@ pub fn verdict(ask: Ask, status: u16) -> Verdict {
         (Ask::Ready | Ask::Register, 400..500) => Verdict::Refused,
         _ => Verdict::Lost,
     }
-}
-
-/// The last fields of a request, with the length of its body, and the empty line.
-pub fn end(head: &mut Writer<'_>, body_bytes: usize) {
-    write::content_length(head, body_bytes);
-    head.put(b"\r\n");
 }
 
 #[cfg(test)]
@@ -201,8 +205,11 @@ mod tests {
     #[test]
     fn verdicts() {
         assert_eq!(verdict(Ask::Next, 200), Verdict::Taken);
-        for status in [204, 403, 408] {
+        for status in [204, 403] {
             assert_eq!(verdict(Ask::Next, status), Verdict::Lost);
+        }
+        for ask in [Ask::Next, Ask::Response, Ask::Register] {
+            assert_eq!(verdict(ask, 408), Verdict::Expired);
         }
         assert_eq!(verdict(Ask::Response, 202), Verdict::Taken);
         for status in [400, 403, 413] {

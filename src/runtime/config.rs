@@ -1,13 +1,14 @@
 //! Settings, from the environment. Nothing below `runtime` reads it, but for what a handler asks of
 //! its context.
 
-use core::ops::RangeInclusive;
-
+use super::settings::{
+    API, Bad, CONCURRENCY, CONCURRENCY_MAX, HAS_FC, HAS_LAMBDA, HAS_SCF, POLLS, PUSHES, Settings,
+    Switch, Var, configure_log, number,
+};
 use super::{fatal, hosts};
-use crate::bytes::{self, has, is_word};
+use crate::bytes::{self, has, is_word_ignore_case};
 use crate::handler::Platform;
 use crate::limits::{ADDRESS_BYTES_MAX, BODY_BYTES_DEFAULT, BODY_BYTES_MAX};
-use crate::log::{self, Form, Level};
 use crate::platform::runtime_api::{Address, PORT_DEFAULT};
 use crate::sys::env;
 
@@ -43,45 +44,24 @@ pub enum Source {
     Api,
 }
 
-/// Something that is on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    On,
-    Off,
-}
-
 const LISTEN_PORT_DEFAULT: u16 = 9000;
-const PORTS: RangeInclusive<usize> = 1..=65_535;
-
-/// Most events that are taken at once: as many connections, and no platform allows more.
-const CONCURRENCY_MAX: usize = 1000;
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`.
 const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
-
-/// Settings that are read more than once.
-const API: &str = "AWS_LAMBDA_RUNTIME_API: '$' is not HOST:PORT/PATH, \
-    its host an IPv4 address or a name in /etc/hosts";
-const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000";
-
-/// Which platforms this build knows, so that nothing is left in it of the others.
-const HAS_FC: bool = cfg!(feature = "fc");
-const HAS_LAMBDA: bool = cfg!(feature = "lambda");
-const HAS_SCF: bool = cfg!(feature = "scf");
 
 impl Config {
     /// Who calls.
     #[inline]
     pub fn platform(&self) -> Platform {
-        self.platform.built_in()
+        self.platform.enabled()
     }
 
     /// Where calls come from.
     #[inline]
     pub fn source(&self) -> Source {
         match self.source {
-            Source::Api if HAS_LAMBDA || HAS_SCF => Source::Api,
-            Source::Port(port) if HAS_FC || HAS_SCF => Source::Port(port),
+            Source::Api if POLLS => Source::Api,
+            Source::Port(port) if PUSHES => Source::Port(port),
             Source::Port(_) if HAS_LAMBDA => Source::Api,
             _ => Source::Port(LISTEN_PORT_DEFAULT),
         }
@@ -168,7 +148,7 @@ impl Config {
         }
     }
 
-    #[inline(never)]
+    #[inline]
     fn lambda<V: Var>(&mut self, api: &'static [u8], settings: &mut Settings<V>) {
         self.platform = Platform::Lambda;
         self.source = Source::Api;
@@ -187,91 +167,11 @@ impl Config {
     }
 }
 
-/// Gives the log the form and the level that Lambda's settings ask for.
-#[inline(never)]
-pub fn configure_log() {
-    let settings = Settings {
-        var: env::var,
-        bad: None,
-    };
-    let is_scf = HAS_SCF && env::is_program("scf_bootstrap");
-    if !HAS_LAMBDA || is_scf || settings.value(API).is_none() {
-        return;
-    }
-    // On Managed Instances the log is JSON, whatever else is set.
-    let is_managed = settings.value(CONCURRENCY).is_some();
-    let form = settings.value("AWS_LAMBDA_LOG_FORMAT");
-    let is_json = is_managed || form.is_some_and(|form| is_word(form, "json"));
-    let level = settings.value("AWS_LAMBDA_LOG_LEVEL");
-    log::configure(
-        if is_json { Form::Json } else { Form::OneEvent },
-        level.map_or(Level::Debug, Level::named),
-    );
-}
-
-/// The value of a variable.
-trait Var: Fn(&[u8]) -> Option<&'static [u8]> {}
-
-impl<F: Fn(&[u8]) -> Option<&'static [u8]>> Var for F {}
-
-/// Where settings are read from, and the first that has a value it cannot have.
-///
-/// A setting is identified by its error message, whose text up to the colon is the variable's name:
-/// one string serves both.
-struct Settings<V> {
-    var: V,
-    bad: Option<Bad>,
-}
-
-impl<V: Var> Settings<V> {
-    /// A variable that is set but empty counts as not set: images set them so.
-    #[inline(never)]
-    fn value(&self, text: &'static str) -> Option<&'static [u8]> {
-        let text = text.as_bytes();
-        let end = text.iter().position(|&byte| byte == b':');
-        let name = bytes::slice(text, 0..end.unwrap_or(text.len()));
-        (self.var)(name).filter(|value| !value.is_empty())
-    }
-
-    #[inline(never)]
-    fn number(&mut self, text: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
-        let value = self.value(text)?;
-        let number = number(value).filter(|number| range.contains(number));
-        if number.is_none() {
-            self.refuse(text, value);
-        }
-        number
-    }
-
-    #[inline(never)]
-    fn port(&mut self, text: &'static str) -> Option<u16> {
-        self.number(text, PORTS)
-            .and_then(|port| u16::try_from(port).ok())
-    }
-
-    fn switch(&mut self, text: &'static str, default: Switch) -> Switch {
-        match self.value(text) {
-            Some(value) if is_word(value, "on") => Switch::On,
-            Some(value) if is_word(value, "off") => Switch::Off,
-            Some(value) => {
-                self.refuse(text, value);
-                default
-            }
-            None => default,
-        }
-    }
-
-    #[inline(never)]
-    fn refuse(&mut self, text: &'static str, value: &'static [u8]) {
-        self.bad.get_or_insert(Bad { text, value });
-    }
-}
-
 /// Where an API is: what stands between `http://` and the paths in its documentation, which is
 /// `host`, `host:port` or `host:port/path`. Many write it with `http://`, or with a slash at its end.
 fn address(text: &'static [u8]) -> Option<Address> {
     let mut name = match text.split_at_checked(SCHEME.len()) {
-        Some((scheme, rest)) if is_word(scheme, SCHEME) => rest,
+        Some((scheme, rest)) if is_word_ignore_case(scheme, SCHEME) => rest,
         _ => text,
     };
     while let [before @ .., b'/'] = name {
@@ -299,20 +199,8 @@ fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !has(b"\"#<>?[\\]^`{|}", byte)
 }
 
-fn number<T: TryFrom<u64>>(digits: &[u8]) -> Option<T> {
-    bytes::decimal(digits).and_then(|number| T::try_from(number).ok())
-}
-
 fn port(digits: &[u8]) -> Option<u16> {
     number(digits).filter(|&port| port > 0)
-}
-
-/// A variable of the environment that has a value it cannot have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// What is wrong, in words; `$` stands for the value.
-    pub text: &'static str,
-    pub value: &'static [u8],
 }
 
 #[cfg(test)]

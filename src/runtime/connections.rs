@@ -1,54 +1,62 @@
 //! All open connections, and what is done for one of them whoever opened it.
 
+use super::answer::Time;
 use super::connection::{Connection, Want};
 use super::fatal::kernel;
-use super::shared::Shared;
+use super::service::Service;
 use super::slots::Slots;
 use crate::handler::Handler;
 use crate::limits::WARM_IDLE_MS;
-use crate::net::reactor::Reactor;
+use crate::net::reactor::{self, Reactor};
+use crate::platform::runtime_api::Ask;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::{Event, Interest};
 
 /// The connections, and what they share.
 pub struct Connections<H> {
     pub slots: Slots,
-    pub shared: Shared<H>,
+    pub service: Service<H>,
     /// When connections have to be looked through for those whose deadline has come: milliseconds
     /// of the monotonic clock, or `NEVER`.
     expire_ms: u64,
 }
 
 impl<H: Handler> Connections<H> {
-    pub fn new(slots: Slots, shared: Shared<H>) -> Self {
+    pub fn new(slots: Slots, service: Service<H>) -> Self {
         Self {
             slots,
-            shared,
+            service,
             expire_ms: NEVER,
         }
     }
 
-    /// Begins a round of the loop: waits until something is ready or due, but not longer than until
-    /// `until_ms`. Returns what is ready.
-    pub fn wait<'a>(
-        &mut self,
-        reactor: &Reactor,
-        events: &'a mut [Event],
-        until_ms: u64,
-    ) -> &'a [Event] {
+    /// One tick of the loop: waits until something is ready or due, but not longer than until `until_ms`,
+    /// then serves what is ready and expires what is due. Returns whether there is a connection to accept.
+    pub fn tick(&mut self, reactor: &Reactor, events: &mut [Event], until_ms: u64) -> bool {
         let timeout_ms = self.timeout_ms(until_ms);
         let ready = kernel("cannot wait: !", reactor.wait(events, timeout_ms));
-        self.shared.caller.set_time();
+        self.service.caller.renderer.time = Time::UNKNOWN;
         // Nothing has been for a while.
         if ready.is_empty() && timeout_ms == WARM_IDLE_MS {
-            self.shared.cool_down();
+            self.service.cool_down();
         }
-        ready
+        let mut may_accept = false;
+        for event in ready {
+            match event.token() {
+                reactor::LISTENER => may_accept = true,
+                // All of them were told before the first is served. An event for a connection that has been
+                // closed since would reach nobody, because a token has the generation of its slot, which the
+                // next connection in that slot does not share.
+                token => self.serve(reactor, token),
+            }
+        }
+        self.expire(reactor);
+        may_accept
     }
 
     /// Milliseconds until something has to be done that no event will tell, or until `until_ms`.
     fn timeout_ms(&self, until_ms: u64) -> u64 {
-        let warm_ms = if self.shared.is_warm() {
+        let warm_ms = if self.service.is_warm() {
             WARM_IDLE_MS
         } else {
             NEVER
@@ -62,29 +70,29 @@ impl<H: Handler> Connections<H> {
         left_ms.min(warm_ms)
     }
 
-    /// Keeps a connection that was served once, unless it is through already. One that was answered
-    /// and closed at once never costs a place or a registration.
+    /// Registers a connection after its first read or question, unless it is finished: one that is answered
+    /// and closed at once takes no slot and no epoll registration.
     pub fn keep(&mut self, reactor: &Reactor, mut connection: Connection, want: Want) {
         if want == Want::Close {
-            return connection.release(&mut self.shared);
+            return connection.release(&mut self.service);
         }
         // After the first answer or question. Without it a peer that has vanished is only found later.
-        let _ = connection.socket.set_keepalive();
+        let _ = connection.link.socket.set_keepalive();
         if let Some(token) = self.slots.insert(connection) {
             self.settle(reactor, token, want);
         }
     }
 
-    /// Does what can be done for a connection. One that was closed in this round is gone.
+    /// Does what can be done for a connection, unless it was closed in this tick.
     pub fn serve(&mut self, reactor: &Reactor, token: u64) {
         let Some(connection) = self.slots.get(token) else {
             return;
         };
-        let want = connection.serve(&mut self.shared);
+        let want = connection.serve(&mut self.service);
         self.settle(reactor, token, want);
     }
 
-    /// Waits for what a connection wants.
+    /// Asks the kernel for what a connection waits for.
     fn settle(&mut self, reactor: &Reactor, token: u64, want: Want) {
         let Some(connection) = self.slots.get(token) else {
             return;
@@ -92,14 +100,15 @@ impl<H: Handler> Connections<H> {
         let interest = match want {
             Want::Read => Interest::Read,
             Want::Write => Interest::Write,
+            Want::ReadOrWrite => Interest::ReadOrWrite,
             Want::Nothing => Interest::Nothing,
             Want::Close => return self.close(token),
         };
-        let before = connection.interest.replace(interest);
-        let done = match before {
+        let link = &mut connection.link;
+        let done = match link.interest.replace(interest) {
             Some(before) if before == interest => Ok(()),
-            Some(_) => reactor.modify(&connection.socket, token, interest),
-            None => reactor.add(&connection.socket, token, interest),
+            Some(_) => reactor.modify(&link.socket, token, interest),
+            None => reactor.add(&link.socket, token, interest),
         };
         self.expire_ms = self.expire_ms.min(connection.deadline_ms());
         if done.is_err() {
@@ -107,7 +116,7 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Sees to it that a connection lingers no longer than a process may that is to end.
+    /// Shortens the linger time while the process shuts down.
     pub fn hurry(&mut self, token: u64) {
         if let Some(connection) = self.slots.get(token)
             && connection.is_lingering()
@@ -117,15 +126,38 @@ impl<H: Handler> Connections<H> {
         }
     }
 
+    /// How many connections wait for the response to that question.
+    pub fn asking(&mut self, ask: Ask) -> usize {
+        self.slots
+            .iter_mut()
+            .filter_map(|connection| connection.asks(ask).then_some(()))
+            .count()
+    }
+
+    /// Whether an event is being received, or its answer has no response yet.
+    pub fn is_busy(&mut self) -> bool {
+        self.slots.iter_mut().any(Connection::is_busy)
+    }
+
+    /// Closes the connection of that token.
     pub fn close(&mut self, token: u64) {
         if let Some(connection) = self.slots.get(token) {
-            connection.release(&mut self.shared);
+            connection.release(&mut self.service);
             self.slots.close(token);
         }
     }
 
-    /// Serves the connections whose deadline has come: it is the end of those that linger.
-    pub fn expire(&mut self, reactor: &Reactor) {
+    /// Closes every connection.
+    pub fn close_all(&mut self) {
+        for index in 0..self.slots.used() {
+            if let Some(token) = self.slots.token_at(index) {
+                self.close(token);
+            }
+        }
+    }
+
+    /// Handles passed deadlines: closes the connections that linger, serves the others.
+    fn expire(&mut self, reactor: &Reactor) {
         if self.expire_ms == NEVER {
             return;
         }
@@ -152,8 +184,7 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Whether nothing has come of a next message on that connection and nothing is left of an
-    /// answer.
+    /// Whether the connection of that token is between two messages.
     pub fn is_idle(&mut self, token: u64) -> bool {
         self.slots
             .get(token)

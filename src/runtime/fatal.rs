@@ -1,7 +1,7 @@
 //! The end of a program that cannot start, or not go on: one line on standard error, and a status.
 //! And a line about what is odd, which ends nothing.
 
-use super::config;
+use super::settings;
 use crate::bytes;
 #[cfg(feature = "std")]
 use crate::handler::Error;
@@ -13,7 +13,7 @@ use crate::sys::process;
 const VALUE_BYTES_MAX: usize = 200;
 
 /// Status of a process that could not start, or not go on.
-const STATUS: i32 = 1;
+pub const STATUS: i32 = 1;
 
 /// Status of a process that was started with arguments it does not understand.
 const USAGE_STATUS: i32 = 2;
@@ -26,9 +26,14 @@ pub fn value(text: &'static str, value: &[u8]) -> ! {
     end(STATUS, text, value, 0, Errno(0))
 }
 
-/// Ends the process. In `text`, `#` stands for the number.
-pub fn number(text: &'static str, number: u64) -> ! {
-    end(STATUS, text, b"", number, Errno(0))
+/// Says why the process is about to end. In `text`, `$` stands for the value.
+pub fn tell_value(text: &'static str, value: &[u8]) {
+    say(b"FATAL", text, value, 0, Errno(0));
+}
+
+/// The same. In `text`, `#` stands for the number.
+pub fn tell_number(text: &'static str, number: u64) {
+    say(b"FATAL", text, b"", number, Errno(0));
 }
 
 /// Ends the process. In `text`, `#` stands for the port, and `!` for what the kernel said.
@@ -85,7 +90,7 @@ fn end(status: i32, text: &'static str, value: &[u8], number: u64, errno: Errno)
 #[inline(never)]
 fn say(level: &[u8], text: &'static str, value: &[u8], number: u64, errno: Errno) {
     // The line may come before the settings are read, and a filter of JSON drops all others.
-    config::configure_log();
+    settings::configure_log();
     let value = value
         .get(..VALUE_BYTES_MAX)
         .map_or(value, |part| bytes::text(part).as_bytes());

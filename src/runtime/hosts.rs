@@ -3,7 +3,7 @@
 //! Not a resolver: the names of `/etc/hosts` are all there are, as the API is on the instance itself
 //! or, in tests, in a container beside it.
 
-use crate::bytes::{self, is_same, is_word};
+use crate::bytes::{self, eq_ignore_case, is_word_ignore_case};
 use crate::http::host;
 use crate::limits::{ADDRESS_BYTES_MAX, HOSTS_BYTES_MAX};
 use crate::sys::file::File;
@@ -13,7 +13,7 @@ use crate::sys::memory::Mapping;
 /// `localhost`, whatever stands there (RFC 6761 §6.3).
 #[inline(never)]
 pub fn address(host: &[u8]) -> Option<[u8; 4]> {
-    if is_word(host, "localhost") {
+    if is_word_ignore_case(host, "localhost") {
         return Some([127, 0, 0, 1]);
     }
     if host.len() > ADDRESS_BYTES_MAX || !host::is_name(host) {
@@ -49,7 +49,7 @@ fn find(hosts: &mut [u8], name: &[u8]) -> Option<[u8; 4]> {
         let line = bytes::before(line, b'#');
         let mut words = bytes::split(line, b' ').filter(|word| !word.is_empty());
         let ip = words.next().and_then(host::ipv4);
-        if ip.is_some() && words.any(|word| is_same(word, name)) {
+        if ip.is_some() && words.any(|word| eq_ignore_case(word, name)) {
             return ip;
         }
     }

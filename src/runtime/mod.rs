@@ -1,19 +1,23 @@
 //! Where everything meets: settings, the call of the handler, connections, the loop.
 
-mod caller;
+mod answer;
+mod call;
 pub mod config;
 mod connection;
 mod connections;
 mod fatal;
-mod guard;
 mod hosts;
-mod memory;
+mod panics;
+mod poll;
 mod poller;
-mod pull;
 mod push;
+mod receipts;
 mod server;
-mod shared;
+mod service;
+mod settings;
+mod side;
 mod slots;
+mod statics;
 
 use core::panic::Location;
 
@@ -61,7 +65,7 @@ pub fn start(_args: Args, handler: impl Handler) -> ! {
 /// What [`main!`](crate::main!) does with a handler that is a static.
 #[doc(hidden)]
 pub fn start_in_place<H: Handler>(_args: Args, handler: &'static Reserved<H>) -> ! {
-    serve(memory::taken(handler))
+    serve(statics::taken(handler))
 }
 
 fn serve<H: Handler>(handler: H) -> ! {
@@ -73,9 +77,9 @@ fn serve<H: Handler>(handler: H) -> ! {
             and so does `fnboot::run(&mut handler)` in a program with std"
         );
     }
-    guard::prepare();
+    panics::prepare();
     let config = Config::from_environment().unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
-    let (mut connections, events) = memory::take(handler, config);
+    let (mut connections, events) = statics::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
         Source::Api => poller::poll(&mut connections, events),

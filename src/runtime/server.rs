@@ -1,4 +1,5 @@
-//! The push platforms: a server whose whole tick is in [`Server::tick`].
+//! The platforms that push: a server. What a tick is stands in [`Connections::tick`]; here is what comes on
+//! top of it, accepting connections and draining them after `SIGTERM`.
 
 use core::hint::black_box;
 use core::mem::MaybeUninit;
@@ -6,11 +7,12 @@ use core::mem::MaybeUninit;
 use super::connection::{Connection, Want};
 use super::connections::Connections;
 use super::fatal::{self, kernel};
-use super::shared::Shared;
+use super::service::Service;
+use super::side::Side;
 use crate::handler::Handler;
 use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
 use crate::log;
-use crate::net::reactor::{self, Reactor, Waiting};
+use crate::net::reactor::{Reactor, Waiting};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::epoll::Event;
 use crate::sys::fd::Errno;
@@ -30,6 +32,7 @@ struct Server<'a, H> {
 }
 
 /// Serves until `SIGTERM`, and then until what is in flight is answered.
+#[inline(never)]
 pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event], port: u16) {
     let waiting = Waiting::listen(port)
         .unwrap_or_else(|errno| fatal::port("cannot listen on port #: !", port, errno));
@@ -39,10 +42,9 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     log::prepare();
     touch_stack();
     // The first connection is answered before anything is set up for those to come.
-    let first = waiting.first().map(|socket| {
-        connections.shared.caller.set_time();
-        served(socket, &mut connections.shared)
-    });
+    let first = waiting
+        .first()
+        .map(|socket| served(socket, &mut connections.service));
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);
@@ -56,6 +58,8 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     };
     // The one loop without a bound.
     while server.tick(events) == Tick::Next {}
+    // What is still open after so long is given up.
+    server.connections.close_all();
 }
 
 /// How deep the stack of a short call is.
@@ -84,27 +88,23 @@ enum Tick {
 }
 
 /// A new connection, read from at once: its first request is nearly always there.
-fn served<H: Handler>(socket: Socket, shared: &mut Shared<H>) -> (Connection, Want) {
-    let mut connection = Connection::new(socket);
-    let want = connection.serve(shared);
+fn served<H: Handler>(socket: Socket, service: &mut Service<H>) -> (Connection, Want) {
+    let mut connection = Connection::new(socket, Side::Server);
+    let want = connection.serve(service);
     // After the first answer, which leaves at once anyway: Nagle's algorithm delays only later
     // segments. If this fails, they are merely late.
-    let _ = connection.socket.set_nodelay();
+    let _ = connection.link.socket.set_nodelay();
     (connection, want)
 }
 
 impl<H: Handler> Server<'_, H> {
-    /// One round: wait, accept, serve, expire, end.
+    /// A tick, and what a server does on top of it.
     fn tick(&mut self, events: &mut [Event]) -> Tick {
         let until_ms = self.resume_ms.min(self.drain_ms);
-        let ready = self.connections.wait(&self.reactor, events, until_ms);
-        for event in ready {
-            match event.token() {
-                reactor::LISTENER => drop(self.accept()),
-                token => self.connections.serve(&self.reactor, token),
-            }
+        if self.connections.tick(&self.reactor, events, until_ms) {
+            // Whatever is left in the queue makes the listener ready again.
+            self.accept();
         }
-        self.connections.expire(&self.reactor);
         let tick = if signal::terminating() {
             self.drain()
         } else {
@@ -123,7 +123,7 @@ impl<H: Handler> Server<'_, H> {
             }
             match self.reactor.accept() {
                 Ok(socket) => {
-                    let (connection, want) = served(socket, &mut self.connections.shared);
+                    let (connection, want) = served(socket, &mut self.connections.service);
                     self.connections.keep(&self.reactor, connection, want);
                 }
                 Err(Errno::AGAIN) => return Queue::Empty,
@@ -166,7 +166,7 @@ impl<H: Handler> Server<'_, H> {
     fn drain(&mut self) -> Tick {
         let now_ms = clock::monotonic_ms();
         self.drain_ms = self.drain_ms.min(now_ms + DRAIN_MS_MAX);
-        // What waits may be more than one round takes, or than there are descriptors for.
+        // What waits may be more than one tick takes, or than there are descriptors for.
         if self.reactor.is_accepting() && self.accept() == Queue::Empty {
             self.reactor.refuse();
         }

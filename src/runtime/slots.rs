@@ -4,7 +4,6 @@ use core::mem::MaybeUninit;
 
 use super::connection::Connection;
 use crate::limits::CONN_COUNT_MAX;
-use crate::platform::runtime_api::Ask;
 use crate::sys::memory::List;
 
 /// One place of the table.
@@ -39,21 +38,19 @@ impl Slots {
         }
     }
 
-    /// How many connections wait for the answer to that question.
-    pub fn asking(&self, ask: Ask) -> usize {
-        let connections = self
-            .table
-            .iter()
-            .filter_map(|slot| slot.connection.as_ref());
-        connections
-            .filter(|connection| connection.ask == ask)
-            .count()
+    /// Every open connection.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
+        self.table
+            .iter_mut()
+            .filter_map(|slot| slot.connection.as_mut())
     }
 
-    /// Whether an event is being received or answered.
-    pub fn is_busy(&self) -> bool {
-        let mut connections = self.table.iter();
-        connections.any(|slot| slot.connection.as_ref().is_some_and(Connection::is_busy))
+    /// Where the next connection will be put.
+    pub fn next_index(&self) -> usize {
+        match self.free {
+            0 => self.table.len(),
+            free => free as usize - 1,
+        }
     }
 
     /// How many connections are open.

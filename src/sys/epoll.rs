@@ -7,14 +7,26 @@ use super::fd::{Errno, Fd, check};
 use super::signal::Wake;
 use super::socket::{self, Listener, Socket};
 
-/// What to wait for on a descriptor. Errors and hang-ups are always told.
+/// What to wait for on a descriptor. Errors and hang-ups are always told, to whoever waits for nothing only
+/// once.
+///
+/// Each is the kernel's own bits, so that none has to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Interest {
-    Read,
-    Write,
-    Nothing,
-    /// To read, and only once for each time that there is something.
-    Once,
+    Nothing = 0,
+    Read = libc::EPOLLIN as u8,
+    Write = libc::EPOLLOUT as u8,
+    ReadOrWrite = (libc::EPOLLIN | libc::EPOLLOUT) as u8,
+}
+
+impl Interest {
+    fn events(self) -> c_int {
+        match self {
+            Self::Nothing => libc::EPOLLET,
+            _ => c_int::from(self as u8),
+        }
+    }
 }
 
 /// One descriptor that is ready, under the token it was added with.
@@ -91,7 +103,16 @@ impl Epoll {
     /// # Errors
     /// Out of memory, or over the user's limit of watches.
     pub fn add(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
-        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, interest)
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, interest.events())
+    }
+
+    /// The same, to read, and only once for each time that there is something.
+    ///
+    /// # Errors
+    /// As [`Epoll::add`].
+    pub fn add_once(&self, source: &impl Source, token: u64) -> Result<(), Errno> {
+        let events = libc::EPOLLIN | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, events)
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_MOD`: waits for something else from now on.
@@ -104,7 +125,7 @@ impl Epoll {
         token: u64,
         interest: Interest,
     ) -> Result<(), Errno> {
-        self.control(libc::EPOLL_CTL_MOD, source.fd(), token, interest)
+        self.control(libc::EPOLL_CTL_MOD, source.fd(), token, interest.events())
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_DEL`: waits for it no more.
@@ -112,7 +133,7 @@ impl Epoll {
     /// # Errors
     /// The descriptor was never added.
     pub fn remove(&self, source: &impl Source) -> Result<(), Errno> {
-        self.control(libc::EPOLL_CTL_DEL, source.fd(), 0, Interest::Read)
+        self.control(libc::EPOLL_CTL_DEL, source.fd(), 0, 0)
     }
 
     /// `epoll_pwait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
@@ -133,19 +154,7 @@ impl Epoll {
         }
     }
 
-    fn control(
-        &self,
-        operation: c_int,
-        fd: &Fd,
-        token: u64,
-        interest: Interest,
-    ) -> Result<(), Errno> {
-        let events = match interest {
-            Interest::Read => libc::EPOLLIN,
-            Interest::Write => libc::EPOLLOUT,
-            Interest::Nothing => 0,
-            Interest::Once => libc::EPOLLIN | libc::EPOLLET,
-        };
+    fn control(&self, operation: c_int, fd: &Fd, token: u64, events: c_int) -> Result<(), Errno> {
         let event = libc::epoll_event {
             events: events.cast_unsigned(),
             u64: token,

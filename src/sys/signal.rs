@@ -32,6 +32,11 @@ pub fn terminating() -> bool {
     TERMINATING.load(Ordering::Relaxed)
 }
 
+/// Asks the process to end, as the signal does, by the thread that waits.
+pub fn terminate() {
+    TERMINATING.store(true, Ordering::Relaxed);
+}
+
 /// `rt_sigaction(2)`: from now on `SIGTERM` and `SIGINT` (Ctrl-C) no longer end the process by
 /// themselves, nor are they ignored, as they are for process 1 of a container.
 ///

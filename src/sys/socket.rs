@@ -115,26 +115,32 @@ impl Socket {
     pub fn recv(&self, into: &mut [u8]) -> Io {
         let (place, room) = (into.as_mut_ptr().expose_provenance(), into.len());
         // SAFETY: place and room are those of one exclusively borrowed slice.
-        Io::from(restart(|| unsafe { self.receive(place, room, 0) }))
+        unsafe { self.receive(place, room, 0) }
+    }
+
+    /// `recvfrom(2)` with `MSG_PEEK`: what a call to receive would come to; a byte stays where it is.
+    pub fn peek(&self) -> Io {
+        let mut byte = 0u8;
+        let place = (&raw mut byte).expose_provenance();
+        // SAFETY: place and room are those of one byte, exclusively borrowed.
+        unsafe { self.receive(place, 1, libc::MSG_PEEK) }
     }
 
     /// `recvfrom(2)` with `MSG_TRUNC`: throws away up to `count` received bytes, without copying
     /// them (tcp(7)).
     pub fn discard(&self, count: usize) -> Io {
         // SAFETY: with this flag the kernel writes nothing to a TCP socket's caller.
-        Io::from(restart(|| unsafe {
-            self.receive(0, count, libc::MSG_TRUNC)
-        }))
+        unsafe { self.receive(0, count, libc::MSG_TRUNC) }
     }
 
     /// `recvfrom(2)`, where nobody asks for the peer's address.
     ///
     /// # Safety
     /// The kernel may write up to `len` bytes at `place`, or the flags say that it writes nothing.
-    unsafe fn receive(&self, place: usize, len: usize, flags: c_int) -> isize {
+    unsafe fn receive(&self, place: usize, len: usize, flags: c_int) -> Io {
         let arguments = [self.0.raw(), place, len, flags as usize, 0, 0];
         // SAFETY: the caller's promise.
-        unsafe { call6(libc::SYS_recvfrom, arguments) }
+        Io::from(restart(|| unsafe { call6(libc::SYS_recvfrom, arguments) }))
     }
 
     /// `sendto(2)` without `SIGPIPE`: how much of `bytes` the kernel took.

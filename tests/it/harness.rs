@@ -310,6 +310,16 @@ impl Server {
         Program::bootstrap().start()
     }
 
+    /// Waits until it has a listener, without a connection to it.
+    #[track_caller]
+    pub fn wait_until_listening(&self) {
+        let listens = format!(":{:04X} 00000000:0000 0A ", self.port);
+        wait_for("a listener", || {
+            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+            sockets.contains(&listens).then_some(())
+        });
+    }
+
     /// A new connection, as soon as it can be had.
     #[track_caller]
     pub fn connect(&mut self) -> Client {

@@ -143,6 +143,23 @@ fn an_extension_brings_sigterm() {
     api.expect_no_connection();
 }
 
+/// Its end is that of the process, which still hears what becomes of the last answer.
+#[test]
+fn an_extension_that_is_ended_ends_the_process() {
+    let api = api();
+    let mut server = api.start(Program::fixture("fixture").env("FNBOOT_SIGTERM", "on"));
+    let mut extension = register(&api);
+    let mut peer = api.accept();
+    peer.expect_next();
+    peer.event("echo").expect_response();
+    extension.send(response("200 OK", "", "{\"eventType\":\"SHUTDOWN\"}"));
+    extension.expect_close();
+    assert!(peer.is_silent());
+    peer.accept().expect_close();
+    server.expect_exit(0);
+    assert!(server.stdout.take().ends_with("[INFO] stopping\n"));
+}
+
 /// Without one the function serves all the same.
 #[test]
 fn an_extension_that_is_refused_is_done_without() {

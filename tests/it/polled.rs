@@ -232,7 +232,8 @@ fn a_refused_answer_is_survived() {
             let status = &status[..3];
             log += 1;
             let lines = server.stdout.wait_lines(log);
-            let want = format!("[ERROR] Answer: the platform refused it with status {status}");
+            let want =
+                format!("{ID} [ERROR] Answer: the platform refused it with status {status} (1 B)");
             assert!(lines[log - 1].ends_with(&want), "{lines:?}");
         }
         peer.expect_echo("b");
@@ -338,7 +339,10 @@ fn a_failure_of_the_platform_is_the_end() {
 fn what_is_not_http_is_the_end() {
     for (wire, why) in [
         ("SSH-2.0-OpenSSH_9.6\r\n", "bad request line"),
-        ("HTTP/1.1 200 OK\r\n\r\nevent", "a body without a length"),
+        (
+            &*format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(1001)),
+            "request body too large",
+        ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nevent",
             "bad Content-Length",
@@ -399,22 +403,49 @@ fn a_connection_that_ends_is_opened_again() {
 /// One that ends instead of the response to an answer: nobody knows whether it was taken, and the
 /// platform gives the event again if it was not.
 #[test]
-fn an_answer_without_a_response_is_not_sent_again() {
-    each(Program::bootstrap, |api, _, mut peer| {
-        for sent in ["", "HTTP/1.1 202 Accepted\r\nContent-Le"] {
+fn an_answer_without_a_response_is_sent_again() {
+    each(Program::bootstrap, |api, server, mut peer| {
+        for _ in 0..3 {
             peer.event("Hello World").expect_response();
-            peer.send(sent);
             drop(peer);
             peer = api.accept();
-            peer.expect_next();
-            peer.expect_echo("Hello World");
+            assert_eq!(peer.expect_response().text(), "Hello World");
+            peer.accept().expect_next();
         }
-        // In the middle of an answer that is longer than the kernel takes.
+        // As one to which the response was cut.
+        peer.event("Hello World").expect_response();
+        peer.send("HTTP/1.1 202 Accepted\r\nContent-Le");
+        drop(peer);
+        peer = api.accept();
+        assert_eq!(peer.expect_response().text(), "Hello World");
+        peer.accept().expect_next();
+        assert_eq!(server.stdout.take(), "");
+        // Not one that is longer than the kernel takes: in the middle of it.
         peer.event(noise(8 * MIB))
             .read_until(|bytes| bytes.len() > 100_000);
         peer.reset();
         peer = api.accept();
         peer.expect_next();
+        let lines = server.stdout.wait_lines(1);
+        let want =
+            format!("{ID} [ERROR] Answer: the platform gave no valid response to it (8388608 B)");
+        assert!(lines[0].ends_with(&want), "{lines:?}");
+        peer.expect_echo("Hello World");
+    });
+}
+
+/// Once: whoever does not respond to that, either, may have it or not.
+#[test]
+fn an_answer_is_sent_twice_at_most() {
+    each(Program::bootstrap, |api, server, mut peer| {
+        peer.event("Hello World").expect_response();
+        drop(peer);
+        api.accept().expect_response();
+        peer = api.accept();
+        peer.expect_next();
+        let lines = server.stdout.wait_lines(1);
+        let want = format!("{ID} [ERROR] Answer: the platform gave no valid response to it (11 B)");
+        assert!(lines[0].ends_with(&want), "{lines:?}");
         peer.expect_echo("Hello World");
     });
 }
@@ -821,5 +852,12 @@ fn a_vanished_api_is_looked_for() {
         let seconds = wait_for("the timer", || keepalive_seconds(port, api.port()));
         assert!(seconds <= 60, "in {seconds} s");
         peer.expect_echo("an event");
+        // On a connection that takes the place of another, too.
+        peer.event("an event").finish();
+        let mut peer = api.accept();
+        peer.expect_response();
+        let port = peer.port();
+        wait_for("the timer", || keepalive_seconds(port, api.port()));
+        peer.accept().expect_next();
     });
 }

@@ -110,7 +110,7 @@ pub fn nothing_panics(bytes: &[u8]) {
         let mut fields = head::fields();
         if let Ok(Parsed::Done(head)) = head::parse(kind, bytes, &mut fields) {
             // What comes of it was checked there: a refusal is fine.
-            let _ = body::framing(&head);
+            let _ = body::framing(kind, &head);
         }
     }
     let mut decoder = Decoder::new();
@@ -371,7 +371,7 @@ pub fn heads_are_those_of_the_grammar(kind: Kind, bytes: &[u8]) {
                 Kind::Request => framing(&want),
                 Kind::Response => response_framing(&want),
             };
-            assert_eq!(body::framing(&head).ok().map(flat), framed);
+            assert_eq!(body::framing(kind, &head).ok().map(flat), framed);
         }
         // A part of what will be refused may be refused already.
         (Some(Err(_)), Err(_)) | (None, Err(_) | Ok(Parsed::More)) => {}
@@ -390,16 +390,12 @@ pub fn parts_are_waited_for(kind: Kind, bytes: &[u8]) {
     }
 }
 
-/// Length (none for chunked), whether the connection is kept, whether an interim reply is due.
-type Flat = (Option<u64>, bool, bool);
+/// Length, whether the connection is kept, whether an interim reply is due.
+type Flat = (Length, bool, bool);
 
 fn flat(framing: body::Framing) -> Flat {
-    let length = match framing.length {
-        Length::Sized(length) => Some(length),
-        Length::Chunked => None,
-    };
     (
-        length,
+        framing.length,
         framing.persist == Persist::Keep,
         framing.expects_continue,
     )
@@ -430,8 +426,8 @@ fn content_length(head: &Seen) -> Result<Option<u64>, ()> {
     }
     let numbers: Result<Vec<u64>, _> = lengths.iter().map(|text| text.parse()).collect();
     let numbers = numbers.map_err(drop)?;
-    let is_same = numbers.iter().all(|&number| number == numbers[0]);
-    is_same.then_some(Some(numbers[0])).ok_or(())
+    let eq_ignore_case = numbers.iter().all(|&number| number == numbers[0]);
+    eq_ignore_case.then_some(Some(numbers[0])).ok_or(())
 }
 
 /// RFC 9112 §9.3.
@@ -460,8 +456,8 @@ fn framing(head: &Seen) -> Option<Flat> {
     }
     let coding = list(head, "transfer-encoding");
     let length = match (content_length(head).ok()?, coding) {
-        (length, None) => Some(length.unwrap_or(0)),
-        (None, Some(coding)) if coding == ["chunked"] && head.is_1_1 => None,
+        (length, None) => Length::Sized(length.unwrap_or(0)),
+        (None, Some(coding)) if coding == ["chunked"] && head.is_1_1 => Length::Chunked,
         _ => return None,
     };
     Some((length, keeps(head), !expected.is_empty() && head.is_1_1))
@@ -469,16 +465,21 @@ fn framing(head: &Seen) -> Option<Flat> {
 
 /// RFC 9112 §6.3 and §9.3 for a response to a request that is not `HEAD`; `None` is a refusal.
 fn response_framing(head: &Seen) -> Option<Flat> {
-    let has_body = head.status >= 200 && ![204, 304].contains(&head.status);
+    // RFC 9110 §15.2: one that is not final has no say in whether the connection is kept.
+    let keeps = head.status < 200 || keeps(head);
+    if head.status < 200 || [204, 304].contains(&head.status) {
+        return Some((Length::Sized(0), keeps, false));
+    }
     let coding = list(head, "transfer-encoding");
-    let length = match (content_length(head).ok()?, coding) {
-        (Some(length), None) => Some(length),
-        (None, Some(coding)) if coding == ["chunked"] && head.is_1_1 => None,
-        (None, None) if !has_body => Some(0),
-        _ => return None,
-    };
-    // RFC 9110 §15.2: one that is not final has no say.
-    Some((length, head.status < 200 || keeps(head), false))
+    match (content_length(head).ok()?, coding) {
+        (Some(length), None) => Some((Length::Sized(length), keeps, false)),
+        (None, Some(coding)) if coding == ["chunked"] && head.is_1_1 => {
+            Some((Length::Chunked, keeps, false))
+        }
+        // Nothing but the end of the connection tells that it is whole.
+        (None, None) => Some((Length::ToEnd, false, false)),
+        _ => None,
+    }
 }
 
 /// A whole body in chunks, and how many bytes it takes; `None` while its end has not come.

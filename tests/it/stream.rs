@@ -19,7 +19,7 @@ fn get(path: &str) -> String {
 }
 
 /// What pieces of that number and length look like after the beginning.
-fn pieces(count: usize, len: usize) -> String {
+pub fn pieces(count: usize, len: usize) -> String {
     let letter = |index| char::from(b'a' + (index % 26) as u8).to_string();
     let piece = |index| letter(index).repeat(len - 1) + "\n";
     let all = (0..count).rev().map(piece).collect::<String>();
@@ -94,6 +94,45 @@ impl<'a> Chunks<'a> {
         }
         assert!(self.buffer.is_empty());
         text
+    }
+}
+
+/// An answer that the handler ended itself is not given up again if nobody takes it.
+#[test]
+fn what_was_collected_for_nobody_has_ended() {
+    let mut server = server();
+    let mut client = server.connect();
+    client.send(PING).expect(200);
+    server.signal(Signal::STOP);
+    let id = "X-Fc-Request-Id: id\r\n";
+    client.send(post("/invoke", id, "stream more 40 10"));
+    client.reset();
+    server.signal(Signal::CONT);
+    assert_eq!(markers(&server, 4)[2..], [START, END]);
+    assert_eq!(abandoned(&mut server), 0);
+    assert_eq!(markers(&server, 6).len(), 6);
+}
+
+/// A wait may come at any place, also where the loop gives other connections their turn.
+#[test]
+fn a_wait_may_be_the_last_of_many_in_a_row() {
+    let mut server = server();
+    for len in [10, 1] {
+        let mut client = server.connect();
+        client.send(get(&format!("/stream/eighth/16/{len}/5")));
+        let text = Chunks::expect(&mut client).all();
+        assert_eq!(text.len(), "begin\n".len() + 14 * len, "{text}");
+        let event = format!("stream eighth 16 {len} 5");
+        let answer = client.send(post("/invoke", "", &event)).expect(200);
+        assert_eq!(answer.body.len(), "begin\n".len() + 14 * len);
+    }
+    for platform in PLATFORMS {
+        let api = Api::new(platform);
+        let (_server, mut peer) = api.begin(Program::fixture("fixture"));
+        peer.event("stream eighth 16 10 5");
+        assert_eq!(peer.expect_response().body.len(), "begin\n".len() + 140);
+        peer.accept().expect_next();
+        api.expect_no_connection();
     }
 }
 

@@ -177,6 +177,113 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
+/// The module that a file is, as a path from the root of the crate, which is the empty one.
+fn module_path(path: &Path) -> String {
+    let path = path.with_extension("");
+    let names = path.iter().map(|name| name.to_str().expect("text"));
+    let names: Vec<&str> = names
+        .filter(|name| !["lib", "mod"].contains(name))
+        .collect();
+    names.join("::")
+}
+
+/// Every path that begins at `text`, its braces resolved: `a::{b, c::d}` is `a::b` and `a::c::d`.
+fn paths(text: &str) -> Vec<String> {
+    if let Some(list) = text.strip_prefix('{') {
+        let items = items(list);
+        return items
+            .into_iter()
+            .flat_map(|item| paths(item.trim()))
+            .collect();
+    }
+    let end = text.find(|c| !is_name(c)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    match rest.strip_prefix("::") {
+        Some(rest) if !name.is_empty() => {
+            let rest = paths(rest);
+            let join = |path: String| format!("{name}::{path}");
+            rest.into_iter().map(join).collect()
+        }
+        _ => vec![name.to_owned()],
+    }
+}
+
+/// The modules whose items a file names.
+fn imports(module: &str, code: &str, modules: &Names) -> Names {
+    let mut found = Names::new();
+    let mut start = 0;
+    // A path begins where a name does, and is not the end of another.
+    while let Some(at) = code[start..].find("::").map(|at| start + at) {
+        let name = code[..at]
+            .rfind(|c| !is_name(c))
+            .map_or(0, |before| before + 1);
+        start = at + 2;
+        if code[..name].ends_with(['$', ':']) {
+            continue;
+        }
+        for path in paths(&code[name..]) {
+            let mut names: Vec<&str> = path.split("::").collect();
+            let mut from: Vec<&str> = module.split("::").filter(|name| !name.is_empty()).collect();
+            match names[0] {
+                "crate" => from.clear(),
+                "super" => {
+                    while names.first() == Some(&"super") {
+                        from.pop();
+                        names.remove(0);
+                    }
+                    names.insert(0, "");
+                }
+                _ => names.insert(0, ""),
+            }
+            from.extend(&names[1..]);
+            // What is no module is an item of the last one that is.
+            let candidates = (1..=from.len()).rev().map(|len| from[..len].join("::"));
+            found.extend({ candidates }.find(|path| modules.contains(path)));
+        }
+    }
+    found.remove(module);
+    found
+}
+
+/// A circle of modules that name each other, if there is one.
+fn circle(sources: &[Source]) -> Option<Vec<String>> {
+    let modules: Names = sources.iter().map(|(path, _)| module_path(path)).collect();
+    let graph: BTreeMap<String, Names> = sources
+        .iter()
+        .map(|(path, code)| {
+            let module = module_path(path);
+            let imports = imports(&module, code, &modules);
+            (module, imports)
+        })
+        .collect();
+    let mut done = Names::new();
+    let mut way = Vec::new();
+    graph
+        .keys()
+        .find_map(|module| follow(module, &graph, &mut done, &mut way))
+}
+
+/// Goes on to all that `module` names; the way back to itself, if there is one.
+fn follow(
+    module: &str,
+    graph: &BTreeMap<String, Names>,
+    done: &mut Names,
+    way: &mut Vec<String>,
+) -> Option<Vec<String>> {
+    if let Some(at) = way.iter().position(|other| other == module) {
+        return Some(way[at..].to_vec());
+    }
+    if !done.insert(module.to_owned()) {
+        return None;
+    }
+    way.push(module.to_owned());
+    let found = graph[module]
+        .iter()
+        .find_map(|next| follow(next, graph, done, way));
+    way.pop();
+    found
+}
+
 /// Every line outside `sys` with `unsafe` or assembly in it, but for two of `main.rs`: the name of
 /// its entry point, and that it hands its arguments on.
 fn unsafe_lines(sources: &[Source]) -> Vec<String> {
@@ -204,6 +311,59 @@ fn modules_name_only_those_above_them() {
     let table = table();
     assert_eq!(names_above(&sources(), &table), [""; 0]);
     assert_eq!(names_below(&table), [""; 0]);
+}
+
+/// Whoever reads one file has to have read what it names, and never itself.
+#[test]
+fn no_modules_name_each_other() {
+    assert_eq!(circle(&sources()), None);
+    for (files, want) in [
+        (
+            [
+                ("a.rs", "use crate::b::B;"),
+                ("b.rs", "fn f() { crate::a::g() }"),
+            ],
+            true,
+        ),
+        (
+            [
+                ("a/mod.rs", "mod b; use b::B;"),
+                ("a/b.rs", "use super::A;"),
+            ],
+            true,
+        ),
+        (
+            [
+                ("a/mod.rs", "use crate::{c::{d, e}};"),
+                ("c/d.rs", "use super::super::a::A;"),
+            ],
+            true,
+        ),
+        (
+            [
+                ("a/b.rs", "use super::c::C;"),
+                ("a/c.rs", "use super::{d, b::{self, B}};"),
+            ],
+            true,
+        ),
+        (
+            [
+                ("a/mod.rs", "mod b; use crate::c::C;"),
+                ("a/b.rs", "use super::A;"),
+            ],
+            false,
+        ),
+        (
+            [
+                ("a.rs", "use crate::b::B;"),
+                ("b.rs", "$crate::a::A; other::a::A; Self::a(a::<A>())"),
+            ],
+            false,
+        ),
+    ] {
+        let planted = files.map(|(path, code)| (PathBuf::from(path), code.to_owned()));
+        assert_eq!(circle(&planted).is_some(), want, "{files:?}");
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) struct Gateway {
     warm: Warm<Launcher>,
 }
 
-/// A call under way. Dropped before its end, it was its client who left.
+/// A call in progress. If dropped before it ends, its client has disconnected.
 struct Running {
     lease: Lease<Instance>,
     call: Call,

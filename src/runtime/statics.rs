@@ -1,10 +1,11 @@
 //! All memory of the program, but for long bodies.
 
-use super::caller::{self, Caller};
+use super::answer::{self, Renderer};
+use super::call::Caller;
 use super::config::Config;
 use super::connections::Connections;
 use super::fatal;
-use super::shared::{Scratch, Shared};
+use super::service::{Scratch, Service};
 use super::slots::{self, Slots};
 use crate::handler::Handler;
 use crate::limits::EVENT_COUNT_MAX;
@@ -16,31 +17,31 @@ use crate::sys::memory::Reserved;
 /// much as a dozen system calls.
 #[repr(C)]
 struct Memory {
-    short_head: caller::ShortHead,
+    short_head: answer::ShortHead,
     pool: Pool,
     events: [Event; EVENT_COUNT_MAX],
     scratch: Scratch,
-    answer: caller::Place,
+    answer: answer::Buffers,
     table: slots::Table,
 }
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
-    short_head: [0; size_of::<caller::ShortHead>()],
+    short_head: [0; size_of::<answer::ShortHead>()],
     pool: Pool::new(),
     events: [Event::EMPTY; EVENT_COUNT_MAX],
     scratch: Scratch::NEW,
-    answer: caller::Place::EMPTY,
+    answer: answer::Buffers::EMPTY,
     table: slots::EMPTY_TABLE,
 });
 
 /// The connections, and the place for what is ready of them: once in the life of a process.
 pub fn take<H: Handler>(handler: H, config: Config) -> (Connections<H>, &'static mut [Event]) {
     let memory = taken(&MEMORY);
-    let (short_head, place) = (&mut memory.short_head, &mut memory.answer);
-    let caller = Caller::new(handler, config, short_head, place);
+    let renderer = Renderer::new(config, &mut memory.short_head, &mut memory.answer);
+    let caller = Caller::new(handler, renderer);
     let (scratch, pool) = (&mut memory.scratch, &mut memory.pool);
-    let shared = Shared::new(caller, scratch, pool);
-    let connections = Connections::new(Slots::new(&mut memory.table), shared);
+    let service = Service::new(caller, scratch, pool);
+    let connections = Connections::new(Slots::new(&mut memory.table), service);
     (connections, &mut memory.events)
 }
 

@@ -3,12 +3,6 @@
 //! With std and unwinding, that call fails and the process lives: one bad event must not end the
 //! calls beside it. Without, the panic handler of [`main!`](crate::main!) has the last word.
 
-#[cfg(feature = "std")]
-use super::fatal;
-use crate::handler::Error;
-#[cfg(feature = "std")]
-use crate::log;
-
 #[cfg(not(feature = "std"))]
 pub use without_std::{call, prepare};
 
@@ -17,7 +11,7 @@ pub use with_std::{call, prepare};
 
 #[cfg(not(feature = "std"))]
 mod without_std {
-    use super::Error;
+    use crate::handler::Error;
 
     /// Nothing to prepare.
     pub fn prepare() {}
@@ -35,7 +29,9 @@ mod with_std {
     use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
     use std::string::{String, ToString};
 
-    use super::{Error, fatal, log};
+    use crate::handler::Error;
+    use crate::log;
+    use crate::runtime::fatal;
 
     std::thread_local! {
         /// Where this thread panicked last: only the hook is told.

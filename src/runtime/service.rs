@@ -1,6 +1,6 @@
-//! What all connections of a server share.
+//! What connections are served with.
 
-use super::caller::Caller;
+use super::call::Caller;
 use crate::limits::SCRATCH_BYTES;
 use crate::net::pool::Pool;
 use crate::sys::memory::Zeros;
@@ -8,8 +8,8 @@ use crate::sys::memory::Zeros;
 /// Where requests that come in one piece are served from.
 pub type Scratch = Zeros<SCRATCH_BYTES>;
 
-/// Handler and memory.
-pub struct Shared<H> {
+/// Handler and memory, which all connections share.
+pub struct Service<H> {
     pub caller: Caller<H>,
     pub pool: &'static mut Pool,
     pub scratch: &'static mut Scratch,
@@ -20,7 +20,7 @@ pub struct Shared<H> {
 /// How much of the scratch buffer stays in memory: short calls need no more.
 const SCRATCH_KEPT_BYTES: usize = 8 * 1024;
 
-impl<H> Shared<H> {
+impl<H> Service<H> {
     pub fn new(caller: Caller<H>, scratch: &'static mut Scratch, pool: &'static mut Pool) -> Self {
         Self {
             caller,

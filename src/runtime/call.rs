@@ -1,0 +1,337 @@
+//! One call, from a complete message to the answer's bytes: marker, handler, marker, renderer.
+
+use core::cell::Cell;
+
+use super::answer::{Coding, Outcome, Renderer, Reply, Stream};
+use super::config::Config;
+use super::poll::{self, Progress, Turn};
+use super::settings::Switch;
+use super::side::Side;
+use super::{panics, push};
+use crate::bytes::Writer;
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request};
+use crate::http::exchange::Message;
+use crate::http::head::{self, Head};
+use crate::http::{Kind, Parsed, Persist};
+use crate::log;
+use crate::platform::fc::{self, Marker};
+use crate::platform::{Call, response};
+use crate::sys::{clock, env};
+
+/// The handler, and what every call of it needs.
+pub struct Caller<H> {
+    handler: H,
+    pub renderer: Renderer,
+    /// Of connections to an API.
+    pub progress: Progress,
+}
+
+impl<H: Handler> Caller<H> {
+    pub fn new(handler: H, renderer: Renderer) -> Self {
+        Self {
+            handler,
+            renderer,
+            progress: Progress::NONE,
+        }
+    }
+
+    /// Answers a message: a request by a response, a response of an API by the next request.
+    #[inline(never)]
+    pub fn answer<'a>(&'a mut self, side: &mut Side, message: &Message<'a>) -> Reply<'a> {
+        let Self {
+            handler,
+            renderer,
+            progress,
+        } = self;
+        let mut request = Request {
+            head: message.head,
+            body: message.body,
+        };
+        if let Some(client) = side.client() {
+            match poll::turn(renderer, progress, client, message.head.status) {
+                Turn::Event => {
+                    request.head.method = "POST";
+                    request.head.target = "/";
+                }
+                Turn::Ask(next) => return poll::ask(renderer, client, next, &message.head),
+                Turn::End => return Reply::LAST,
+            }
+        }
+        let Renderer {
+            config, buffers, ..
+        } = renderer;
+        let (call, place) = if side.is_client() {
+            (poll::call(config), &mut buffers.prelude_or_failure[..])
+        } else {
+            (push::route(config, &request), &mut buffers.head[..])
+        };
+        let state = Cell::new(None);
+        let cx = context(config, renderer.time.now_ms(), &message.head, &state);
+        let id = cx.id();
+        log_marker(config, call, Marker::Start, id);
+        // With many events at once there is no one trace.
+        if config.platform() == Platform::Lambda && config.is_alone() {
+            env::export("_X_AMZN_TRACE_ID", || cx.trace_id());
+        }
+        let result = perform(handler, call, &request, &cx, &mut Writer::new(place));
+        let streams = H::STREAMS && matches!(call, Call::Http | Call::Invoke);
+        let stream = state.get().filter(|_| streams);
+        match &result {
+            Ok(_) if stream.is_none() => log_marker(config, call, Marker::End, id),
+            Ok(_) => {}
+            Err(error) => log_failure(config, call, error, id),
+        }
+        if let Some(client) = side.client() {
+            let receipt = buffers.receipts.of(client.index);
+            if let Some(receipt) = receipt {
+                receipt.begin(id);
+            }
+        }
+        render(
+            renderer,
+            side,
+            call,
+            &message.head,
+            message.persist,
+            result.as_ref(),
+            stream,
+        )
+    }
+
+    /// The answer to an event whose pieces were collected, or whose handler failed over them: `head` is
+    /// that of the message that is answered.
+    pub fn collected<'a>(
+        &'a mut self,
+        side: &mut Side,
+        head: &[u8],
+        persist: Persist,
+        result: Result<&'a [u8], &Error>,
+    ) -> Reply<'a> {
+        let mut fields = head::fields();
+        let head = parsed_again(side.kind(), head, &mut fields);
+        let outcome = result.map(|body| Outcome {
+            status: 200,
+            head_len: 0,
+            body,
+        });
+        let result = outcome.as_ref().map_err(|error| *error);
+        render(
+            &mut self.renderer,
+            side,
+            Call::Invoke,
+            &head,
+            persist,
+            result,
+            None,
+        )
+    }
+
+    /// Asks the handler for the next piece of an answer, which it writes to `piece`. `head` is the
+    /// head of the message that is answered, which came at `arrived_ms`.
+    ///
+    /// # Errors
+    /// The handler failed, and that is logged.
+    pub fn next_piece(
+        &mut self,
+        kind: Kind,
+        head: &[u8],
+        arrived_ms: u64,
+        stream: Stream,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+    ) -> Result<Flow, Error> {
+        let room = piece.room();
+        let mut fields = head::fields();
+        let head = parsed_again(kind, head, &mut fields);
+        let unused = Cell::new(None);
+        let config = &self.renderer.config;
+        let cx = context(config, arrived_ms, &head, &unused);
+        let handler = &mut self.handler;
+        let result = panics::call(|| handler.stream(state, piece, &cx)).and_then(|flow| {
+            let fault = if piece.is_cut() {
+                "a piece longer than its room"
+            } else if room == 0 && flow != Flow::End {
+                "an answer longer than a body may be"
+            } else {
+                return Ok(flow);
+            };
+            // A handler that said that this was the end has ended the answer itself.
+            if flow != Flow::End {
+                give_up(handler, *state);
+            }
+            Err(Error::fixed("BadPiece", fault))
+        });
+        match &result {
+            Ok(Flow::End) => log_marker(config, stream.call, Marker::End, cx.id()),
+            Ok(_) => {}
+            Err(error) => log_failure(config, stream.call, error, cx.id()),
+        }
+        result
+    }
+
+    /// Nobody takes the rest of an answer.
+    pub fn abandon(&mut self, kind: Kind, head: &[u8], stream: Stream, state: u64) {
+        give_up(&mut self.handler, state);
+        if stream.coding == Coding::Refused {
+            return;
+        }
+        let mut fields = head::fields();
+        let head = parsed_again(kind, head, &mut fields);
+        let unused = Cell::new(None);
+        let Renderer { config, time, .. } = &mut self.renderer;
+        let request_id = context(config, time.now_ms(), &head, &unused).id();
+        log_marker(config, stream.call, Marker::End, request_id);
+    }
+
+    /// Calls `initialize` or `pre_stop`, because no message asks for them.
+    ///
+    /// # Errors
+    /// The handler failed, and that is logged.
+    pub fn hook(&mut self, call: Call) -> Result<(), Error> {
+        let Renderer { config, time, .. } = &mut self.renderer;
+        let state = Cell::new(None);
+        let cx = context(config, time.now_ms(), &Head::default(), &state);
+        let request = Request::default();
+        let handler = &mut self.handler;
+        let done = perform(handler, call, &request, &cx, &mut Writer::new(&mut []));
+        if let Err(error) = &done {
+            log_failure(config, call, error, b"");
+        }
+        done.map(drop)
+    }
+}
+
+/// The answer to a call, whoever sends it and however late: `head` is that of the message which asked for it,
+/// `stream` what the handler knows the rest of it by, if there is more to come.
+#[inline(never)]
+fn render<'a>(
+    renderer: &'a mut Renderer,
+    side: &mut Side,
+    call: Call,
+    head: &Head<'_>,
+    persist: Persist,
+    result: Result<&Outcome<'a>, &Error>,
+    stream: Option<u64>,
+) -> Reply<'a> {
+    match side.client() {
+        Some(client) => poll::render(renderer, client, call, head, result, stream),
+        None => push::render(renderer, call, head, persist, result, stream),
+    }
+}
+
+/// Tells the handler that nobody asks for the rest of an answer.
+fn give_up<H: Handler>(handler: &mut H, state: u64) {
+    // A panic in it has no call that it could fail: it is printed by its hook.
+    let _ = panics::call(|| {
+        handler.abandon(state);
+        Ok(())
+    });
+}
+
+/// A head that was kept: it was parsed before, and so can be parsed again.
+fn parsed_again<'h, 'b: 'h>(
+    kind: Kind,
+    bytes: &'b [u8],
+    fields: &'h mut head::Fields<'b>,
+) -> Head<'h> {
+    match head::parse(kind, bytes, fields) {
+        Ok(Parsed::Done(head)) => head,
+        _ => Head::default(),
+    }
+}
+
+/// What the handler is told about the call that has this head.
+#[inline]
+fn context<'a>(
+    config: &Config,
+    arrived_ms: u64,
+    head: &Head<'a>,
+    stream: &'a Cell<Option<u64>>,
+) -> Context<'a> {
+    Context {
+        platform: config.platform(),
+        headers: head.headers,
+        arrived_ms,
+        now_ms: clock::epoch_ms,
+        environment: env::var,
+        stream,
+    }
+}
+
+/// Logs a marker, for a platform that does not do so itself.
+fn log_marker(config: &Config, call: Call, marker: Marker, request_id: &[u8]) {
+    if config.platform() == Platform::Fc && config.markers == Switch::On {
+        let mut place = [0; 256];
+        let mut line = Writer::new(&mut place);
+        fc::put_marker(call, marker, request_id, &mut line);
+        log::write(line.written());
+    }
+}
+
+/// Logs what went wrong, before the marker that ends the call.
+fn log_failure(config: &Config, call: Call, error: &Error, request_id: &[u8]) {
+    log::failure(
+        request_id,
+        error.kind(),
+        error.message_bytes(),
+        error.place_bytes(),
+    );
+    log_marker(config, call, Marker::Failed, request_id);
+}
+
+/// Calls the method that the call is for. A panic in it is an error, where there is unwinding.
+/// `head` takes what an HTTP function's response begins with.
+#[inline]
+fn perform<'a, H: Handler>(
+    handler: &'a mut H,
+    call: Call,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    head: &mut Writer<'_>,
+) -> Result<Outcome<'a>, Error> {
+    if call == Call::Http {
+        return perform_http(handler, request, cx, head);
+    }
+    let body = ended(cx, || match call {
+        Call::Invoke | Call::Http => handler.invoke(request.body(), cx),
+        Call::Initialize => handler.initialize(cx).map(|()| &b""[..]),
+        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..]),
+        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..]),
+    })?;
+    check_stream::<H>(cx)?;
+    Ok(Outcome {
+        status: 200,
+        head_len: 0,
+        body,
+    })
+}
+
+/// Calls the handler. One that fails has ended its answer itself, so that nothing of it goes on.
+fn ended<T>(cx: &Context<'_>, handler: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    panics::call(handler).inspect_err(|_| cx.stream.set(None))
+}
+
+/// Calls an HTTP function, and writes what its response begins with to `head`.
+#[inline]
+fn perform_http<'a, H: Handler>(
+    handler: &'a mut H,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+    head: &mut Writer<'_>,
+) -> Result<Outcome<'a>, Error> {
+    let given = ended(cx, || handler.http(request, cx))?;
+    check_stream::<H>(cx)?;
+    response::head(cx.platform(), &given, head)?;
+    Ok(Outcome {
+        status: given.status,
+        head_len: head.written().len(),
+        body: given.body,
+    })
+}
+
+fn check_stream<H: Handler>(cx: &Context<'_>) -> Result<(), Error> {
+    match cx.stream.get() {
+        Some(_) if !H::STREAMS => Err(Error::fixed("NoStream", "Handler::STREAMS is false")),
+        _ => Ok(()),
+    }
+}

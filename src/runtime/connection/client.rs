@@ -1,0 +1,176 @@
+//! The client's side of a connection: what is different where the peer is an API that is asked for events.
+//!
+//! No answer is lost in silence. One that cannot go out where its event came from goes out on a new
+//! connection ([`Link::prepare`](super::link::Link::prepare)); [`Connection::watch`] hears an API that
+//! refuses a long one before it has it; [`Connection::send_again`] sends a short one a second time; what is
+//! lost for all that is logged when the connection is released.
+
+use super::send::{Ahead, EARLY_BYTES, send};
+use super::span::Span;
+use super::{After, Connection, Phase, Want};
+use crate::bytes;
+use crate::handler::{Error, Handler};
+use crate::http::Persist;
+use crate::http::head::{self, Early, Head};
+use crate::platform::runtime_api::Ask;
+use crate::runtime::answer::Reply;
+use crate::runtime::poll;
+use crate::runtime::service::Service;
+use crate::sys::fd::Io;
+
+/// What a new connection has before its request: room for an early response.
+const EARLY: Ahead<'static> = Ahead {
+    input: b"",
+    room: EARLY_BYTES,
+};
+
+impl Connection {
+    /// Makes the first request of a new connection, which is no answer. A `failure` is reported instead of
+    /// asking.
+    pub fn ask<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        ask: Ask,
+        failure: Option<&Error>,
+    ) -> Want {
+        let Some(client) = self.link.side.client() else {
+            return Want::Close;
+        };
+        let renderer = &mut service.caller.renderer;
+        let reply = match failure {
+            Some(error) => poll::report(renderer, client, error),
+            None => poll::ask(renderer, client, ask, &Head::default()),
+        };
+        let sent = send(&self.link.socket, service.pool, &reply, None, EARLY);
+        match self.sent(service, sent) {
+            After::Wait(want) => want,
+            After::NextMessage => Want::Read,
+        }
+    }
+
+    /// The connection has come to its end. An answer without a whole response is sent once more, on a new
+    /// connection, if the buffer for heads still holds it ([`poll::again`]; RFC 9112 §9.3.1). That is safe, because the API can
+    /// tell whose answer it is: it names its event, and where it does not (SCF), no other event is asked for
+    /// before.
+    #[inline]
+    pub(super) fn send_again<H: Handler>(&mut self, service: &mut Service<H>) -> Want {
+        let Some(client) = self.link.side.client() else {
+            return Want::Close;
+        };
+        let renderer = &service.caller.renderer;
+        let Some(head) = poll::again(renderer, *client) else {
+            return Want::Close;
+        };
+        client.is_again = true;
+        // It has ended, whatever the kernel says of it.
+        self.link.is_spent = true;
+        if !self
+            .link
+            .prepare(&mut self.input, &renderer.config.address, false)
+        {
+            return Want::Close;
+        }
+        let reply = Reply {
+            head,
+            ..Reply::NOTHING
+        };
+        let sent = send(&self.link.socket, service.pool, &reply, None, EARLY);
+        self.exchange.finish();
+        self.link.persist = Persist::Keep;
+        self.phase = Phase::Open { room: 0 };
+        match self.sent(service, sent) {
+            After::Wait(want) => want,
+            After::NextMessage => self.idle(service),
+        }
+    }
+
+    /// A send took nothing. On a client's side the reason may be there to be read: [`Connection::watch`] puts
+    /// it behind the input, at most up to `end`.
+    pub(super) fn unsent<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        sent: Io,
+        end: u32,
+    ) -> After {
+        if self.link.side.is_client() && self.watch(end) {
+            return self.give_up(service);
+        }
+        After::Wait(match sent {
+            Io::Closed(_) => Want::Close,
+            _ => self.want_to_write(),
+        })
+    }
+
+    /// Reads what the API says before it has the whole request (RFC 9112 §9.5). Returns true if the rest need
+    /// not be sent, because the API refuses the request, if only with a part of a response, or ends the
+    /// connection.
+    ///
+    /// What it says is put behind the input, up to `end`. A response that only informs is skipped.
+    pub(super) fn watch(&mut self, end: u32) -> bool {
+        let start = self.input.from;
+        let buffer = self.buffer.as_deref_mut().unwrap_or_default();
+        let place = bytes::slice_mut(buffer, self.input.to as usize..end as usize);
+        match self.link.socket.recv(place) {
+            Io::Blocked => return false,
+            Io::Done(count @ 1..) => self.input = self.input.extend(count),
+            // Nothing more comes, or there is no room for it.
+            Io::Done(_) | Io::Closed(_) => return true,
+        }
+        while !self.input.is_empty() {
+            match head::early(bytes::slice(buffer, self.input.range())) {
+                Early::GoOn => break,
+                Early::Skip(len) => self.input = self.input.skip(len),
+                Early::Stop => return true,
+            }
+        }
+        bytes::shift(buffer, self.input.range(), start as usize);
+        self.input = Span {
+            from: start,
+            to: start + self.input.to - self.input.from,
+        };
+        false
+    }
+
+    /// Gives up the rest of a request. If a response has begun to come, it is taken.
+    pub(super) fn give_up<H: Handler>(&mut self, service: &mut Service<H>) -> After {
+        self.abandon(service);
+        self.link.is_spent = true;
+        self.link.persist = Persist::Keep;
+        if self.input.is_empty() {
+            self.phase = Phase::Open { room: 0 };
+            return After::Wait(Want::Close);
+        }
+        self.finish(service)
+    }
+
+    /// What to wait for while there is something to be sent. An API may respond before it has it all.
+    pub(super) fn want_to_write(&self) -> Want {
+        if self.link.side.is_client() {
+            Want::ReadOrWrite
+        } else {
+            Want::Write
+        }
+    }
+
+    /// Whether a part of an event is there, or an answer to which the API has not responded.
+    pub fn is_busy(&mut self) -> bool {
+        let is_receiving = matches!(self.phase, Phase::Open { .. }) && self.buffer.is_some();
+        is_receiving && self.asks(Ask::Next) || self.is_answering()
+    }
+
+    /// Whether the last request on this connection was `ask`.
+    pub fn asks(&mut self, ask: Ask) -> bool {
+        self.link
+            .side
+            .client()
+            .is_some_and(|client| client.ask == ask)
+    }
+
+    /// Whether the API has yet to respond to an answer.
+    pub(super) fn is_answering(&mut self) -> bool {
+        self.link
+            .side
+            .client()
+            .is_some_and(|client| client.is_answering())
+    }
+}
