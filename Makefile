@@ -8,6 +8,7 @@ MEMORY  ?= 512
 TIMEOUT ?= 60
 PLATFORM ?= fc
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 
 TARGET  := $(ARCH)-unknown-linux-musl
 ifeq ($(ARCH),x86_64)
@@ -52,7 +53,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz oldest peers newcomer bench wrk coldstart deploy clean
+        test lint unit integration gates slow miri fuzz soak oldest peers newcomer bench wrk coldstart deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -146,7 +147,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), the oldest Rust, other people's clients, fresh machines
+slow: miri fuzz soak oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), a cruel API (SOAK_SECONDS=600), the oldest Rust, other people's clients, fresh machines
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri: linker
@@ -161,6 +162,10 @@ fuzz: linker
 	@for target in head exchange response chunk; do mkdir -p target/fuzz/$$target; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
+
+# A failure prints its seed: FNBOOT_SEED=… cargo test --test it cruel
+soak: fixture
+	FNBOOT_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --quiet --test it cruel -- --nocapture --test-threads 1
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
