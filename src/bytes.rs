@@ -232,6 +232,13 @@ pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
     text.split(move |&byte| byte == mark)
 }
 
+/// The line of `text` with that number, counted from zero; empty if there are fewer.
+#[inline(never)]
+#[must_use]
+pub fn line(text: &[u8], number: usize) -> &[u8] {
+    split(text, b'\n').nth(number).unwrap_or_default()
+}
+
 /// `text` up to the first byte that is `mark`, or all of it.
 #[inline(never)]
 #[must_use]

@@ -93,8 +93,8 @@ pub const LINGER_LAST_MS_MAX: u64 = 500;
 /// event of an API to be answered and its answer responded to.
 pub const DRAIN_MS_MAX: u64 = 10_000;
 
-/// How often in a row a platform's API is tried that does not answer, besides one try for each open
-/// connection; then the process ends.
+/// How often in a row a platform's API is tried that does not answer; then the process ends, unless another
+/// connection waits for events.
 pub const RETRY_COUNT_MAX: usize = 50;
 
 /// How long the next try waits.

@@ -269,7 +269,7 @@ impl Exchange {
     /// Takes what is there for the whole message, for whoever needs nothing of it but its head. Returns
     /// whether the head is there: then [`Exchange::advance`] again.
     pub fn cut(&mut self) -> bool {
-        let has_head = matches!(self.state, State::ToEnd { .. } | State::Sized { .. });
+        let has_head = !matches!(self.state, State::Head { .. });
         if has_head {
             self.state = State::Ended;
         }
@@ -528,6 +528,13 @@ mod tests {
             panic!("{step:?}")
         };
         assert_eq!((message.body, message.len), (&b"abc"[..], wire.len()));
+        let wire = b"HTTP/1.1 413 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (mut exchange, mut fields) = (Exchange::new(), head::fields());
+        let step = exchange.advance(Kind::Response, wire, &mut fields, BODY_BYTES_MAX);
+        assert!(matches!(step, Ok(Step::Decode)) && exchange.cut());
+        let mut fields = head::fields();
+        let step = exchange.advance(Kind::Response, wire, &mut fields, BODY_BYTES_MAX);
+        assert!(matches!(step, Ok(Step::Dispatch(_))), "{step:?}");
     }
 
     #[test]

@@ -124,9 +124,10 @@ pub fn parse<'h, 'b: 'h>(
 /// What a response that comes before its request is whole means for the rest of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Early {
-    /// The rest is sent: too little has come to tell, or the request is taken, whatever is still to come of
-    /// it.
+    /// The rest is sent: too little has come to tell.
     GoOn,
+    /// The request is taken. The rest is sent if the connection goes on, because it is still read.
+    Taken,
     /// The rest is sent: these many bytes are an empty line, or a response that only informs (RFC 9110
     /// §15.2).
     Skip(usize),
@@ -142,7 +143,8 @@ pub fn early(bytes: &[u8]) -> Early {
         return Early::Skip(2);
     }
     match bytes.get(STATUS_AT) {
-        None | Some(b'2') => Early::GoOn,
+        None => Early::GoOn,
+        Some(b'2') => Early::Taken,
         Some(b'1') => {
             let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
             end.map_or(Early::GoOn, |end| Early::Skip(end + 4))
@@ -423,7 +425,7 @@ mod tests {
             ("HTTP/1.0 100\r\n\r\nHTTP", Early::Skip(16)),
             (hints, Early::Skip(hints.len())),
             (&hints[..hints.len() - 1], Early::GoOn),
-            ("HTTP/1.1 202 Accepted\r\n\r\n", Early::GoOn),
+            ("HTTP/1.1 202 Accepted\r\n\r\n", Early::Taken),
             ("HTTP/1.1 413 No\r\n\r\n", Early::Stop),
             ("not a response", Early::Stop),
         ] {

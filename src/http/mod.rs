@@ -117,8 +117,7 @@ impl Reject {
     }
 
     fn line(self) -> &'static [u8] {
-        let mut lines = bytes::split(REJECTS, b'\n');
-        lines.nth(self as usize).unwrap_or_default()
+        bytes::line(REJECTS, self as usize)
     }
 }
 

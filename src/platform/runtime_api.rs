@@ -17,7 +17,7 @@ pub enum Ask {
     Restore,
     /// Lambda's extension API: without an extension the instance is killed without `SIGTERM`.
     Register,
-    /// Lambda's extension API: for ever without an answer.
+    /// Lambda's extension API: waits for ever, as the extension has subscribed to nothing.
     ExtensionNext,
     /// The next event. It may take for ever; asked for again before it is answered, it is the same.
     Next,
@@ -73,8 +73,7 @@ pub const PORT_DEFAULT: u16 = 80;
 pub fn request(platform: Platform, address: &Address, ask: Ask, id: &[u8], head: &mut Writer<'_>) {
     let (authority, base) = address.parts();
     let is_lambda = platform == Platform::Lambda;
-    let mut lines = bytes::split(LINES, b'\n');
-    for &byte in lines.nth(ask as usize).unwrap_or_default() {
+    for &byte in bytes::line(LINES, ask as usize) {
         match byte {
             b' ' => {
                 head.put(b" ");
@@ -137,7 +136,7 @@ pub fn verdict(ask: Ask, status: u16) -> Verdict {
         (Ask::Response | Ask::Error, 400..500) => Verdict::Refused,
         // SCF: a repeated call is ignored, the first counts. Lambda: an extension is for those who
         // want to be told of the end.
-        (Ask::Ready | Ask::Register, 400..500) => Verdict::Refused,
+        (Ask::Ready | Ask::Register | Ask::ExtensionNext, 400..500) => Verdict::Refused,
         _ => Verdict::Lost,
     }
 }

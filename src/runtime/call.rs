@@ -74,8 +74,7 @@ impl<H: Handler> Caller<H> {
             env::export("_X_AMZN_TRACE_ID", || cx.trace_id());
         }
         let result = perform(handler, call, &request, &cx, &mut Writer::new(place));
-        let streams = H::STREAMS && matches!(call, Call::Http | Call::Invoke);
-        let stream = state.get().filter(|_| streams);
+        let stream = state.get().filter(|_| H::STREAMS);
         match &result {
             Ok(_) if stream.is_none() => log_marker(config, call, Marker::End, id),
             Ok(_) => {}
@@ -298,7 +297,7 @@ fn perform<'a, H: Handler>(
         Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..]),
         Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..]),
     })?;
-    check_stream::<H>(cx)?;
+    check_stream::<H>(call, cx)?;
     Ok(Outcome {
         status: 200,
         head_len: 0,
@@ -320,7 +319,7 @@ fn perform_http<'a, H: Handler>(
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
     let given = ended(cx, || handler.http(request, cx))?;
-    check_stream::<H>(cx)?;
+    check_stream::<H>(Call::Http, cx)?;
     response::head(cx.platform(), &given, head)?;
     Ok(Outcome {
         status: given.status,
@@ -329,9 +328,13 @@ fn perform_http<'a, H: Handler>(
     })
 }
 
-fn check_stream<H: Handler>(cx: &Context<'_>) -> Result<(), Error> {
-    match cx.stream.get() {
-        Some(_) if !H::STREAMS => Err(Error::fixed("NoStream", "Handler::STREAMS is false")),
-        _ => Ok(()),
-    }
+/// Whether the call may go on as it wants to.
+fn check_stream<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
+    let fault = match call {
+        _ if cx.stream.get().is_none() => return Ok(()),
+        _ if !H::STREAMS => "Handler::STREAMS is false",
+        Call::Http | Call::Invoke => return Ok(()),
+        _ => "a hook has no answer",
+    };
+    Err(Error::fixed("NoStream", fault))
 }

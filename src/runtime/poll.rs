@@ -25,7 +25,7 @@ pub struct Client {
     /// What was asked for last.
     pub ask: Ask,
     /// Whether the answer may not be sent again: it was, or the API has responded unreadably.
-    pub is_again: bool,
+    pub is_last_try: bool,
     /// Which of the [`Receipts`] is its own.
     pub index: u16,
 }
@@ -35,7 +35,7 @@ impl Client {
     pub fn new(index: usize) -> Self {
         Self {
             ask: Ask::Next,
-            is_again: false,
+            is_last_try: false,
             index: u16::try_from(index).unwrap_or(u16::MAX),
         }
     }
@@ -53,7 +53,7 @@ pub struct Progress {
     pub is_started: bool,
     /// Whether the process has to end: the log says why.
     pub is_over: bool,
-    /// How many responses there were, and connections that lasted without one.
+    /// How many responses there were, and connections that lasted.
     pub response_count: u64,
 }
 
@@ -127,14 +127,14 @@ pub fn turn(
         // A socket does not survive a snapshot, so this one is closed.
         (_, Ask::Restore) => return Turn::End,
         // The extension has subscribed to nothing, so this is the end, as after `SIGTERM`.
-        (_, Ask::ExtensionNext) => signal::terminate(),
+        (Verdict::Taken, Ask::ExtensionNext) => signal::terminate(),
         (Verdict::Refused, _) => log_lost(renderer, *client, status),
         (Verdict::Taken | Verdict::Expired, _) => {}
     }
     // The poller decides what follows a refused registration, because it depends on the other connections.
     // And after `SIGTERM` nothing is begun that could not be ended.
     let is_over = signal::terminating() || progress.is_over;
-    let is_last = client.ask == Ask::Register || is_over;
+    let is_last = matches!(client.ask, Ask::Register | Ask::ExtensionNext) || is_over;
     client.ask = Ask::Next;
     if is_last {
         Turn::End
@@ -143,12 +143,21 @@ pub fn turn(
     }
 }
 
+/// A request was sent whole, so the connection is there.
+pub fn note_sent(renderer: &mut Renderer, client: Client) {
+    let receipt = renderer.buffers.receipts.of(client.index);
+    if let Some(receipt) = receipt.filter(|receipt| receipt.since_ms == NEVER) {
+        receipt.since_ms = clock::monotonic_ms();
+    }
+}
+
 /// The connection of a client is at its end: logs what is lost with it, and notes whether it was there for
 /// long enough not to count as failed.
 #[inline(never)]
 pub fn release(renderer: &mut Renderer, progress: &mut Progress, client: Client) {
     let is_extension = matches!(client.ask, Ask::Register | Ask::ExtensionNext);
-    if client.is_answering() || (is_extension && !signal::terminating()) {
+    let is_over = signal::terminating() || progress.is_over;
+    if client.is_answering() || (is_extension && !is_over) {
         log_lost(renderer, client, 0);
     }
     let receipt = renderer.buffers.receipts.of(client.index);
@@ -224,7 +233,7 @@ pub fn render<'a>(
     result: Result<&Outcome<'a>, &Error>,
     stream: Option<u64>,
 ) -> Reply<'a> {
-    client.is_again = false;
+    client.is_last_try = false;
     // Whatever request the buffer for heads holds, of any connection, can no longer be sent again.
     renderer.buffers.receipts.hold(client.index, 0);
     client.ask = if result.is_ok() {
@@ -241,7 +250,7 @@ pub fn render<'a>(
         Ok(_) => Coding::Chunked,
     };
     let rest = stream.map(|state| (Stream { call, coding }, state));
-    let reply = match result {
+    let mut reply = match result {
         Ok(outcome) if call == Call::Http => {
             render_pieces(renderer, *client, event, outcome, coding, rest.is_some())
         }
@@ -252,7 +261,8 @@ pub fn render<'a>(
         },
         result => render_whole(renderer, *client, event, result.map(|outcome| outcome.body)),
     };
-    Reply { rest, ..reply }
+    reply.rest = rest;
+    reply
 }
 
 /// Ends an answer whose handler failed over its pieces, if the platform has words for that.
@@ -326,6 +336,9 @@ fn render_pieces<'a>(
     } else {
         outcome.body
     };
+    if let Some(receipt) = buffers.receipts.of(client.index).filter(|_| !is_stream) {
+        receipt.set_body_bytes(body.len());
+    }
     if is_stream && coding == Coding::Chunked {
         return Reply {
             head: head.finish(),
@@ -351,27 +364,21 @@ fn gather<'a>(
     body: &'a [u8],
     tail: &'a [u8],
 ) -> Reply<'a> {
+    let mut reply = Reply::NOTHING;
     if head.room() < body.len() + tail.len() {
-        return Reply {
-            head: head.finish(),
-            body,
-            tail,
-            ..Reply::NOTHING
-        };
+        (reply.body, reply.tail) = (body, tail);
+    } else {
+        head.put(body);
+        head.put(tail);
+        receipts.hold(client.index, head.written().len());
     }
-    head.put(body);
-    head.put(tail);
-    let head = head.finish();
-    receipts.hold(client.index, head.len());
-    Reply {
-        head,
-        ..Reply::NOTHING
-    }
+    reply.head = head.finish();
+    reply
 }
 
 /// The answer to an event that a connection has sent last, if it can be sent again.
 pub fn again(renderer: &Renderer, client: Client) -> Option<&[u8]> {
-    let is_due = client.is_answering() && !client.is_again;
+    let is_due = client.is_answering() && !client.is_last_try;
     let len = renderer.buffers.receipts.held(client.index);
     let len = len.filter(|_| is_due)?;
     Some(bytes::slice(&renderer.buffers.head, 0..len))

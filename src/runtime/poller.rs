@@ -1,7 +1,7 @@
 //! The platforms that are polled: connections to the platform's API, each with one question open. What a
 //! tick is stands in [`Connections::tick`]; here is what comes on top of it, opening connections.
 
-use super::connection::{Connection, Want};
+use super::connection::Connection;
 use super::connections::Connections;
 use super::fatal::{self, kernel};
 use super::poll::Client;
@@ -25,7 +25,7 @@ struct Poller<'a, H> {
     initialized: Result<(), Error>,
     /// Whether an extension is yet to be registered.
     registers: bool,
-    /// Connections in a row that ended without a response.
+    /// Connections opened since there was a response, or since one of them had lasted.
     failed_count: usize,
     /// When the next attempt is made: on the monotonic clock, or `NEVER`.
     retry_ms: u64,
@@ -88,6 +88,7 @@ impl<H: Handler> Poller<'_, H> {
     }
 
     /// Reads what has come on the connections that are between two messages.
+    #[inline]
     fn serve_idle(&mut self) {
         for index in 0..self.connections.slots.used() {
             if let Some(token) = self.connections.slots.token_at(index)
@@ -145,6 +146,8 @@ impl<H: Handler> Poller<'_, H> {
         if response_count != self.response_count {
             (self.response_count, self.failed_count) = (response_count, 0);
         }
+        let extensions = self.connections.asking(Ask::ExtensionNext);
+        let is_alone = self.connections.slots.open() == extensions;
         // An API on the same host has refused by now, and then that is the reason to name.
         let made = Socket::connect(ip, port).and_then(|socket| socket.error().map(|()| socket));
         let refused = match made {
@@ -152,16 +155,20 @@ impl<H: Handler> Poller<'_, H> {
                 let client = Client::new(self.connections.slots.next_index());
                 let receipts = &mut self.connections.service.caller.renderer.buffers.receipts;
                 if let Some(receipt) = receipts.of(client.index) {
-                    receipt.since_ms = clock::monotonic_ms();
+                    receipt.since_ms = NEVER;
                 }
                 let mut connection = Connection::new(socket, Side::Client(client));
                 let failure = self.initialized.as_ref().err();
                 let want = connection.ask(&mut self.connections.service, ask, failure);
-                let lost = (want == Want::Close).then_some(Errno::CONNRESET);
+                let before = self.connections.slots.open();
                 self.connections.keep(&self.reactor, connection, want);
-                lost
+                let is_kept = self.connections.slots.open() > before;
+                (!is_kept).then_some(Errno::CONNRESET)
             }
-            Err(errno) => Some(errno),
+            Err(errno) => {
+                self.registers |= ask == Ask::Register;
+                Some(errno)
+            }
         };
         // A connection counts as failed until it gets a response; up to `conn_count` may be waiting for
         // one.
@@ -170,9 +177,10 @@ impl<H: Handler> Poller<'_, H> {
         if refused.is_some() || is_failing {
             self.retry_ms = clock::monotonic_ms() + RETRY_MS;
         }
-        let is_hopeless = self.failed_count > RETRY_COUNT_MAX + self.connections.slots.open();
-        if is_hopeless {
+        // As long as another connection waits for events, the process goes on.
+        if is_alone && self.failed_count > RETRY_COUNT_MAX {
             let errno = refused.unwrap_or(Errno::CONNRESET);
+            self.connections.service.caller.progress.is_over = true;
             self.connections.close_all();
             let text = "cannot reach the platform's API on port #: !";
             fatal::port(text, port, errno);

@@ -24,7 +24,7 @@ pub struct Receipt {
     id_len: u8,
     /// Length of the body, plus one; zero while it is not known.
     body: u32,
-    /// Since when the connection is there: on the monotonic clock.
+    /// When the first request of the connection was sent: on the monotonic clock, or `NEVER`.
     pub since_ms: u64,
 }
 

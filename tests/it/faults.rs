@@ -413,6 +413,8 @@ fn an_early_refusal_need_not_be_whole() {
     for refusal in [
         "\r\nHTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 413 Content Too Large\r\nContent-Length: 10\r\n\r\nno",
+        "HTTP/1.1 413 Content Too Large\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 413 Content Too Large\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
     ] {
         each(Program::bootstrap, |api, server, mut peer| {
             peer.expect_beginning(&noise(6 * MIB));
@@ -421,6 +423,72 @@ fn an_early_refusal_need_not_be_whole() {
             expect_serving(api);
         });
     }
+}
+
+/// Unless the connection ends with it: nobody reads the rest.
+#[test]
+fn an_early_acknowledgement_may_be_the_last() {
+    for head in [
+        "HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 204 No Content\r\nconnection: x, Close\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        "HTTP/1.1 200 OK\r\n\r\n{}",
+    ] {
+        each(Program::bootstrap, |api, server, mut peer| {
+            peer.expect_beginning(&noise(6 * MIB));
+            peer.send(head);
+            expect_serving(api);
+            expect_no_error(server);
+        });
+    }
+}
+
+/// However it ends then.
+#[test]
+fn an_early_acknowledgement_is_one() {
+    each_end(Program::bootstrap, |api, server, mut peer, end| {
+        peer.expect_beginning(&noise(6 * MIB));
+        peer.accept().wait_until_read();
+        peer.end(end);
+        expect_serving(api);
+        expect_no_error(server);
+    });
+}
+
+/// Of a response to an answer the head is enough, also where its body is cut or longer than an event may be.
+#[test]
+fn a_response_to_an_answer_is_taken_by_its_head() {
+    for coding in [
+        "Content-Length: 5\r\n\r\nab",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ] {
+        for end in ENDS {
+            let _case = Case((coding, end));
+            each(Program::bootstrap, |api, server, mut peer| {
+                peer.event("Hello World").expect_response();
+                peer.send(format!("HTTP/1.1 202 Accepted\r\n{coding}"));
+                peer.wait_until_read();
+                peer.end(end);
+                let mut peer = api.accept();
+                peer.expect_next();
+                expect_no_error(server);
+                peer.event("Hello World").expect_response();
+                peer.send(format!("HTTP/1.1 413 Content Too Large\r\n{coding}"));
+                peer.wait_until_read();
+                peer.end(end);
+                expect_line(server, &["[ERROR]", "413", "(11 B)"]);
+                expect_serving(api);
+            });
+        }
+    }
+    let program = || Program::bootstrap().env("FNBOOT_MAX_BODY", 4);
+    each(program, |api, server, mut peer| {
+        peer.event("abc").expect_response();
+        peer.reply("202 Accepted", "{\"status\":\"OK\"}")
+            .expect_next();
+        api.expect_no_connection();
+        expect_no_error(server);
+    });
 }
 
 /// What other connections wait for stands in the log, too, when the process ends.

@@ -10,8 +10,10 @@ use super::span::Span;
 use super::{After, Connection, Phase, Want};
 use crate::bytes;
 use crate::handler::{Error, Handler};
-use crate::http::Persist;
+use crate::http::exchange::{Exchange, Step};
 use crate::http::head::{self, Early, Head};
+use crate::http::{Kind, Persist};
+use crate::limits::BODY_BYTES_DEFAULT;
 use crate::platform::runtime_api::Ask;
 use crate::runtime::answer::Reply;
 use crate::runtime::poll;
@@ -23,6 +25,17 @@ const EARLY: Ahead<'static> = Ahead {
     input: b"",
     room: EARLY_BYTES,
 };
+
+/// Whether the connection ends with the response at the front of `input`.
+fn is_last(exchange: &mut Exchange, kind: Kind, input: &[u8]) -> bool {
+    match exchange.advance(kind, input, &mut head::fields(), BODY_BYTES_DEFAULT) {
+        Ok(Step::Dispatch(message)) => message.persist == Persist::Close,
+        // It may go on to the end of the connection.
+        Ok(Step::Read(_)) => exchange.end(),
+        Ok(_) => false,
+        Err(_) => true,
+    }
+}
 
 impl Connection {
     /// Makes the first request of a new connection, which is no answer. A `failure` is reported instead of
@@ -61,7 +74,7 @@ impl Connection {
         let Some(head) = poll::again(renderer, *client) else {
             return Want::Close;
         };
-        client.is_again = true;
+        client.is_last_try = true;
         // It has ended, whatever the kernel says of it.
         self.link.is_spent = true;
         if !self
@@ -92,22 +105,24 @@ impl Connection {
         sent: Io,
         end: u32,
     ) -> After {
-        if self.link.side.is_client() && self.watch(end) {
+        let is_closed = matches!(sent, Io::Closed(_));
+        if self.link.side.is_client() && (self.watch(end) || is_closed) {
             return self.give_up(service);
         }
-        After::Wait(match sent {
-            Io::Closed(_) => Want::Close,
-            _ => self.want_to_write(),
+        After::Wait(if is_closed {
+            Want::Close
+        } else {
+            self.want_to_write()
         })
     }
 
     /// Reads what the API says before it has the whole request (RFC 9112 §9.5). Returns true if the rest need
     /// not be sent, because the API refuses the request, if only with a part of a response, or ends the
-    /// connection.
+    /// connection, or says that it will.
     ///
     /// What it says is put behind the input, up to `end`. A response that only informs is skipped.
     pub(super) fn watch(&mut self, end: u32) -> bool {
-        let start = self.input.from;
+        let (kind, start) = (self.link.side.kind(), self.input.from);
         let buffer = self.buffer.as_deref_mut().unwrap_or_default();
         let place = bytes::slice_mut(buffer, self.input.to as usize..end as usize);
         match self.link.socket.recv(place) {
@@ -117,8 +132,11 @@ impl Connection {
             Io::Done(_) | Io::Closed(_) => return true,
         }
         while !self.input.is_empty() {
-            match head::early(bytes::slice(buffer, self.input.range())) {
+            let input = bytes::slice(buffer, self.input.range());
+            match head::early(input) {
                 Early::GoOn => break,
+                Early::Taken if is_last(&mut self.exchange, kind, input) => return true,
+                Early::Taken => break,
                 Early::Skip(len) => self.input = self.input.skip(len),
                 Early::Stop => return true,
             }
@@ -138,7 +156,12 @@ impl Connection {
         self.link.persist = Persist::Keep;
         if self.input.is_empty() {
             self.phase = Phase::Open { room: 0 };
-            return After::Wait(Want::Close);
+            let has_input = self.link.has_input();
+            return After::Wait(if has_input {
+                self.idle(service)
+            } else {
+                Want::Close
+            });
         }
         self.finish(service)
     }
@@ -156,6 +179,18 @@ impl Connection {
     pub fn is_busy(&mut self) -> bool {
         let is_receiving = matches!(self.phase, Phase::Open { .. }) && self.buffer.is_some();
         is_receiving && self.asks(Ask::Next) || self.is_answering()
+    }
+
+    /// Notes that the API has the whole of a request.
+    pub(super) fn note_sent<H>(&mut self, service: &mut Service<H>) {
+        if let Some(client) = self.link.side.client() {
+            poll::note_sent(&mut service.caller.renderer, *client);
+        }
+    }
+
+    /// Whether nothing of a response matters but its head: of any but that to the question for an event.
+    pub(super) fn needs_head_only(&mut self) -> bool {
+        self.link.side.is_client() && !self.asks(Ask::Next)
     }
 
     /// Whether the last request on this connection was `ask`.

@@ -40,16 +40,16 @@ impl Link {
     ///
     /// A connection is unfit if the API has ended it, or has sent what nobody asked for, which must not be
     /// taken for a response (RFC 9112 §9.2). Before an answer the kernel is asked, too, because the function
-    /// took its time; before any other request only if the response may have `left` something there.
+    /// took its time; before any other request only if the kernel `may_have_more` than was read.
     #[inline(never)]
-    pub fn prepare(&mut self, input: &mut Span, address: &Address, left: bool) -> bool {
+    pub fn prepare(&mut self, input: &mut Span, address: &Address, may_have_more: bool) -> bool {
         let is_answer = self
             .side
             .client()
             .is_some_and(|client| client.is_answering());
-        let is_spent = self.is_spent || !input.is_empty();
-        let looks = left || is_answer;
-        if !is_spent && (!looks || matches!(self.socket.peek(), Io::Blocked)) {
+        let is_unfit = self.is_spent || !input.is_empty();
+        let must_peek = may_have_more || is_answer;
+        if !is_unfit && (!must_peek || matches!(self.socket.peek(), Io::Blocked)) {
             return true;
         }
         *input = input.skip(usize::MAX);

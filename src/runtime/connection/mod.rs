@@ -40,7 +40,7 @@ use crate::bytes;
 use crate::handler::Handler;
 use crate::http::exchange::{Exchange, Message, Need, Step};
 use crate::http::{Kind, Persist, Reject, head, write};
-use crate::limits::{LINGER_LAST_MS_MAX, LINGER_MS_MAX};
+use crate::limits::{BODY_BYTES_DEFAULT, LINGER_LAST_MS_MAX, LINGER_MS_MAX};
 use crate::net::pool::Pool;
 use crate::platform::runtime_api::Ask;
 use crate::sys::clock::{self, NEVER};
@@ -206,6 +206,10 @@ impl Connection {
             let room = place.len();
             match self.link.socket.recv(place) {
                 Io::Done(0) => return self.read_end(service),
+                // What has come may be enough.
+                Io::Closed(_) if self.needs_head_only() && self.exchange.cut() => {
+                    return self.take(service);
+                }
                 Io::Done(count) => {
                     if self.buffer.is_none() {
                         service.note_scratch(count);
@@ -232,7 +236,8 @@ impl Connection {
     /// complete a response.
     fn read_end<H: Handler>(&mut self, service: &mut Service<H>) -> Want {
         if self.link.side.is_client() {
-            return if self.exchange.end() {
+            let is_enough = self.needs_head_only() && self.exchange.cut();
+            return if is_enough || self.exchange.end() {
                 self.take(service)
             } else {
                 Want::Close
@@ -247,7 +252,6 @@ impl Connection {
 
     /// Takes messages out of the input and answers them, as long as there are complete ones.
     fn take<H: Handler>(&mut self, service: &mut Service<H>) -> Want {
-        let body_bytes_max = service.caller.renderer.config.body_bytes_max;
         let kind = self.link.side.kind();
         while !self.input.is_empty() {
             let is_owned = self.buffer.is_some();
@@ -262,6 +266,14 @@ impl Connection {
                 self.input = self.input.skip(2);
                 continue;
             }
+            // Of any other response to an API than an event nothing but the head matters, however long it is.
+            let client = self.link.side.client();
+            let needs_head_only = client.is_some_and(|client| client.ask != Ask::Next);
+            let body_bytes_max = if needs_head_only {
+                BODY_BYTES_DEFAULT
+            } else {
+                service.caller.renderer.config.body_bytes_max
+            };
             let mut fields = head::fields();
             match self
                 .exchange
@@ -284,6 +296,13 @@ impl Connection {
                         return want;
                     }
                 }
+                // The rest of a response that came early is not waited for.
+                Ok(Step::Decode | Step::Read(_))
+                    if needs_head_only && self.link.is_spent && self.exchange.cut() => {}
+                // Nor is the end of the connection.
+                Ok(Step::Read(_)) if needs_head_only && self.exchange.end() => {
+                    self.link.is_spent = true;
+                }
                 Ok(Step::Decode) => {
                     let input = bytes::slice_mut(place, self.input.range());
                     match self.exchange.decode(input, body_bytes_max) {
@@ -292,19 +311,7 @@ impl Connection {
                         Err(reject) => return self.refuse(service, reject),
                     }
                 }
-                Ok(Step::Read(need)) => {
-                    // Of a response to anything but the question for an event only the head matters:
-                    // neither the end of its connection is waited for, nor the rest of an early one.
-                    let is_enough = kind == Kind::Response && !self.asks(Ask::Next);
-                    let is_whole = match self.link.is_spent {
-                        _ if !is_enough => false,
-                        true => self.exchange.cut(),
-                        false => self.exchange.end(),
-                    };
-                    if !is_whole {
-                        return self.make_room(service, need);
-                    }
-                }
+                Ok(Step::Read(need)) => return self.make_room(service, need),
                 Ok(Step::Continue(need)) => return self.send_continue(service, need),
                 Err(reject) => {
                     let input = bytes::slice_mut(place, self.input.range());
@@ -367,7 +374,7 @@ impl Connection {
             // again, and the log has it.
             let progress = &mut service.caller.progress;
             progress.note(client.ask);
-            client.is_again = true;
+            client.is_last_try = true;
             if client.ask == Ask::Next {
                 fatal::tell_value("the platform's API: $", reject.reason());
                 progress.is_over = true;
@@ -391,15 +398,12 @@ impl Connection {
     /// What follows from how much was sent.
     fn sent<H: Handler>(&mut self, service: &mut Service<H>, sent: Sent) -> After {
         let output = match sent {
-            Sent::All if self.link.persist == Persist::Keep => return After::NextMessage,
-            Sent::All => return After::Wait(self.end(service)),
-            // The API may have responded before it closed, so the response is read.
-            Sent::Closed if self.link.side.is_client() && self.link.has_input() => {
-                self.link.is_spent = true;
-                self.phase = Phase::Open { room: 0 };
-                return After::Wait(self.idle(service));
+            Sent::All if self.link.persist == Persist::Keep => {
+                self.note_sent(service);
+                return After::NextMessage;
             }
-            Sent::Closed | Sent::Nothing => return After::Wait(Want::Close),
+            Sent::All => return After::Wait(self.end(service)),
+            Sent::Nothing => return After::Wait(Want::Close),
             Sent::Rest(output) => {
                 // The bytes before it are no longer needed, so an early response may be put there.
                 if self.link.side.is_client() {
@@ -451,6 +455,7 @@ impl Connection {
             to: self.input.to - self.input.from,
         };
         (self.phase, self.deadline_ms) = (Phase::Open { room: 0 }, NEVER);
+        self.note_sent(service);
         After::NextMessage
     }
 
@@ -502,9 +507,8 @@ fn answer<H: Handler>(
 ) -> Result<Kept, Sent> {
     let start = input.from as usize;
     let head = bytes::slice(place, start..start + message.head.len);
-    // A buffer of its own has room for the message alone, and the shared one may be full: then more may be
-    // in the kernel.
-    let left = is_owned || input.to as usize == place.len();
+    // The read may have ended where the buffer does, so that the kernel holds more.
+    let may_have_more = is_owned || input.to as usize == place.len();
     *input = input.skip(message.len);
     let (kind, address) = (link.side.kind(), caller.renderer.config.address);
     let arrived_ms = if H::STREAMS {
@@ -517,7 +521,7 @@ fn answer<H: Handler>(
     let rest = reply.rest.filter(|_| H::STREAMS);
     if kind == Kind::Response && reply.persist == Persist::Keep {
         link.is_spent |= message.persist == Persist::Close;
-        if !link.prepare(input, &address, left) {
+        if !link.prepare(input, &address, may_have_more) {
             if let Some((stream, state)) = rest {
                 caller.abandon(kind, head, stream, state);
             }

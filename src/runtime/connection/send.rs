@@ -16,8 +16,6 @@ pub enum Sent {
     Rest(Span),
     /// A new buffer holds the input that waits, and behind it the rest.
     Copied(Mapping, Span),
-    /// The peer takes nothing any more, but may have said why.
-    Closed,
     /// Nothing more of it can be sent: there is no memory for the rest, or no connection. Half an answer is
     /// worse than none.
     Nothing,
@@ -62,7 +60,7 @@ pub fn send(
     let mut count = match socket.send_parts(&parts) {
         Io::Done(count) => count,
         Io::Blocked => 0,
-        Io::Closed(_) => return Sent::Closed,
+        Io::Closed(_) => return Sent::Nothing,
     };
     for part in &mut parts {
         let sent = count.min(part.len());

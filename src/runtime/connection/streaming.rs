@@ -54,7 +54,7 @@ impl Connection {
                 // is blocked.
                 self.deadline_ms = NEVER;
             } else if is_collected || streaming.output.is_empty() {
-                return self.heard_early(service, streaming);
+                return self.woken_before_due(service, streaming);
             }
         }
         let mut want = self.want_to_write();
@@ -115,7 +115,11 @@ impl Connection {
 
     /// Something came before the next piece was due. A server waits with no interest, so that it can only be
     /// the client's end.
-    fn heard_early<H: Handler>(&mut self, service: &mut Service<H>, streaming: Streaming) -> After {
+    fn woken_before_due<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        streaming: Streaming,
+    ) -> After {
         if !self.link.side.is_client() {
             return After::Wait(Want::Close);
         }
