@@ -119,8 +119,9 @@ pub trait Handler {
     }
 
     /// Nobody takes the rest of the answer that `state` stands for: the client has gone, or asked for the
-    /// head alone; the status has no content; or fnboot refused the response or a piece. Called once, and
-    /// not for an answer that the handler ended itself, by [`Flow::End`] or an error.
+    /// head alone; an API refuses it; the status has no content; fnboot refused the response or a piece;
+    /// memory is out; or the process ends. Called once, and not for an answer that the handler ended itself,
+    /// by [`Flow::End`] or an error.
     fn abandon(&mut self, state: u64) {
         let _ = state; // Nothing is held by default.
     }
