@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
+use crate::api::{Api, Peer, Platform};
 use crate::harness::{
     Case, Client, Program, Server, assert_built, assert_same, bootstrap, noise, post, smallest,
     wait_for,
@@ -74,6 +75,14 @@ const TEN_THOUSAND_IDLE_KIB_MAX: u64 = 1024;
 
 /// Highest resident memory of an echo of 32 MiB, in KiB: the body, once. 2026-11-21: 32,832.
 const ECHO_KIB_MAX: u64 = 33 * 1024;
+
+/// System calls for an event of Lambda: `epoll_pwait`, `recvfrom`, `clock_gettime`, `recvfrom`, `sendmsg` for
+/// the event, `epoll_pwait`, `recvfrom`, `sendmsg` for the question after it. 2026-11-27: the second
+/// `recvfrom` looks whether the connection is still there, in place of a second look at the clock.
+const EVENT_CALLS: u64 = 8;
+
+/// What a process holds after some events of Lambda, in KiB. 2026-11-27: 72 to 76.
+const POLLED_KIB_MAX: u64 = 80;
 
 /// How often a figure is taken of which the least counts: it can be disturbed, but not for the better.
 const TRIES: usize = 5;
@@ -309,6 +318,43 @@ fn memory_of_an_idle_process() {
             (0..TRIES).map(resident).min().expect("tries")
         },
     );
+}
+
+/// A process that has answered that many events of Lambda.
+fn polled(events: usize, program: Program) -> (Api, Server, Peer) {
+    let api = Api::new(Platform::Lambda);
+    let (server, mut peer) = api.begin(program);
+    for _ in 0..events {
+        peer.expect_echo("Hello World");
+    }
+    (api, server, peer)
+}
+
+/// The difference of two runs, so that start and end do not count.
+#[test]
+fn system_calls_of_an_event() {
+    let count = |events| {
+        let trace = scratch(&format!("trace-{events}"));
+        let path = trace.to_str().expect("text");
+        let program = Program::bootstrap().under(&["strace", "-o", path]);
+        let _polled = polled(events, program);
+        // The last of them asks for the next event.
+        let text = wait_for("the whole trace", || {
+            let text = fs::read_to_string(&trace).ok()?;
+            (text.matches("sendmsg(").count() > 2 * events).then_some(text)
+        });
+        fs::remove_file(&trace).expect("remove");
+        text.lines().count() as u64
+    };
+    let calls = (count(30) - count(10)) / 20;
+    check("system calls of an event", calls, EVENT_CALLS);
+}
+
+#[test]
+fn memory_of_a_polled_process() {
+    let resident = |_| polled(10, Program::bootstrap()).1.status_kib("VmRSS");
+    let least = (0..TRIES).map(resident).min().expect("tries");
+    check("KiB of a polled process", least, POLLED_KIB_MAX);
 }
 
 /// Connections that were used once and then stay open.
