@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, response};
 use crate::fc::expect_sleep;
 use crate::harness::{Case, Program, Server, assert_same, find, noise};
+use crate::polled::each;
 
 const MIB: usize = 1024 * 1024;
 
@@ -48,17 +49,7 @@ impl Peer {
     }
 }
 
-/// For both platforms: a program that has asked for its first event.
-fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer)) {
-    for platform in PLATFORMS {
-        let _case = Case(platform);
-        let api = Api::new(platform);
-        let (mut server, peer) = api.begin(program());
-        test(&api, &mut server, peer);
-    }
-}
-
-/// The same for both ways in which a connection ends.
+/// For both platforms and both ways in which a connection ends.
 fn each_end(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer, End)) {
     for end in ENDS {
         let _case = Case(end);

@@ -13,7 +13,7 @@ use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds, own_n
 use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
 
 /// For both platforms: a program that has asked for its first event.
-fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer)) {
+pub fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer)) {
     for platform in PLATFORMS {
         let _case = Case(platform);
         let api = Api::new(platform);
