@@ -143,7 +143,7 @@ pub fn turn(
     }
 }
 
-/// A request was sent whole, so the connection is there.
+/// Notes that a request was sent whole: the connection is there since the first of them.
 pub fn note_sent(renderer: &mut Renderer, client: Client) {
     let receipt = renderer.buffers.receipts.of(client.index);
     if let Some(receipt) = receipt.filter(|receipt| receipt.since_ms == NEVER) {

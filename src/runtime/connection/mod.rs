@@ -266,7 +266,8 @@ impl Connection {
                 self.input = self.input.skip(2);
                 continue;
             }
-            // Of any other response to an API than an event nothing but the head matters, however long it is.
+            // Of any response of an API but an event only the head matters: its body may be longer than an
+            // event may.
             let client = self.link.side.client();
             let needs_head_only = client.is_some_and(|client| client.ask != Ask::Next);
             let body_bytes_max = if needs_head_only {
