@@ -980,18 +980,51 @@ fn refused_chunks() -> Vec<Row> {
     .concat()
 }
 
-/// Rows around the limits, too long to be cut at every byte.
+/// Rows around the limits, too long to be cut at every byte: what just fits is taken, and what is too
+/// large is refused as that, also with more wrong in it.
 pub fn large() -> Vec<Row> {
-    let many: String = (0..101).map(|n| format!("X-{n}: y\r\n")).collect();
+    let many = |count| -> String { (0..count).map(|n| format!("X-{n}: y\r\n")).collect() };
+    // What is left of the longest head.
+    let field_bytes = 16 * 1024 - "POST /invoke HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n".len();
     let long = |count: usize| "x".repeat(count);
     let zeros = |count: usize| "0".repeat(count);
     [
         lines(
             "9110 §15.5.15",
+            &[
+                (
+                    "the longest target",
+                    &format!("GET /{} HTTP/1.1", long(8 * 1024 - 1)),
+                    PAGE,
+                ),
+                (
+                    "a long target",
+                    &format!("GET /{} HTTP/1.1", long(8 * 1024)),
+                    Refuse(414),
+                ),
+                (
+                    "a long target with a control",
+                    &format!("GET /{}\x01 HTTP/1.1", long(9_000)),
+                    Refuse(414),
+                ),
+                (
+                    "a long target and two more words",
+                    &format!("GET /{} a b c", long(9_000)),
+                    Refuse(414),
+                ),
+                (
+                    "the longest target and a long method",
+                    &format!("{} /{} HTTP/1.1", long(200), long(8 * 1024 - 1)),
+                    Refuse(414),
+                ),
+            ],
+        ),
+        raw(
+            "9112 §2.2",
             &[(
-                "a long target",
-                &format!("GET /{} HTTP/1.1", long(8 * 1024)),
-                Refuse(414),
+                "empty lines are none of the head",
+                &format!("{}{PING}", "\r\n".repeat(9_000)),
+                Open(&["ping"]),
             )],
         ),
         raw(
@@ -1006,11 +1039,22 @@ pub fn large() -> Vec<Row> {
             "6585 §5",
             &[
                 (
-                    "a long field",
-                    &format!("X: {}\r\n", long(16 * 1024)),
+                    "the longest field",
+                    &format!("X: {}\r\n", long(field_bytes)),
+                    OK,
+                ),
+                (
+                    "a field longer by one byte",
+                    &format!("X: {}\r\n", long(field_bytes + 1)),
                     Refuse(431),
                 ),
-                ("many fields", &many, Refuse(431)),
+                (
+                    "a long field with a control",
+                    &format!("X: {}\x01\r\n", long(17_000)),
+                    Refuse(431),
+                ),
+                ("the most fields", &many(99), OK),
+                ("many fields", &many(101), Refuse(431)),
             ],
         ),
         raw(
@@ -1081,6 +1125,11 @@ pub fn large() -> Vec<Row> {
         chunks(
             "6585 §5",
             &[
+                (
+                    "the longest trailer",
+                    &format!("0\r\nX: {}\r\n\r\n", long(8 * 1024 - 10)),
+                    OK,
+                ),
                 (
                     "an endless trailer",
                     &format!("0\r\nX: {}", long(10_000)),

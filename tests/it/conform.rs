@@ -157,23 +157,6 @@ fn continue_is_said_behind_another_answer() {
     client.expect_open();
 }
 
-/// The bounds themselves still fit.
-#[test]
-fn the_largest_fits() {
-    let mut server = Server::start();
-    let target = format!("/{}", "x".repeat(8 * 1024 - 1));
-    server.call(format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"), 200);
-    let most: String = (0..99).map(|n| format!("X-{n}: y\r\n")).collect();
-    server.call(format!("GET / HTTP/1.1\r\nHost: h\r\n{most}\r\n"), 200);
-    let empty = "GET / HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n";
-    let field = "x".repeat(16 * 1024 - empty.len());
-    server.call(empty.replace("X: ", &format!("X: {field}")), 200);
-    server.call(empty.replace("X: ", &format!("X: {field}x")), 431);
-    let trailer = format!("X: {}\r\n", "y".repeat(8 * 1024 - 10));
-    let head = "POST /invoke HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
-    server.call(format!("{head}0\r\n{trailer}\r\n"), 200);
-}
-
 /// A client that has said everything may still wait for the answer.
 #[test]
 fn half_closed_clients_are_answered() {
