@@ -140,6 +140,7 @@ integration: smallest package examples fixture aarch64
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
 	$(call need,qemu-aarch64,qemu-user)
+	$(call need,ip,iproute2)
 	cargo test --quiet --test it
 
 gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions

@@ -1020,14 +1020,6 @@ pub fn large() -> Vec<Row> {
             ],
         ),
         raw(
-            "9112 §2.2",
-            &[(
-                "empty lines are none of the head",
-                &format!("{}{PING}", "\r\n".repeat(9_000)),
-                Open(&["ping"]),
-            )],
-        ),
-        raw(
             "9110 §15.5.15",
             &[(
                 "an endless target",

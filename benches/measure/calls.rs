@@ -8,8 +8,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::measure::peer::{self, Peer};
-use crate::measure::server::{connect, exchange, free_port};
-use crate::measure::{Outcome, machine, settings};
+use crate::measure::server::{connect, exchange};
+use crate::measure::{Outcome, machine, port, settings};
 
 /// Calls that wait for clients, if they wait.
 const WAITS: [&str; 10] = [
@@ -45,7 +45,7 @@ pub(crate) struct Calls {
 pub(crate) fn count(peer: &Peer, call: &[u8]) -> Outcome<Calls> {
     let strace = peer::installed("strace", "strace")?;
     let log = settings::output()?.join(format!("{}.strace", peer.id.word()));
-    let port = free_port()?;
+    let port = port::free()?;
     let cores = settings::cores()?;
     // As in the timed rounds: what the client does must not wait for the server, nor for strace.
     machine::pin(cores.server)?;

@@ -15,6 +15,8 @@
 pub(crate) mod chart;
 pub(crate) mod machine;
 pub(crate) mod peer;
+#[path = "../../tests/it/port.rs"]
+pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod record;
 pub(crate) mod report;

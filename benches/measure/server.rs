@@ -1,7 +1,7 @@
 //! One server while it runs.
 
 use std::io::{PipeReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,14 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::peer::Peer;
-use super::{Outcome, request};
+use super::{Outcome, port, request};
 
 /// How long a server may take to listen, or to answer.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Below the ports that the kernel gives to clients: a client that asks for a port again and again
-/// until somebody listens can be given that very port, and then talks to itself.
-const PORTS: std::ops::Range<u16> = 9100..30_000;
 
 /// A process that listens, or soon will; killed when this is dropped.
 pub(crate) struct Server {
@@ -35,7 +31,7 @@ pub(crate) struct Start {
 impl Server {
     /// Starts `peer` on one core, through the launcher, to listen on a free port.
     pub(crate) fn start(launcher: &Path, peer: &Peer, core: usize) -> Outcome<Self> {
-        let port = free_port()?;
+        let port = port::free()?;
         Self::launch(
             launcher,
             peer,
@@ -153,22 +149,6 @@ fn receive(stream: &mut TcpStream) -> Outcome<(Vec<u8>, u64)> {
             return Ok((body, now_ns));
         }
     }
-}
-
-/// A port that nobody listens on.
-pub(crate) fn free_port() -> Outcome<u16> {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(PORTS.start);
-    for _ in PORTS {
-        let port = NEXT.fetch_add(1, Ordering::Relaxed);
-        if port + 1 >= PORTS.end {
-            NEXT.store(PORTS.start, Ordering::Relaxed);
-        }
-        if TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err("no free port".into())
 }
 
 /// The clock that the launcher reads too.

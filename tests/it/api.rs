@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 
-use crate::harness::{Client, Program, Server, wait_for};
+use crate::harness::{Client, Program, Server, in_chunks, sized, sockets, wait_for};
 
 /// Whose API it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,15 +325,9 @@ impl Peer {
     #[track_caller]
     pub fn wait_until_read(&self) {
         let port = self.port();
-        let local = format!(":{port:04X}");
         wait_for("the program to read", || {
-            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
-            let its = sockets.lines().find(|line| {
-                let address = line.split_whitespace().nth(1);
-                address.is_some_and(|address| address.ends_with(&local))
-            });
-            its.is_none_or(|line| line.contains(":00000000 "))
-                .then_some(())
+            let its = sockets().find(|socket| socket.local == port);
+            its.is_none_or(|its| its.unread_bytes == 0).then_some(())
         });
     }
 
@@ -390,50 +384,30 @@ impl Peer {
     fn chunks(&mut self) -> (Vec<u8>, Vec<(String, String)>) {
         let mut body = Vec::new();
         loop {
-            let size = self.line();
-            let size = size.trim_end_matches("\r\n");
-            match usize::from_str_radix(size, 16).expect("a size") {
-                0 => break,
-                size => body.extend(self.client.read_bytes(size)),
+            match self.client.read_chunk() {
+                chunk if chunk.is_empty() => break,
+                chunk => body.extend(chunk),
             }
-            assert_eq!(self.client.read_bytes(2), b"\r\n");
         }
         let mut trailers = String::new();
         loop {
-            let line = self.line();
-            if line == "\r\n" {
+            let line = self.client.read_bytes_until(b"\r\n");
+            if line == b"\r\n" {
                 return (body, fields(&trailers));
             }
-            trailers.push_str(&line);
+            trailers.push_str(std::str::from_utf8(&line).expect("text"));
         }
-    }
-
-    /// A line with its end.
-    #[track_caller]
-    fn line(&mut self) -> String {
-        String::from_utf8(self.client.read_bytes_until(b"\r\n")).expect("text")
     }
 }
 
 /// A response with a length.
 pub fn response(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\n\r\n");
-    [head.as_bytes(), body].concat()
+    sized(&format!("HTTP/1.1 {status}\r\n{fields}"), body)
 }
 
-/// The same in chunks of at most `size` bytes.
+/// An event in chunks of at most `size` bytes.
 pub fn chunked(fields: &str, body: &[u8], size: usize) -> Vec<u8> {
-    let mut response =
-        format!("HTTP/1.1 200 OK\r\n{fields}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
-    for chunk in body.chunks(size) {
-        response.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-        response.extend_from_slice(chunk);
-        response.extend_from_slice(b"\r\n");
-    }
-    response.extend_from_slice(b"0\r\n\r\n");
-    response
+    in_chunks(&format!("HTTP/1.1 200 OK\r\n{fields}"), body, size)
 }
 
 /// What base64 stands for (RFC 4648 §4).

@@ -19,7 +19,7 @@ use rustix::net::sockopt;
 use rustix::process::Signal;
 
 use crate::api::{Platform, chunked, response};
-use crate::harness::{Program, Server, find, noise};
+use crate::harness::{CLOSE_WAIT, ESTABLISHED, Program, Server, Socket, find, noise, sockets};
 use crate::stream::pieces;
 
 /// Events of a seed: at most, and at least, even if the time is over.
@@ -1098,20 +1098,14 @@ impl Connection {
         let Ok(its) = its else {
             return Ok(Flow::Over);
         };
-        let (its, ours) = (
-            format!(":{:04X}", its.port()),
-            format!(":{:04X}", self.api.port),
-        );
+        // The program has not closed it.
+        let is_it = |socket: Socket| {
+            (socket.local, socket.remote) == (its.port(), self.api.port)
+                && [ESTABLISHED, CLOSE_WAIT].contains(&socket.state)
+        };
         let until = Instant::now() + QUIET_MAX;
         loop {
-            let sockets = fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
-            let is_there = sockets.lines().any(|line| {
-                let words: Vec<&str> = line.split_whitespace().take(4).collect();
-                // ESTABLISHED or CLOSE_WAIT: the program has not closed it.
-                matches!(words[..], [_, from, to, "01" | "08"]
-                    if from.ends_with(&its) && to.ends_with(&ours))
-            });
-            if !is_there {
+            if !sockets().any(is_it) {
                 return Ok(Flow::Over);
             }
             if Instant::now() > until {

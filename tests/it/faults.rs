@@ -17,6 +17,9 @@ const MIB: usize = 1024 * 1024;
 const TOO_LARGE: &str =
     "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
+/// What the log says of an answer of which nobody knows whether it was taken.
+const NO_RESPONSE: &str = " [ERROR] Answer: the platform gave no valid response to it ";
+
 /// How an API ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -136,7 +139,7 @@ fn a_long_answer_that_breaks_off_is_told() {
     each_end(Program::bootstrap, |api, server, mut peer, end| {
         peer.expect_beginning(&noise(3 * MIB));
         peer.end(end);
-        expect_line(server, &["[ERROR]", "3145728"]);
+        expect_line(server, &[NO_RESPONSE, "(3145728 B)"]);
         expect_serving(api);
     });
 }
@@ -208,7 +211,7 @@ fn an_answer_without_a_response_is_posted_once_more() {
             let mut peer = api.accept();
             assert_same(&peer.expect_response().body, &event);
             peer.end(end);
-            expect_line(server, &["[ERROR]"]);
+            expect_line(server, &[NO_RESPONSE, &format!("({len} B)")]);
             expect_serving(api);
         });
     }
@@ -324,26 +327,17 @@ fn a_refused_large_answer_is_named() {
     });
 }
 
-/// An API that has refused an answer and reads no more, without ending the connection.
+/// An API that has refused an answer, or says nothing, and reads no more, without ending the connection.
 #[test]
 fn an_api_that_reads_no_more_is_left() {
-    each(Program::bootstrap, |api, server, mut peer| {
-        peer.expect_beginning(&noise(6 * MIB));
-        peer.send(TOO_LARGE).finish();
-        expect_line(server, &["[ERROR]", "413", "6291456"]);
-        expect_serving(api);
-    });
-}
-
-/// The same without a word.
-#[test]
-fn an_api_that_half_closes_is_left() {
-    each(Program::bootstrap, |api, server, mut peer| {
-        peer.expect_beginning(&noise(6 * MIB));
-        peer.finish();
-        expect_line(server, &["[ERROR]", "6291456"]);
-        expect_serving(api);
-    });
+    for (refusal, status) in [(TOO_LARGE, "413"), ("", "")] {
+        each(Program::bootstrap, |api, server, mut peer| {
+            peer.expect_beginning(&noise(6 * MIB));
+            peer.send(refusal).finish();
+            expect_line(server, &["[ERROR]", status, "6291456"]);
+            expect_serving(api);
+        });
+    }
 }
 
 /// However many they are, and however long.
@@ -357,9 +351,10 @@ fn interim_responses_of_any_length_do_not_stop_an_answer() {
     };
     let folded = "HTTP/1.1 103 Early Hints\r\nLink: <a>,\r\n <b>\r\n\r\n";
     let many = "HTTP/1.1 100 Continue\r\n\r\n".repeat(1000);
-    for interim in [&*link(3_000), &*link(12_000), folded, &*many] {
+    let one = "HTTP/1.1 100 Continue\r\n\r\n";
+    for interim in [&*link(3_000), &*link(12_000), folded, one, &*many] {
         let _case = Case(interim.get(..40));
-        each(Program::bootstrap, |api, _, mut peer| {
+        each(Program::bootstrap, |api, server, mut peer| {
             let event = noise(6 * MIB);
             peer.event(&event);
             let begun = peer.read_until(|bytes| bytes.len() > 100_000).len();
@@ -369,7 +364,9 @@ fn interim_responses_of_any_length_do_not_stop_an_answer() {
             assert!(begun < event.len());
             assert_same(&peer.expect_response().body, &event);
             peer.accept().expect_next();
+            peer.expect_echo("Hello World");
             api.expect_no_connection();
+            expect_no_error(server);
         });
         let api = Api::new(Platform::Lambda);
         let (_server, mut peer) = api.begin(streaming());
@@ -556,21 +553,6 @@ fn an_api_that_has_gone_costs_nothing() {
     }
 }
 
-/// Interim responses while an answer is being sent are none to it.
-#[test]
-fn an_interim_response_does_not_stop_an_answer() {
-    each(Program::bootstrap, |api, server, mut peer| {
-        let event = noise(6 * MIB);
-        peer.expect_beginning(&event);
-        peer.send("HTTP/1.1 100 Continue\r\n\r\n");
-        assert_same(&peer.expect_response().body, &event);
-        peer.accept().expect_next();
-        peer.expect_echo("Hello World");
-        api.expect_no_connection();
-        expect_no_error(server);
-    });
-}
-
 /// A part of an answer that goes on is with the API, and no longer with the program.
 #[test]
 fn a_streamed_answer_that_breaks_is_named() {
@@ -671,10 +653,13 @@ fn an_acknowledgement_needs_no_length() {
     ] {
         let _case = Case(head);
         each(Program::bootstrap, |api, server, mut peer| {
-            for _ in 0..2 {
+            for is_half_closed in [true, false, true] {
                 peer.event("Hello World").expect_response();
                 peer.send(format!("{head}\r\n{{\"status\":\"OK\"}}"));
-                drop(peer);
+                peer.finish();
+                if !is_half_closed {
+                    drop(peer);
+                }
                 peer = api.accept();
                 peer.expect_next();
             }
@@ -747,16 +732,20 @@ fn a_408_is_the_end_of_its_connection_only() {
     }
 }
 
+/// The answer is lost and nothing else: above all there is no `/error` after a `/response`.
 #[test]
 fn a_refused_answer_is_named() {
-    for status in ["413 Content Too Large", "400 Bad Request", "403 Forbidden"] {
-        for len in [0, 1234, 3 * MIB] {
-            let _case = Case((status, len));
-            each(Program::bootstrap, |_, server, mut peer| {
+    each(Program::bootstrap, |_, server, mut peer| {
+        for status in ["413 Content Too Large", "400 Bad Request", "403 Forbidden"] {
+            for len in [0, 1, 1234, 3 * MIB] {
+                let _case = Case((status, len));
                 peer.event(noise(len)).expect_response();
-                peer.reply(status, "{}").expect_next();
-                expect_line(server, &["[ERROR]", &status[..3], &len.to_string()]);
-            });
+                let body = "{\"errorMessage\":\"no\",\"errorType\":\"No\"}\n";
+                peer.reply(status, body).expect_next();
+                let told = format!("refused it with status {} ({len} B)", &status[..3]);
+                expect_line(server, &[&format!(" [ERROR] Answer: the platform {told}")]);
+            }
         }
-    }
+        peer.expect_echo("b");
+    });
 }

@@ -12,8 +12,9 @@ use rustix::fs::OFlags;
 use rustix::process::Signal;
 
 use crate::harness::{
-    Barrier, Case, Client, PATIENCE, PING, Program, Server, assert_same, bootstrap, chunked,
-    narrow, noise, post, wait_for,
+    Barrier, Case, Client, PATIENCE, PING, Program, Server, Socket, assert_same, bootstrap,
+    chunked, get, in_own_network, narrow, noise, out_of_descriptors, own_network_and, post,
+    sockets, wait_for,
 };
 
 const OCTETS: Option<&str> = Some("application/octet-stream");
@@ -403,27 +404,11 @@ fn the_port_comes_from_variables() {
 /// The default, in a network of its own: this machine's port 9000 may well be taken.
 #[test]
 fn the_default_port_is_9000() {
-    let script = "\"$0\" & while ! grep -q ':2328 .* 0A ' /proc/self/net/tcp; do :; done; \
-                  kill -TERM $!; wait $!";
-    let own_network = Program::bootstrap().without_port();
-    let (status, ..) = own_network
-        .under(&own_network_and("/bin/sh", &["-c", script]))
-        .run();
-    assert_eq!(status.code(), Some(0));
-}
-
-/// Whatever follows runs in a network namespace of its own.
-pub fn own_network_and<'a>(program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
-    let unshare = ["unshare", "--user", "--map-root-user", "--net", "--"];
-    let is_root = rustix::process::geteuid().is_root();
-    let mut words = if is_root {
-        vec!["unshare", "--net", "--"]
-    } else {
-        unshare.to_vec()
-    };
-    words.push(program);
-    words.extend(arguments);
-    words
+    in_own_network("fc::the_default_port_is_9000", || {
+        let mut server = Program::bootstrap().without_port().start();
+        server.port = 9000;
+        server.call(PING, 200);
+    });
 }
 
 /// It cannot start: one line on standard error that says why, and a status that is not zero.
@@ -549,11 +534,7 @@ fn terminates_when_idle() {
 fn terminates_by(signal: Signal) {
     // Before any connection, after one that is gone, and with some that are kept.
     let mut server = Server::start();
-    let listens = format!(":{:04X} 00000000:0000 0A", server.port);
-    wait_for("a listener", || {
-        let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc");
-        table.contains(&listens).then_some(())
-    });
+    server.wait_until_listening();
     wait_for("the handler of SIGTERM", || {
         let path = format!("/proc/{}/status", server.pid());
         let status = std::fs::read_to_string(path).expect("/proc");
@@ -674,21 +655,8 @@ fn termination_takes_what_waits_to_be_accepted() {
 /// Nor is what waits in the kernel's queue forgotten while there are no descriptors for it.
 #[test]
 fn termination_takes_what_waits_for_descriptors() {
-    let mut server = Program::bootstrap()
-        .in_shell("ulimit -n 24 && exec \"$0\"")
-        .start();
-    let mut clients: Vec<Client> = (0..10).map(|_| server.connect()).collect();
-    // Clients that say nothing stand before the others.
-    let silent: Vec<Client> = (0..300).map(|_| server.connect()).collect();
-    clients.extend((10..60).map(|_| server.connect()));
-    for client in &mut clients {
-        client.send(PING);
-    }
-    for client in &mut clients[..10] {
-        client.expect(200);
-    }
-    clients[0].expect_open();
-    clients[59].expect_silence();
+    // Clients that say nothing stand before those that wait.
+    let (mut server, mut clients, silent) = out_of_descriptors(300);
     server.signal(Signal::TERM);
     let began = Instant::now();
     for client in &mut clients[..10] {
@@ -792,10 +760,9 @@ pub fn expect_sleep(server: &Server) {
 #[test]
 fn waits_cost_nothing() {
     let mut server = Program::fixture("fixture").start();
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n");
     // For the next piece of an answer, also if the client has said all it had to say.
     let mut client = server.connect();
-    client.send(get("/stream/more/2/10/250"));
+    client.send(get("/stream/more/2/10/250", ""));
     client.read_bytes_until(b"bbbbbbbbb\n\r\n");
     expect_sleep(&server);
     client.finish();
@@ -803,7 +770,7 @@ fn waits_cost_nothing() {
     drop(client);
     // For a client that does not read, when a piece is due.
     let mut client = narrow(&server);
-    client.send(get("/stream/info/1000/60000/1"));
+    client.send(get("/stream/info/1000/60000/1", ""));
     wait_for("the pieces to stop", || {
         let before = server.stdout.text().len();
         thread::sleep(Duration::from_millis(100));
@@ -918,21 +885,12 @@ pub fn expect_nothing_inherited(server: &Server) {
     assert!(count >= 2, "a listener and an epoll at least");
 }
 
-/// The timer of a connection of `port` to the peer's `peer_port`, if it is one that looks whether the
-/// peer is still there: in how many seconds (proc(5), `/proc/net/tcp`).
+/// In how many seconds the connection of `port` to `peer_port` looks whether its peer is still there.
 #[track_caller]
 pub fn keepalive_seconds(port: u16, peer_port: u16) -> Option<u64> {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc");
-    let ends = [format!(":{port:04X}"), format!(":{peer_port:04X}")];
-    let row = table.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let is_it = words.len() > 5 && words[1].ends_with(&ends[0]) && words[2].ends_with(&ends[1]);
-        is_it.then(|| words[5].to_owned())
-    });
-    let row = row.expect("the connection");
-    let ticks = row.strip_prefix("02:")?;
-    // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
-    Some(u64::from_str_radix(ticks, 16).expect("hex") / 100)
+    let is_it = |socket: &Socket| socket.local == port && socket.remote == peer_port;
+    let socket = sockets().find(is_it).expect("the connection");
+    socket.keepalive_seconds
 }
 
 /// A client that has vanished without a word is found by the kernel, in a minute or two: else it would

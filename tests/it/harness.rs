@@ -14,13 +14,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
+
+use crate::port;
 
 /// Nothing that a test waits for takes that long, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -91,31 +92,75 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A port that nobody listens on and that no other test of this process was given. Not one of those
-/// that the kernel gives to clients: such a client could connect to itself.
-pub fn free_port() -> u16 {
-    const FIRST: u16 = 10_000;
-    const COUNT: u16 = 22_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 220).expect("under 220") * 100;
-    for _ in 0..COUNT {
-        let port = FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-        if is_free(port) {
-            return port;
-        }
-    }
-    panic!("no free port");
+/// States of a socket, as `/proc/net/tcp` numbers them.
+pub const ESTABLISHED: u8 = 1;
+pub const SYN_SENT: u8 = 2;
+pub const CLOSE_WAIT: u8 = 8;
+pub const LISTEN: u8 = 10;
+
+/// A TCP socket of this machine (proc(5), `/proc/net/tcp`).
+pub struct Socket {
+    pub local: u16,
+    pub remote: u16,
+    pub state: u8,
+    pub unread_bytes: u64,
+    /// If it looks from time to time whether its peer is still there: in how many seconds.
+    pub keepalive_seconds: Option<u64>,
 }
 
-/// Bound, and never listened on: what another thread is just starting has a copy of every socket
-/// until it is executed, and such a listener would take a test's first connection with it.
-fn is_free(port: u16) -> bool {
-    let flags = SocketFlags::CLOEXEC;
-    let probe = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
-    let probe = probe.expect("a socket");
-    // As the program does: else a copy would keep it from the port.
-    sockopt::set_socket_reuseaddr(&probe, true).expect("SO_REUSEADDR");
-    net::bind(&probe, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)).is_ok()
+/// Those that there are.
+pub fn sockets() -> impl Iterator<Item = Socket> {
+    let table = fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+    let rows = table.lines().skip(1).map(|row| {
+        // number, local and remote address:port, state, unsent:unread, timer:ticks, …
+        let mut words = row.split([' ', ':']).filter(|word| !word.is_empty());
+        let mut hex =
+            |index| u64::from_str_radix(words.nth(index).expect("a word"), 16).expect("hex");
+        let (local, remote) = (hex(2) as u16, hex(1) as u16);
+        let (state, unread_bytes) = (hex(0) as u8, hex(1));
+        let (timer, ticks) = (hex(0), hex(0));
+        Socket {
+            local,
+            remote,
+            state,
+            unread_bytes,
+            // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
+            keepalive_seconds: (timer == 2).then_some(ticks / 100),
+        }
+    });
+    rows.collect::<Vec<_>>().into_iter()
+}
+
+/// `program` in a network of its own, in which every port is free.
+pub fn own_network_and<'a>(program: &'a str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let is_root = rustix::process::geteuid().is_root();
+    let as_user = ["--user", "--map-root-user"];
+    let as_user = if is_root { &[][..] } else { &as_user };
+    [&["unshare", "--net"], as_user, &["--", program], arguments].concat()
+}
+
+/// Runs a test in a network of its own, of which it says the name: this program is started again for it
+/// alone.
+#[track_caller]
+pub fn in_own_network(test: &str, body: impl FnOnce()) {
+    const IS_INSIDE: &str = "FNBOOT_OWN_NETWORK";
+    if env::var_os(IS_INSIDE).is_some() {
+        return body();
+    }
+    let program = env::current_exe().expect("this program");
+    let program = program.to_str().expect("text");
+    let script = "ip link set lo up && exec \"$0\" --exact \"$1\" --nocapture";
+    let words = own_network_and("/bin/sh", &["-c", script, program, test]);
+    let mut command = Command::new(words[0]);
+    let output = command.args(&words[1..]).env(IS_INSIDE, "1").output();
+    let output = output.expect("unshare");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let has_passed = output.status.success() && shown.contains("test result: ok. 1 passed");
+    assert!(
+        has_passed,
+        "{shown}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// What a process wrote so far, read by a thread as it comes.
@@ -195,7 +240,7 @@ impl Program {
     /// The program at `path`, on a free port.
     pub fn at(path: PathBuf) -> Self {
         assert_built(&path);
-        let port = free_port();
+        let port = port::free().expect("a port");
         let variables = vec![(String::from("FC_SERVER_PORT"), port.to_string())];
         Self {
             wrapper: Vec::new(),
@@ -211,6 +256,12 @@ impl Program {
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.push((name.into(), value.to_string()));
         self
+    }
+
+    /// With all of these.
+    pub fn envs(self, variables: &[(&str, &str)]) -> Self {
+        let add = |program: Self, &(name, value): &(&str, &str)| program.env(name, value);
+        variables.iter().fold(self, add)
     }
 
     /// Without the variable that names its port, which the test sets in another way.
@@ -313,10 +364,9 @@ impl Server {
     /// Waits until it has a listener, without a connection to it.
     #[track_caller]
     pub fn wait_until_listening(&self) {
-        let listens = format!(":{:04X} 00000000:0000 0A ", self.port);
         wait_for("a listener", || {
-            let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
-            sockets.contains(&listens).then_some(())
+            let is_it = |socket: Socket| socket.state == LISTEN && socket.local == self.port;
+            sockets().any(is_it).then_some(())
         });
     }
 
@@ -595,6 +645,16 @@ impl Client {
         self.buffer.drain(..len).collect()
     }
 
+    /// The next chunk of a body; of the last one, which is empty, not the trailers.
+    #[track_caller]
+    pub fn read_chunk(&mut self) -> Vec<u8> {
+        let size = String::from_utf8(self.read_bytes_until(b"\r\n")).expect("a size");
+        let len = usize::from_str_radix(size.trim_end_matches("\r\n"), 16).expect("a size");
+        let chunk = self.read_bytes(len);
+        assert!(len == 0 || self.read_bytes(2) == b"\r\n");
+        chunk
+    }
+
     /// What came and was not yet looked at, once that is enough.
     #[track_caller]
     pub fn read_until(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> &[u8] {
@@ -628,6 +688,26 @@ pub fn narrow(server: &Server) -> Client {
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);
     net::connect(&socket, &address).expect("connect");
     Client::new(TcpStream::from(socket))
+}
+
+/// A server that has no descriptors left, and 60 clients that have sent a request: the first ten were
+/// served, the last one is not. Between the ten and the others `silent_count` more have connected.
+#[track_caller]
+pub fn out_of_descriptors(silent_count: usize) -> (Server, Vec<Client>, Vec<Client>) {
+    let program = Program::bootstrap().in_shell("ulimit -n 24 && exec \"$0\"");
+    let mut server = program.start();
+    let mut connect = |count| (0..count).map(|_| server.connect()).collect::<Vec<_>>();
+    let (mut clients, silent) = (connect(10), connect(silent_count));
+    clients.extend(connect(50));
+    for client in &mut clients {
+        client.send(PING);
+    }
+    for client in &mut clients[..10] {
+        client.expect(200);
+    }
+    clients[0].expect_open();
+    clients[59].expect_silence();
+    (server, clients, silent)
 }
 
 /// A connection by whose answers a test knows that the server has seen to everything that came
@@ -778,29 +858,56 @@ pub fn find(whole: &[u8], part: &[u8]) -> Option<usize> {
     whole.windows(part.len()).position(|window| window == part)
 }
 
-/// A request with a body of that length and content.
+/// A request without a body.
+pub fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n")
+}
+
+/// A request with a body.
 pub fn post(target: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
-    let body = body.as_ref();
-    let length = body.len();
-    let mut request =
-        format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Content-Length: {length}\r\n\r\n")
-            .into_bytes();
-    request.extend_from_slice(body);
-    request
+    sized(
+        &format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}"),
+        body,
+    )
 }
 
 /// The same with the body in chunks of at most `size` bytes.
 pub fn chunked(target: &str, fields: &str, body: &[u8], size: usize) -> Vec<u8> {
-    let mut request =
-        format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}Transfer-Encoding: chunked\r\n\r\n")
-            .into_bytes();
+    in_chunks(
+        &format!("POST {target} HTTP/1.1\r\nHost: h\r\n{fields}"),
+        body,
+        size,
+    )
+}
+
+/// A message that begins with `head`, and has a body of that length.
+pub fn sized(head: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let head = format!("{head}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// The same with the body in chunks of at most `size` bytes.
+pub fn in_chunks(head: &str, body: &[u8], size: usize) -> Vec<u8> {
+    let mut message = format!("{head}Transfer-Encoding: chunked\r\n\r\n").into_bytes();
     for chunk in body.chunks(size) {
-        request.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-        request.extend_from_slice(chunk);
-        request.extend_from_slice(b"\r\n");
+        message.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        message.extend_from_slice(chunk);
+        message.extend_from_slice(b"\r\n");
     }
-    request.extend_from_slice(b"0\r\n\r\n");
-    request
+    message.extend_from_slice(b"0\r\n\r\n");
+    message
+}
+
+/// Every one of them must be a line of the text.
+#[track_caller]
+pub fn assert_lines(text: &str, wants: &[&str]) {
+    for want in wants {
+        assert!(
+            text.lines().any(|line| line == *want),
+            "no {want} in {text}"
+        );
+    }
 }
 
 /// Bytes that repeat nowhere within a page, so that a shifted copy is seen.

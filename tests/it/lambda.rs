@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::api::{Api, ID, Peer, Platform, response};
-use crate::harness::{Program, Server, find, noise};
+use crate::harness::{Program, Server, assert_lines, find, noise};
 
 const NEXT: &str = "GET /2018-06-01/runtime/invocation/next";
 
@@ -635,8 +635,7 @@ fn the_trace_of_one_of_many_is_not() {
 #[test]
 fn the_context_tells_everything() {
     let api = api();
-    let mut program = Program::fixture("fixture");
-    for (name, value) in [
+    let program = Program::fixture("fixture").envs(&[
         ("_HANDLER", "index.handler"),
         ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
@@ -648,9 +647,7 @@ fn the_context_tells_everything() {
         // Another platform's.
         ("ALIBABA_CLOUD_ACCESS_KEY_ID", "no"),
         ("SCF_FUNCTIONNAME", "no"),
-    ] {
-        program = program.env(name, value);
-    }
+    ]);
     let (_server, mut peer) = api.begin(program);
     let more = "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:eu-west-1:123456789012:function:hello:live\r\n\
         Lambda-Runtime-Trace-Id: Root=1-a;Parent=b;Sampled=1\r\n\
@@ -660,28 +657,29 @@ fn the_context_tells_everything() {
         x-fc-request-id: no\r\nx-fc-access-key-id: no\r\nx-fc-access-key-secret: no\r\nrequest_id: no\r\n";
     peer.send(response("200 OK", &fields(ID, more), "context"));
     let told = peer.expect_response().text();
-    for want in [
-        "platform=Lambda",
-        &format!("request_id=\"{ID}\""),
-        "function_name=Some(\"hello\")",
-        "function_handler=Some(\"index.handler\")",
-        "function_memory_mb=Some(128)",
-        "function_timeout=None",
-        "region=Some(\"eu-west-1\")",
-        "account_id=Some(\"123456789012\")",
-        "version_id=Some(\"$LATEST\")",
-        "function_arn=Some(\"arn:aws:lambda:eu-west-1:123456789012:function:hello:live\")",
-        "trace_id=Some(\"Root=1-a;Parent=b;Sampled=1\")",
-        "client_context=Some(\"{\\\"client\\\":{}}\")",
-        "cognito_identity=Some(\"{\\\"cognitoIdentityId\\\":\\\"i\\\"}\")",
-        "tenant_id=Some(\"blue\")",
-        "access_key_id=Some(\"key id\")",
-        "access_key_secret=Some(\"key secret\")",
-        "security_token=Some(\"key token\")",
-        "deadline_ms=Some(4102444800000)",
-    ] {
-        assert!(told.lines().any(|line| line == want), "no {want} in {told}");
-    }
+    assert_lines(
+        &told,
+        &[
+            "platform=Lambda",
+            &format!("request_id=\"{ID}\""),
+            "function_name=Some(\"hello\")",
+            "function_handler=Some(\"index.handler\")",
+            "function_memory_mb=Some(128)",
+            "function_timeout=None",
+            "region=Some(\"eu-west-1\")",
+            "account_id=Some(\"123456789012\")",
+            "version_id=Some(\"$LATEST\")",
+            "function_arn=Some(\"arn:aws:lambda:eu-west-1:123456789012:function:hello:live\")",
+            "trace_id=Some(\"Root=1-a;Parent=b;Sampled=1\")",
+            "client_context=Some(\"{\\\"client\\\":{}}\")",
+            "cognito_identity=Some(\"{\\\"cognitoIdentityId\\\":\\\"i\\\"}\")",
+            "tenant_id=Some(\"blue\")",
+            "access_key_id=Some(\"key id\")",
+            "access_key_secret=Some(\"key secret\")",
+            "security_token=Some(\"key token\")",
+            "deadline_ms=Some(4102444800000)",
+        ],
+    );
     // What another platform would tell is absent, and absent is what is empty or not sent.
     peer.accept().expect_next();
     let bare = "Lambda-Runtime-Aws-Request-Id: x\r\nLambda-Runtime-Trace-Id:\r\n";

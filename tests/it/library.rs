@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{
-    Case, Client, Program, Response, Server, assert_same, narrow, noise, post, wait_for,
+    self, Case, Client, Program, Response, Server, assert_same, narrow, noise, post, wait_for,
 };
 
 /// Calls with an id, so that the log can be told apart.
@@ -16,7 +16,7 @@ fn event(text: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 fn get(target: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: h\r\nx-fc-request-id: rid\r\n\r\n")
+    harness::get(target, "x-fc-request-id: rid\r\n")
 }
 
 const START: &str = "FC Invoke Start RequestId: rid";

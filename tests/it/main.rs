@@ -32,6 +32,7 @@ mod harness;
 mod lambda;
 mod library;
 mod polled;
+mod port;
 mod properties;
 mod props;
 mod scf;

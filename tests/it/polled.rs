@@ -9,8 +9,11 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::api::{Api, ID, PLATFORMS, Peer, Platform, chunked, response};
-use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds, own_network_and};
-use crate::harness::{Case, Program, Server, assert_same, free_port, noise, wait_for};
+use crate::fc::{expect_nothing_inherited, expect_sleep, keepalive_seconds};
+use crate::harness::{
+    Case, Program, SYN_SENT, Server, Socket, assert_same, noise, own_network_and, sockets, wait_for,
+};
+use crate::port;
 
 /// For both platforms: a program that has asked for its first event.
 pub fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer)) {
@@ -216,46 +219,6 @@ fn a_panic_without_unwinding_ends_the_process() {
     );
 }
 
-/// The answer is lost and nothing else: above all there is no `/error` after a `/response`.
-#[test]
-fn a_refused_answer_is_survived() {
-    each(Program::bootstrap, |_, server, mut peer| {
-        let mut log = 0;
-        for status in [
-            "413 Request Entity Too Large",
-            "400 Bad Request",
-            "403 Forbidden",
-        ] {
-            peer.event("a").expect_response();
-            peer.reply(status, "{\"errorMessage\":\"no\",\"errorType\":\"No\"}\n");
-            peer.expect_next();
-            let status = &status[..3];
-            log += 1;
-            let lines = server.stdout.wait_lines(log);
-            let want =
-                format!("{ID} [ERROR] Answer: the platform refused it with status {status} (1 B)");
-            assert!(lines[log - 1].ends_with(&want), "{lines:?}");
-        }
-        peer.expect_echo("b");
-    });
-}
-
-/// A platform that has seen enough of an answer to refuse it, and reads no more.
-#[test]
-fn an_answer_refused_before_its_end_is_survived() {
-    each(Program::bootstrap, |api, _, mut peer| {
-        peer.event(noise(16 * MIB))
-            .read_until(|bytes| bytes.len() > 100_000);
-        peer.send(
-            "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-        );
-        drop(peer);
-        let mut peer = api.accept();
-        peer.expect_next();
-        peer.expect_echo("Hello World");
-    });
-}
-
 /// A long event's memory is given back when no other one comes, and waiting costs nothing.
 #[test]
 fn a_program_that_waits_holds_little() {
@@ -420,33 +383,6 @@ fn an_answer_without_a_response_is_sent_again() {
         assert_eq!(peer.expect_response().text(), "Hello World");
         peer.accept().expect_next();
         assert_eq!(server.stdout.take(), "");
-        // Not one that is longer than the kernel takes: in the middle of it.
-        peer.event(noise(8 * MIB))
-            .read_until(|bytes| bytes.len() > 100_000);
-        peer.reset();
-        peer = api.accept();
-        peer.expect_next();
-        let lines = server.stdout.wait_lines(1);
-        let want =
-            format!("{ID} [ERROR] Answer: the platform gave no valid response to it (8388608 B)");
-        assert!(lines[0].ends_with(&want), "{lines:?}");
-        peer.expect_echo("Hello World");
-    });
-}
-
-/// Once: whoever does not respond to that, either, may have it or not.
-#[test]
-fn an_answer_is_sent_twice_at_most() {
-    each(Program::bootstrap, |api, server, mut peer| {
-        peer.event("Hello World").expect_response();
-        drop(peer);
-        api.accept().expect_response();
-        peer = api.accept();
-        peer.expect_next();
-        let lines = server.stdout.wait_lines(1);
-        let want = format!("{ID} [ERROR] Answer: the platform gave no valid response to it (11 B)");
-        assert!(lines[0].ends_with(&want), "{lines:?}");
-        peer.expect_echo("Hello World");
     });
 }
 
@@ -486,19 +422,6 @@ fn servers_that_close_after_each_response() {
             }
         });
     }
-}
-
-/// And one that says by closing how long the response to an answer is.
-#[test]
-fn responses_to_answers_need_no_length() {
-    each(Program::bootstrap, |api, _, mut peer| {
-        for _ in 0..3 {
-            peer.event("Hello World").expect_response();
-            peer.send("HTTP/1.0 202 Accepted\r\n\r\n{}").finish();
-            peer = api.accept();
-            peer.expect_next();
-        }
-    });
 }
 
 #[test]
@@ -548,14 +471,9 @@ fn sigterm_ends_a_program_that_connects() {
         program.env("AWS_LAMBDA_RUNTIME_API", address)
     };
     let mut server = program().start();
-    let remote = format!(":{:04X}", address.port());
     wait_for("the program to connect", || {
-        let sockets = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
-        let mut lines = sockets.lines().map(|line| line.split_whitespace());
-        let is_connecting = lines.any(|mut line| {
-            line.nth(2).is_some_and(|to| to.ends_with(&remote)) && line.next() == Some("02")
-        });
-        is_connecting.then_some(())
+        let is_it = |socket: Socket| socket.remote == address.port() && socket.state == SYN_SENT;
+        sockets().any(is_it).then_some(())
     });
     server.signal(Signal::TERM);
     server.expect_exit(0);
@@ -809,7 +727,7 @@ fn bad_addresses_are_named() {
         ("SCF_RUNTIME_API", "nobody.invalid"),
         ("SCF_RUNTIME_API", "127.0.0.1:80"),
     ] {
-        let port = free_port();
+        let port = port::free().expect("a port");
         let program = Program::bootstrap().without_port().env(name, value);
         let (status, _, line) = program.env("SCF_RUNTIME_API_PORT", port).run();
         assert_eq!(status.code(), Some(1));

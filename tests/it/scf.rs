@@ -1,7 +1,7 @@
 //! Tencent SCF, request by request.
 
 use crate::api::{Api, Platform, response};
-use crate::harness::Program;
+use crate::harness::{Program, assert_lines};
 
 fn api() -> Api {
     Api::new(Platform::Scf)
@@ -77,8 +77,7 @@ fn a_failure_before_the_first_event_is_the_end() {
 #[test]
 fn the_context_tells_everything() {
     let api = api();
-    let mut program = Program::fixture("fixture");
-    for (name, value) in [
+    let program = Program::fixture("fixture").envs(&[
         ("_HANDLER", "index.main_handler"),
         ("SCF_FUNCTIONNAME", "hello"),
         ("SCF_FUNCTIONVERSION", "$LATEST"),
@@ -88,9 +87,7 @@ fn the_context_tells_everything() {
         ("TENCENTCLOUD_SECRETKEY", "key secret"),
         ("TENCENTCLOUD_SESSIONTOKEN", "key token"),
         ("AWS_REGION", "no"),
-    ] {
-        program = program.env(name, value);
-    }
+    ]);
     let (_server, mut peer) = api.begin(program);
     let now_ms = || {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -100,24 +97,25 @@ fn the_context_tells_everything() {
     peer.event("context");
     let told = peer.expect_response().text();
     let after_ms = now_ms();
-    for want in [
-        "platform=Scf",
-        "request_id=\"8476a536-e9f4-11e8-9739-2dfe598c3fcd\"",
-        "function_name=Some(\"hello\")",
-        "function_handler=Some(\"index.main_handler\")",
-        "function_memory_mb=Some(128)",
-        "function_timeout=Some(3s)",
-        "region=Some(\"ap-guangzhou\")",
-        "account_id=Some(\"100012345678\")",
-        "version_id=Some(\"$LATEST\")",
-        "function_arn=None",
-        "trace_id=None",
-        "access_key_id=Some(\"key id\")",
-        "access_key_secret=Some(\"key secret\")",
-        "security_token=Some(\"key token\")",
-    ] {
-        assert!(told.lines().any(|line| line == want), "no {want} in {told}");
-    }
+    assert_lines(
+        &told,
+        &[
+            "platform=Scf",
+            "request_id=\"8476a536-e9f4-11e8-9739-2dfe598c3fcd\"",
+            "function_name=Some(\"hello\")",
+            "function_handler=Some(\"index.main_handler\")",
+            "function_memory_mb=Some(128)",
+            "function_timeout=Some(3s)",
+            "region=Some(\"ap-guangzhou\")",
+            "account_id=Some(\"100012345678\")",
+            "version_id=Some(\"$LATEST\")",
+            "function_arn=None",
+            "trace_id=None",
+            "access_key_id=Some(\"key id\")",
+            "access_key_secret=Some(\"key secret\")",
+            "security_token=Some(\"key token\")",
+        ],
+    );
     // The time limit is a duration: it begins when the event arrives.
     let deadline = told
         .lines()
@@ -138,13 +136,14 @@ fn fields_with_underscores_in_any_case() {
     ] {
         peer.send(response("200 OK", fields, "context"));
         let told = peer.expect_response().text();
-        for want in [
-            "request_id=\"a\"",
-            "function_memory_mb=Some(64)",
-            "function_timeout=Some(900s)",
-        ] {
-            assert!(told.lines().any(|line| line == want), "no {want} in {told}");
-        }
+        assert_lines(
+            &told,
+            &[
+                "request_id=\"a\"",
+                "function_memory_mb=Some(64)",
+                "function_timeout=Some(900s)",
+            ],
+        );
         peer.accept().expect_next();
     }
 }
@@ -155,7 +154,7 @@ mod web {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::harness::{fixture, post};
+    use crate::harness::{fixture, get, in_own_network, post};
 
     /// The fixture under the name that a web function must have.
     fn program() -> PathBuf {
@@ -166,9 +165,13 @@ mod web {
         path
     }
 
-    /// As nothing else can listen on that port, this is one test.
+    /// In a network of its own, because this machine's port 9000 may well be taken.
     #[test]
     fn is_a_server_on_port_9000() {
+        in_own_network("scf::web::is_a_server_on_port_9000", serves_on_port_9000);
+    }
+
+    fn serves_on_port_9000() {
         let path = program();
         // Neither another platform's port counts, nor an API that may be there as well.
         let program = Program::at(path.clone());
@@ -179,17 +182,6 @@ mod web {
             .env("SCF_FUNCTIONNAME", "hello")
             .start();
         server.port = 9000;
-        crate::harness::wait_for("a listener, or its end", || {
-            let is_there = std::net::TcpStream::connect("127.0.0.1:9000").is_ok();
-            (is_there || !server.is_alive()).then_some(())
-        });
-        if !server.is_alive() {
-            // Somebody else's program is there: this machine cannot tell more.
-            let line = server.stderr.take();
-            let want = "fnboot: cannot listen on port 9000: address already in use\n";
-            assert_eq!(line, want);
-            return;
-        }
         let mut client = server.connect();
         let fields = "X-Scf-Request-Id: an-id\r\n";
         client.send(post("/echo", fields, "a body"));
@@ -225,7 +217,7 @@ mod web {
             "{log}"
         );
         assert!(!log.contains("FC Invoke"), "{log}");
-        client.send("GET /stream/more/2/10 HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.send(get("/stream/more/2/10", ""));
         let stream = client.read_bytes_until(b"\r\n0\r\n\r\n");
         let stream = String::from_utf8(stream).expect("text");
         assert!(

@@ -7,7 +7,8 @@ use rustix::process::Signal;
 
 use crate::api::{Api, PLATFORMS, Platform};
 use crate::harness::{
-    Barrier, Case, Client, PING, Program, Server, chunked, find, narrow, noise, post, wait_for,
+    self, Barrier, Case, Client, PING, Program, Server, chunked, find, narrow, noise, post,
+    wait_for,
 };
 
 fn server() -> Server {
@@ -15,7 +16,7 @@ fn server() -> Server {
 }
 
 fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: h\r\nX-Fc-Request-Id: id\r\n\r\n")
+    harness::get(path, "X-Fc-Request-Id: id\r\n")
 }
 
 /// What pieces of that number and length look like after the beginning.
@@ -27,20 +28,14 @@ pub fn pieces(count: usize, len: usize) -> String {
 }
 
 /// An answer in chunks, read as it comes.
-struct Chunks<'a> {
-    client: &'a mut Client,
-    buffer: Vec<u8>,
-}
+struct Chunks<'a>(&'a mut Client);
 
 impl<'a> Chunks<'a> {
     /// Reads the head.
     #[track_caller]
     fn expect(client: &'a mut Client) -> Self {
-        let mut chunks = Self {
-            client,
-            buffer: Vec::new(),
-        };
-        let head = chunks.until(b"\r\n\r\n");
+        let head = client.read_bytes_until(b"\r\n\r\n");
+        let head = String::from_utf8(head).expect("text");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
         assert!(
             head.contains("\r\nTransfer-Encoding: chunked\r\n"),
@@ -49,40 +44,18 @@ impl<'a> Chunks<'a> {
         assert!(!head.contains("Content-Length"), "{head}");
         assert!(head.contains("\r\nContent-Type: text/plain\r\n"), "{head}");
         assert!(head.contains("\r\nDate: "), "{head}");
-        chunks
-    }
-
-    #[track_caller]
-    fn until(&mut self, end: &[u8]) -> String {
-        loop {
-            if let Some(at) = find(&self.buffer, end) {
-                let rest = self.buffer.split_off(at + end.len());
-                let text = std::mem::replace(&mut self.buffer, rest);
-                return String::from_utf8(text).expect("text");
-            }
-            assert!(self.more(), "the end after {:?}", self.buffer.len());
-        }
-    }
-
-    fn more(&mut self) -> bool {
-        let count = self.client.fill().expect("read");
-        self.buffer.extend(self.client.take());
-        count > 0
+        Self(client)
     }
 
     /// The next chunk; nothing for the last.
     #[track_caller]
     fn next(&mut self) -> Option<String> {
-        let size = self.until(b"\r\n");
-        let len = usize::from_str_radix(size.trim_end(), 16).expect("a size");
-        while self.buffer.len() < len + 2 {
-            assert!(self.more(), "the end in a chunk");
+        let chunk = self.0.read_chunk();
+        if chunk.is_empty() {
+            assert_eq!(self.0.read_bytes(2), b"\r\n");
+            return None;
         }
-        let rest = self.buffer.split_off(len + 2);
-        let chunk = std::mem::replace(&mut self.buffer, rest);
-        let text = String::from_utf8(chunk).expect("text");
-        let text = text.strip_suffix("\r\n").expect("an end").to_string();
-        (len > 0).then_some(text)
+        Some(String::from_utf8(chunk).expect("text"))
     }
 
     /// Everything up to the last chunk, behind which there may be nothing.
@@ -92,7 +65,7 @@ impl<'a> Chunks<'a> {
         while let Some(chunk) = self.next() {
             text.push_str(&chunk);
         }
-        assert!(self.buffer.is_empty());
+        assert!(self.0.take().is_empty());
         text
     }
 }

@@ -9,10 +9,9 @@ use std::process::{Command, Output, Stdio};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use serde_json::Value;
 
-use crate::fc::own_network_and;
 use crate::harness::{
-    Case, Program, Server, assert_built, assert_same, bootstrap, example, fixture, noise, tool,
-    wait_for,
+    Case, Program, Server, assert_built, assert_same, bootstrap, example, fixture, noise,
+    own_network_and, tool, wait_for,
 };
 
 /// The tool with these arguments and a program; nobody reads what it would ask.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::conform;
+use crate::conform::{self, rows::Row, rows::Want};
 use crate::harness::{
-    Barrier, Case, Client, PING, Program, Server, assert_same, chunked, narrow, noise, post,
-    wait_for,
+    Barrier, Case, Client, PING, Program, Server, assert_same, chunked, narrow, noise,
+    out_of_descriptors, post, wait_for,
 };
 
 /// Requests in one byte per segment, each of them surely read by itself.
@@ -55,65 +55,30 @@ fn cut_at_every_byte() {
     assert!(!server.stdout.text().contains("smuggled"));
 }
 
-/// What is too large is refused with the same status however it comes, also with more wrong in it.
+/// The rows around the limits, cut around the limits; and empty lines, which only a connection takes
+/// out of the head's way.
 #[test]
 fn limits_do_not_depend_on_the_cut() {
     let mut server = Server::start();
     let mut barrier = Barrier::new(&mut server);
-    let long = |count: usize| "x".repeat(count);
-    for (name, request, status) in [
-        (
-            "a target",
-            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", long(9_000)),
-            414,
-        ),
-        (
-            "a target with a control",
-            format!("GET /{}\x01 HTTP/1.1\r\n\r\n", long(9_000)),
-            414,
-        ),
-        (
-            "a target and two more words",
-            format!("GET /{} a b c\r\n\r\n", long(9_000)),
-            414,
-        ),
-        (
-            "a field",
-            format!("GET / HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n", long(17_000)),
-            431,
-        ),
-        (
-            "a field with a control",
-            format!("GET / HTTP/1.1\r\nX: {}\x01\r\n", long(17_000)),
-            431,
-        ),
-        // They are none of the head, RFC 9112 §2.2.
-        (
-            "empty lines",
-            format!("{}GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n".repeat(9_000)),
-            200,
-        ),
-        (
-            "the longest target",
-            format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", long(8_191)),
-            200,
-        ),
-        (
-            "the longest target and a long method",
-            format!("{} /{} HTTP/1.1\r\nHost: h\r\n\r\n", long(200), long(8_191)),
-            414,
-        ),
-    ] {
+    let mut rows = conform::rows::large();
+    rows.push(Row {
+        name: "empty lines are none of the head",
+        section: "9112 §2.2",
+        bytes: [&b"\r\n".repeat(9_000), PING].concat(),
+        want: Want::Open(&["ping"]),
+    });
+    for row in rows {
         for cut in [
             1, 5_000, 8_190, 8_200, 8_256, 8_300, 8_390, 8_990, 9_009, 16_384, 17_000,
         ] {
-            let (first, second) = request.split_at(cut.min(request.len()));
+            let (first, second) = row.bytes.split_at(cut.min(row.bytes.len()));
             let mut client = server.connect();
             client.send(first);
             barrier.pass();
             client.try_send(second);
-            let answer = client.read_response("GET").map(|answer| answer.status);
-            assert_eq!(answer, Ok(status), "{name} cut at {cut}");
+            let _case = Case((row.name, row.section, cut));
+            conform::check(&mut client, row.want);
         }
     }
 }
@@ -359,17 +324,7 @@ fn half_heads_cost_little() {
 /// Out of descriptors: who is connected is served, who is not waits, and the process sleeps.
 #[test]
 fn descriptors_run_out() {
-    let mut server = Program::bootstrap()
-        .in_shell("ulimit -n 24 && exec \"$0\"")
-        .start();
-    let mut clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
-    clients[0].expect_open();
-    for client in &mut clients {
-        client.send(PING);
-    }
-    for client in &mut clients[..10] {
-        client.expect(200);
-    }
+    let (mut server, mut clients, _) = out_of_descriptors(0);
     // Long enough for a busy loop to show: two waits for the next try, and more.
     let cpu = server.cpu();
     let began = Instant::now();
