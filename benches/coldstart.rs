@@ -183,7 +183,7 @@ fn measure_start(
     let (mut stream, refused_count) = server.connect()?;
     let (answer, answered_ns) = server::exchange(&mut stream, call)?;
     let minor_faults = process::minor_faults(server.id())?;
-    let peak_rss_kib = process::peak_rss_kib(server.id())?;
+    let peak_rss_kib = process::status(server.id(), "VmHWM")?;
     let start = server.started()?;
     if answer != request::event(11) {
         return Err("the answer is not the event".into());

@@ -72,7 +72,7 @@ pub(crate) fn run(launcher: &Path, peer: &Peer) -> Outcome<Run> {
         to_next_us,
         event_us: median(&events_us),
         processor_us: float(processor_ns) / 1e3 / float(u64::try_from(EVENT_COUNT)?),
-        rss_kib: float(process::rss_kib(runtime.id())?),
+        rss_kib: float(process::status(runtime.id(), "VmRSS")?),
     })
 }
 

@@ -1,8 +1,8 @@
-//! What the kernel counted for a process: `/proc/PID/*`.
+//! What the kernel counted for a process: `/proc/PID/*`. The tests ask for it, too.
 
 use std::fs::{read_dir, read_to_string};
 
-use super::Outcome;
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Minor faults so far.
 pub(crate) fn minor_faults(id: u32) -> Outcome<u64> {
@@ -41,20 +41,13 @@ pub(crate) fn is_real_time() -> Outcome<bool> {
     Ok([FIFO, ROUND_ROBIN].contains(&policy))
 }
 
-/// The largest resident size so far in KiB: `VmHWM`.
-pub(crate) fn peak_rss_kib(id: u32) -> Outcome<u64> {
-    status_field(id, "VmHWM:")
-}
-
-/// The resident size in KiB: `VmRSS`.
-pub(crate) fn rss_kib(id: u32) -> Outcome<u64> {
-    status_field(id, "VmRSS:")
-}
-
-fn status_field(id: u32, field: &str) -> Outcome<u64> {
+/// A figure of `/proc/PID/status`, if it has a unit in KiB: `VmRSS` is the resident size, `VmHWM` the
+/// largest so far.
+pub(crate) fn status(id: u32, field: &str) -> Outcome<u64> {
     let status = read_to_string(format!("/proc/{id}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let number = line.and_then(|line| line.split_whitespace().next());
+    let mut lines = status.lines().filter_map(|line| line.split_once(':'));
+    let value = lines.find_map(|(name, value)| (name == field).then_some(value));
+    let number = value.and_then(|value| value.split_whitespace().next());
     Ok(number
         .ok_or_else(|| format!("a process without {field}"))?
         .parse()?)

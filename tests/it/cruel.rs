@@ -20,6 +20,7 @@ use rustix::process::Signal;
 
 use crate::api::{Platform, chunked, response};
 use crate::harness::{CLOSE_WAIT, ESTABLISHED, Program, Server, Socket, find, noise, sockets};
+use crate::process;
 use crate::stream::pieces;
 
 /// Events of a seed: at most, and at least, even if the time is over.
@@ -1346,12 +1347,8 @@ impl Soak {
     }
 
     fn rss_kib(&self) -> u64 {
-        let path = format!("/proc/{}/status", self.server.pid().as_raw_nonzero());
-        let status = fs::read_to_string(path).unwrap_or_default();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().nth(1));
         // None of a process that has ended.
-        number.and_then(|text| text.parse().ok()).unwrap_or(0)
+        process::status(self.server.id(), "VmRSS").unwrap_or(0)
     }
 
     /// Looks at everything until that is reached.

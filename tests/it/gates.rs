@@ -11,6 +11,7 @@ use crate::harness::{
     Case, Client, Program, Server, assert_built, assert_same, bootstrap, noise, post, smallest,
     wait_for,
 };
+use crate::process;
 
 /// One build of the program, and the most that it may be and need.
 struct Build {
@@ -293,11 +294,7 @@ fn page_faults() {
             let faults = |_| {
                 let mut server = Program::at((build.program)()).start();
                 server.call(event(), 200);
-                let stat = fs::read_to_string(format!("/proc/{}/stat", server.pid()));
-                let stat = stat.expect("stat");
-                let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
-                let faults = fields.split_whitespace().nth(7).expect("minflt");
-                faults.parse().expect("a count")
+                process::minor_faults(server.id()).expect("a count")
             };
             (0..TRIES).map(faults).min().expect("tries")
         },

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{self, AddressFamily, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
-use crate::port;
+use crate::{port, process};
 
 /// Nothing that a test waits for takes that long, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -388,6 +388,10 @@ impl Server {
         self.connect().send(request).expect(status)
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }
@@ -431,33 +435,14 @@ impl Server {
 
     /// A figure of `/proc/PID/status`, in KiB.
     pub fn status_kib(&self, name: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.child.id());
-        let status = fs::read_to_string(path).expect("the process lives");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        number
-            .expect("a figure in kB")
-            .trim()
-            .parse()
-            .expect("a number")
+        process::status(self.child.id(), name).expect("a figure")
     }
 
     /// Processor time used so far.
     pub fn cpu(&self) -> Duration {
-        let path = format!("/proc/{}/stat", self.child.id());
-        let stat = fs::read_to_string(path).expect("the process lives");
-        let after_name = stat.rsplit(") ").next().expect("a name");
-        let ticks = |index| {
-            after_name
-                .split(' ')
-                .nth(index)
-                .and_then(|n| n.parse::<u64>().ok())
-        };
-        let ticks = ticks(11).zip(ticks(12)).map(|(user, system)| user + system);
+        let (user, system) = process::processor_ticks(self.child.id()).expect("two numbers");
         // A tick is 10 ms wherever Linux tells user space (`USER_HZ`).
-        Duration::from_millis(10 * ticks.expect("two numbers"))
+        Duration::from_millis(10 * (user + system))
     }
 }
 

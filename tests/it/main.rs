@@ -33,6 +33,9 @@ mod lambda;
 mod library;
 mod polled;
 mod port;
+#[path = "../../benches/measure/process.rs"]
+#[allow(dead_code, reason = "the measurements ask for more")]
+mod process;
 mod properties;
 mod props;
 mod scf;
