@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -23,6 +23,16 @@ pub fn each(program: impl Fn() -> Program, test: impl Fn(&Api, &mut Server, Peer
         let (mut server, peer) = api.begin(program());
         test(&api, &mut server, peer);
     }
+}
+
+/// For both platforms at the same time, because the test waits for long.
+fn at_once(test: impl Fn(Platform) + Sync) {
+    thread::scope(|scope| {
+        for platform in PLATFORMS {
+            let test = &test;
+            scope.spawn(move || test(platform));
+        }
+    });
 }
 
 const MIB: usize = 1024 * 1024;
@@ -249,6 +259,7 @@ fn waits_cost_nothing() {
         server.signal(Signal::TERM);
         expect_sleep(server);
         assert_same(&peer.expect_response().body, &event);
+        peer.accept();
         server.expect_exit(0);
     });
 }
@@ -442,7 +453,9 @@ fn sigterm_ends_a_program_that_waits() {
 /// In the middle of an event whose rest does not come, or before anything is answered at all.
 #[test]
 fn sigterm_ends_a_program_whatever_it_waits_for() {
-    each(Program::bootstrap, |_, server, mut peer| {
+    at_once(|platform| {
+        let api = Api::new(platform);
+        let (mut server, mut peer) = api.begin(Program::bootstrap());
         let event = peer.rendered(noise(100_000));
         peer.send(&event[..50_000]).wait_until_read();
         server.signal(Signal::TERM);
@@ -544,7 +557,7 @@ fn sigterm_lets_an_answer_through() {
 
 #[test]
 fn an_api_that_is_not_there_is_named() {
-    for platform in PLATFORMS {
+    at_once(|platform| {
         let api = Api::new(platform);
         let port = api.port();
         let program = api.program(Program::bootstrap());
@@ -554,7 +567,7 @@ fn an_api_that_is_not_there_is_named() {
         let want =
             format!("fnboot: cannot reach the platform's API on port {port}: connection refused\n");
         assert_eq!(line, want);
-    }
+    });
 }
 
 /// One that takes connections and ends them is not asked for ever, nor in haste.

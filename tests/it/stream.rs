@@ -636,6 +636,7 @@ fn sigterm_lets_a_stream_end() {
     server.signal(Signal::TERM);
     let answer = peer.expect_response().text();
     assert!(answer.ends_with(&pieces(5, 10)), "{answer}");
+    peer.accept();
     server.expect_exit(0);
 }
 
