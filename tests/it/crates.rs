@@ -1,10 +1,11 @@
 //! Functions in crates of their own, built with cargo as the README says: they work, or they do not
 //! compile or link, with a message that says what to do.
 //!
-//! The crates lie in a folder with a blank in its name, and with `crt`, which the C start's objects
-//! have in theirs.
+//! The crates, what is built of them, and fnboot itself lie in folders with a blank in their names, and
+//! with `crt`, which the C start's objects have in theirs.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -15,8 +16,8 @@ use crate::arm64;
 use crate::gates::assert_hardened;
 use crate::harness::{PING, Program, Server, post, tool};
 
-/// All crates are built in one place, where each would find the other's `bootstrap`.
-static BUILDING: Mutex<()> = Mutex::new(());
+/// All crates for one machine are built in one place, where each would find the other's `bootstrap`.
+static BUILDING: [Mutex<()>; 2] = [const { Mutex::new(()) }; 2];
 
 /// What a crate is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,11 @@ impl Crate {
         };
         fs::create_dir_all(own.folder.join("src")).expect("a folder");
         let root = env!("CARGO_MANIFEST_DIR");
-        let manifest = block("toml", "[package]").replace("../fnboot", root);
+        let path = folder.join("fn boot");
+        // Another test may have made it.
+        let _ = symlink(root, &path);
+        assert!(path.join("build.rs").is_file(), "{}", path.display());
+        let manifest = block("toml", "[package]").replace("../fnboot", "../fn boot");
         // By its name alone cargo tells one from the others.
         let manifest = manifest.replace("\"hello\"", &format!("\"{name}\""));
         own.write("Cargo.toml", &format!("{manifest}\n[workspace]\n"));
@@ -115,7 +120,8 @@ impl Crate {
     }
 
     fn cargo_with(&self, arch: Arch, profile: &[&str]) -> (PathBuf, Output) {
-        let target_dir = self.folder.parent().expect("a folder").join("target");
+        let parent = self.folder.parent().expect("a folder");
+        let target_dir = parent.join("target").join(arch.target());
         let mut cargo = Command::new(env!("CARGO"));
         cargo.current_dir(&self.folder).env_remove("RUSTFLAGS");
         for arch in ["X86_64", "AARCH64"] {
@@ -124,7 +130,8 @@ impl Crate {
             cargo.env_remove(format!("{name}RUSTFLAGS"));
         }
         cargo.env("CARGO_TARGET_DIR", &target_dir);
-        let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let building = BUILDING[arch as usize].lock();
+        let _building = building.unwrap_or_else(PoisonError::into_inner);
         cargo.args(["build", "--offline", "--target", arch.target()]);
         cargo.args(profile);
         let output = cargo.output().expect("cargo");
