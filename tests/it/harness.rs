@@ -494,6 +494,13 @@ impl Client {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Sends from a thread of its own, because answers are to be read meanwhile; whether the server took
+    /// all.
+    pub fn send_meanwhile(&self, bytes: Vec<u8>) -> JoinHandle<bool> {
+        let mut sender = Self::new(self.stream.try_clone().expect("clone"));
+        thread::spawn(move || sender.try_send(bytes))
+    }
+
     /// Says that nothing more will be sent.
     pub fn finish(&mut self) -> &mut Self {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");
@@ -659,7 +666,15 @@ impl Client {
     /// One read; how many bytes came.
     pub fn fill(&mut self) -> std::io::Result<usize> {
         let mut piece = [0; 64 * 1024];
-        let count = self.stream.read(&mut piece)?;
+        let mut read = || self.stream.read(&mut piece);
+        let count = loop {
+            match read() {
+                // A read with a deadline is not begun again by itself where the process was stopped, or
+                // frozen, meanwhile: signal(7).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
         self.buffer.extend_from_slice(&piece[..count]);
         Ok(count)
     }

@@ -113,8 +113,7 @@ fn mixed_requests_in_one_write() {
         ));
     }
     let mut client = server.connect();
-    let stream = client.stream().try_clone().expect("clone");
-    let sender = thread::spawn(move || Client::new(stream).try_send(wire));
+    let sender = client.send_meanwhile(wire);
     for size in sizes {
         assert_same(&client.expect(200).body, &body[..size]);
         assert_same(&client.expect(200).body, &body[..size]);
@@ -128,10 +127,9 @@ fn mixed_requests_in_one_write() {
 fn pipelined_answers_wait_for_their_reader() {
     let mut server = Server::start();
     let mut client = server.connect();
-    let stream = client.stream().try_clone().expect("clone");
     let body = noise(20_000);
     let wire = post("/invoke", "", &body).repeat(1_000);
-    let sender = thread::spawn(move || Client::new(stream).try_send(wire));
+    let sender = client.send_meanwhile(wire);
     // Others are served meanwhile.
     let mut other = server.connect();
     for _ in 0..100 {
@@ -431,16 +429,7 @@ fn nobody_is_starved() {
     let mut quiet = server.connect();
     quiet.expect_open();
     let greedy = server.connect();
-    let stream = greedy.stream().try_clone().expect("clone");
-    let sender = thread::spawn(move || {
-        let mut client = Client::new(stream);
-        let wire = PING.repeat(1_000);
-        for _ in 0..100 {
-            if !client.try_send(&wire) {
-                return;
-            }
-        }
-    });
+    let sender = greedy.send_meanwhile(PING.repeat(100_000));
     let reader = thread::spawn(move || greedy.read_to_end());
     for _ in 0..100 {
         let began = Instant::now();
