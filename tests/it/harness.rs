@@ -11,9 +11,11 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -129,6 +131,50 @@ pub fn sockets() -> impl Iterator<Item = Socket> {
         }
     });
     rows.collect::<Vec<_>>().into_iter()
+}
+
+/// A folder of the test's own, which is gone after it.
+pub struct Folder(pub PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fnboot-test-{}-{count}", std::process::id());
+        let path = env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Puts a file there, in place of one that may be in use.
+    pub fn file(&self, name: &str, mode: u32, content: impl AsRef<[u8]>) -> PathBuf {
+        let (path, newer) = (self.at(name), self.at(".newer"));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&newer, content).expect("a file");
+        fs::set_permissions(&newer, fs::Permissions::from_mode(mode)).expect("a mode");
+        fs::rename(&newer, &path).expect("a name");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A test that fails leaves no second failure.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The local tool playing a platform on the program's port, with the program behind it.
+pub fn serving(program: Program, options: &[&str]) -> Server {
+    assert_built(&tool());
+    let (port, tool) = (program.port().to_string(), tool());
+    let tool = tool.to_str().expect("text");
+    let words = [&[tool, "serve", "--port", &port], options].concat();
+    program.without_port().under(&words).start()
 }
 
 /// `program` in a network of its own, in which every port is free.

@@ -30,7 +30,9 @@ mod fc;
 mod gates;
 mod harness;
 mod lambda;
+mod lambda_tool;
 mod library;
+mod package;
 mod polled;
 mod port;
 #[path = "../../benches/measure/process.rs"]
@@ -39,6 +41,7 @@ mod process;
 mod properties;
 mod props;
 mod scf;
+mod serve;
 mod soak;
 mod stream;
 mod structure;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// The figures of one call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
     /// Measured around the call: from the first byte sent to the last byte received.
     pub(crate) duration: Duration,
@@ -40,21 +40,5 @@ impl fmt::Display for Figures {
             self.memory_mb,
             self.memory_peak_mb(),
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_line_is_the_platforms() {
-        let figures = Figures {
-            duration: Duration::from_micros(2_960),
-            memory_mb: 128,
-            memory_peak_bytes: 11_356_078,
-        };
-        let want = "Duration: 2.96 ms, Billed Duration: 3 ms, Memory Size: 128 MB, Max Memory Used: 10.83 MB";
-        assert_eq!(figures.to_string(), want);
     }
 }

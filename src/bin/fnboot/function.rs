@@ -1,222 +1,246 @@
-//! What is deployed: a program and the settings that a platform keeps for it.
+//! What is deployed: a program, its folder, and the settings that a platform keeps for them.
 
-use crate::platform::Platform;
-use clap::{Args, value_parser};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{self, DirEntry, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::{self, Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
 
-/// The part of the command line that `invoke` and `serve` share.
-#[derive(Args)]
-#[group(skip)]
-pub(crate) struct Options {
-    /// The platform to play
-    #[arg(long, value_enum, default_value_t = Platform::Fc)]
-    platform: Platform,
-    /// The function's name, as the platform tells it to the program
-    #[arg(long, value_name = "NAME", default_value = "function")]
-    function: String,
-    /// Memory size in MB, told to the program and shown; not enforced
-    #[arg(long, value_name = "MB", default_value_t = 512, value_parser = value_parser!(u32).range(1..=32_768))]
-    memory: u32,
-    /// Seconds a call may take before the instance is killed
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = value_parser!(u64).range(1..=86_400))]
-    timeout: u64,
-    /// Seconds the program may take until it is ready [default: the platform's, or a few where it
-    /// listens on another port]
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..=3_600))]
-    start_timeout: Option<u64>,
-    /// Calls that an instance takes at the same time; more wait. On Lambda: Managed Instances
-    /// [default: 20 on FC, else 1]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=200))]
-    concurrency: Option<u32>,
-    /// FC: call the initializer once, before the first call
-    #[arg(long)]
-    init: bool,
-    /// Lambda and SCF: the handler's name, told to the program as _HANDLER
-    #[arg(long, value_name = "NAME")]
-    handler: Option<String>,
-    #[arg(
-        long,
-        help = "Lambda: start as with SnapStart, a snapshot taken and restored after the start"
-    )]
-    snap_start: bool,
-    /// The program and its arguments, usually pkg/bootstrap
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "PROGRAM"
-    )]
-    program: Vec<OsString>,
+/// Whom the tool plays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Platform {
+    /// Alibaba Cloud Function Compute: the program is an HTTP server.
+    #[default]
+    Fc,
+    /// AWS Lambda: the program polls.
+    Lambda,
+    /// Tencent Cloud Serverless Cloud Function: the program polls.
+    Scf,
+    /// A web function of SCF's: the program is an HTTP server.
+    ScfWeb,
 }
 
-/// Whether the function has an initializer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Initializer {
-    Absent,
-    Present,
-}
-
-/// Whether an instance is a restored snapshot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Snapshot {
-    None,
-    Restored,
-}
-
-/// A deployed function. Invariant: `command` is not empty.
+/// A deployed function. What the command line leaves out, `options` fills in.
+#[derive(Default)]
 pub(crate) struct Function {
     pub(crate) platform: Platform,
+    /// As the platform tells it to the program.
     pub(crate) name: String,
+    /// Told to the program and shown; not enforced.
     pub(crate) memory_mb: u32,
+    /// How long a call may take before its instance is killed.
     pub(crate) timeout: Duration,
+    /// How long the program may take until it is ready, where that is not the platform's own limit.
     pub(crate) start_timeout: Option<Duration>,
+    /// Calls that an instance takes at the same time, where the settings say so.
     pub(crate) concurrency: Option<u32>,
-    pub(crate) initializer: Initializer,
+    /// Most instances at the same time, where the settings say so.
+    pub(crate) instances: Option<u32>,
+    /// FC calls the initializer once, before the first call.
+    pub(crate) has_initializer: bool,
     pub(crate) handler: Option<String>,
-    pub(crate) snapshot: Snapshot,
-    command: Vec<OsString>,
+    /// Lambda's `SnapStart`: a snapshot is taken and restored after the start.
+    pub(crate) is_snapshot: bool,
+    /// The function's own variables: they win over the platform's.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// The folder in which the program is started.
+    pub(crate) code: Option<PathBuf>,
+    /// As the command line has it; see [`Function::program`].
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) args: Vec<OsString>,
 }
 
-impl From<Options> for Function {
-    fn from(options: Options) -> Self {
-        Self {
-            platform: options.platform,
-            name: options.function,
-            memory_mb: options.memory,
-            timeout: Duration::from_secs(options.timeout),
-            start_timeout: options.start_timeout.map(Duration::from_secs),
-            concurrency: options.concurrency,
-            initializer: if options.init {
-                Initializer::Present
-            } else {
-                Initializer::Absent
-            },
-            handler: options.handler,
-            snapshot: if options.snap_start {
-                Snapshot::Restored
-            } else {
-                Snapshot::None
-            },
-            command: options.program,
+impl Platform {
+    /// The file that the platform starts.
+    pub(crate) fn program_name(self) -> &'static str {
+        match self {
+            Self::ScfWeb => "scf_bootstrap",
+            _ => "bootstrap",
+        }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(["FC", "Lambda", "SCF", "SCF"][*self as usize])
+    }
+}
+
+impl FromStr for Platform {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "fc" => Ok(Self::Fc),
+            "lambda" => Ok(Self::Lambda),
+            "scf" => Ok(Self::Scf),
+            _ => Err("fc, lambda or scf"),
         }
     }
 }
 
 impl Function {
-    /// Refuses settings that the platform does not have: none is dropped in silence.
-    pub(crate) fn check(&self) -> Result<(), &'static str> {
-        let is_given_elsewhere =
-            |is_given, platforms: &[Platform]| is_given && !platforms.contains(&self.platform);
-        if is_given_elsewhere(self.initializer == Initializer::Present, &[Platform::Fc]) {
-            return Err("--init is FC's: the runtime APIs have no initializer");
+    /// Refuses settings that the platform does not have, because none is dropped in silence, and a
+    /// folder without a program.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let is_on = |platform| self.platform == platform;
+        match &self.code {
+            _ if self.has_initializer && !is_on(Platform::Fc) => {
+                Err("--init is FC's: the runtime APIs have no initializer".to_owned())
+            }
+            _ if self.is_snapshot && !is_on(Platform::Lambda) => {
+                Err("--snap-start is Lambda's".to_owned())
+            }
+            _ if self.concurrency.is_some() && is_on(Platform::Scf) => {
+                Err("--concurrency: SCF's runtime API takes one event at a time".to_owned())
+            }
+            Some(folder) if !folder.is_dir() => {
+                Err(format!("{} is not a folder", folder.display()))
+            }
+            Some(folder) if self.program.is_none() && !self.program().is_file() => Err(format!(
+                "{} has no {}: name the program after the options",
+                folder.display(),
+                self.platform.program_name()
+            )),
+            _ => Ok(()),
         }
-        if is_given_elsewhere(self.snapshot == Snapshot::Restored, &[Platform::Lambda]) {
-            return Err("--snap-start is Lambda's");
-        }
-        if is_given_elsewhere(self.handler.is_some(), &[Platform::Lambda, Platform::Scf]) {
-            return Err("--handler means nothing to FC's custom runtimes");
-        }
-        if is_given_elsewhere(
-            self.concurrency.is_some(),
-            &[Platform::Fc, Platform::Lambda],
-        ) {
-            return Err("--concurrency: SCF's runtime API takes one event at a time");
-        }
-        Ok(())
     }
 
-    /// The program's file: a path, or a word to look up in `PATH`. A bare word that names a file here
-    /// is that file: a platform starts `bootstrap` from the package, not from `PATH`.
+    /// The program's file: a path, or a word to look up in `PATH`. A word that names a file in the
+    /// code folder, or here, is that file: a platform starts `bootstrap` from the package, not from
+    /// `PATH`.
     pub(crate) fn program(&self) -> PathBuf {
-        let word = Path::new(
-            self.command
-                .first()
-                .map_or(OsStr::new(""), OsString::as_os_str),
-        );
-        if word.components().count() == 1 && word.is_file() {
-            return Path::new(".").join(word);
-        }
-        word.to_path_buf()
+        let default = Path::new(self.platform.program_name());
+        let word = self.program.as_deref().unwrap_or(default);
+        let inside = self.code.as_ref().map(|folder| folder.join(word));
+        let path = match inside {
+            Some(inside) if self.program.is_none() || inside.is_file() => inside,
+            _ if word.is_file() || word.components().count() > 1 => word.to_owned(),
+            _ => return word.to_owned(),
+        };
+        // Its folder is not the one where it is started. Links stay: a link's own name may tell the
+        // program what it is.
+        path::absolute(&path).unwrap_or(path)
     }
 
-    pub(crate) fn args(&self) -> &[OsString] {
-        self.command.get(1..).unwrap_or_default()
+    /// The program and its arguments: any of them may be a file.
+    fn words(&self) -> impl Iterator<Item = PathBuf> {
+        let args = self.args.iter().map(PathBuf::from);
+        args.chain([self.program()])
     }
 
     /// Whether the program goes by this name, also where another one starts it, as `env` does.
     pub(crate) fn is_named(&self, name: &str) -> bool {
-        let mut words = self.command.iter().map(Path::new);
-        words.any(|word| word.file_name() == Some(OsStr::new(name)))
+        let name = Some(OsStr::new(name));
+        self.words().any(|word| word.file_name() == name)
     }
 
-    /// The files that the command line names, as they are now.
-    pub(crate) fn file_marks(&self) -> FileMarks {
-        let args = self.args().iter().map(PathBuf::from);
-        FileMarks(
-            std::iter::once(self.program())
-                .chain(args)
-                .map(|path| mark(&path))
-                .collect(),
-        )
-    }
-
-    /// The package's root: where the program's file lies, or the current directory for one in `PATH`.
+    /// The package's root: the code folder, else where the program's file lies, or the current
+    /// directory for one in `PATH`.
     pub(crate) fn code_path(&self) -> PathBuf {
         let program = self.program();
-        let directory = match program.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        directory
-            .canonicalize()
-            .unwrap_or_else(|_| directory.to_path_buf())
+        let folder = self.code.as_deref().or_else(|| program.parent());
+        let folder = Path::new(".").join(folder.unwrap_or(Path::new("")));
+        folder.canonicalize().unwrap_or(folder)
+    }
+
+    /// The function's files, as they are now.
+    pub(crate) fn files(&self) -> Files {
+        let mut files = Files::default();
+        files.named.extend(self.words());
+        self.words().for_each(|path| files.add(path));
+        if let Some(folder) = &self.code {
+            // As `program` has it, so that both are the same path.
+            files.add_folder(&path::absolute(folder).unwrap_or_else(|_| folder.clone()));
+        }
+        files
     }
 }
 
 /// What tells one version of the function's files from the next.
-pub(crate) struct FileMarks(Vec<Option<Mark>>);
+#[derive(Default)]
+pub(crate) struct Files {
+    marks: BTreeMap<PathBuf, Mark>,
+    /// What the command line names, whether it is a file or not.
+    named: Vec<PathBuf>,
+}
 
-/// Device, inode, bytes, and the time of the last change in seconds and nanoseconds.
-type Mark = (u64, u64, u64, i64, i64);
+/// Device, inode, bytes, and the time of the last change.
+type Mark = (u64, u64, u64, Option<SystemTime>);
 
-impl FileMarks {
-    /// A file that is gone is being replaced: not a new version yet.
-    pub(crate) fn is_superseded_by(&self, newer: &Self) -> bool {
-        self.0
-            .iter()
-            .zip(&newer.0)
-            .any(|(old, new)| new.is_some() && old != new)
+impl Files {
+    /// A file that changed, was added or is gone since. One that the command line names is being replaced
+    /// while it is gone, so it is not a new version yet.
+    pub(crate) fn changed_in<'a>(&'a self, newer: &'a Self) -> Option<&'a Path> {
+        let mut files = newer.marks.iter();
+        let changed = files.find(|(path, mark)| self.marks.get(*path) != Some(mark));
+        let mut known = self.marks.keys().filter(|path| !self.named.contains(*path));
+        let gone = || known.find(|path| !newer.marks.contains_key(*path));
+        let changed = changed.map(|(path, _)| path).or_else(gone)?;
+        Some(changed)
+    }
+
+    /// Adds what is a file: not a word, an option, or a path that does not exist.
+    fn add(&mut self, path: PathBuf) {
+        if let Some(found) = path.metadata().ok().filter(Metadata::is_file) {
+            let time = found.modified().ok();
+            let mark = (found.dev(), found.ino(), found.size(), time);
+            self.marks.insert(path, mark);
+        }
+    }
+
+    /// Links to folders are not followed, because they may lead around in a circle.
+    fn add_folder(&mut self, folder: &Path) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                _ if is_left_out(&entry) => {}
+                Ok(kind) if kind.is_dir() => self.add_folder(&entry.path()),
+                _ => self.add(entry.path()),
+            }
+        }
     }
 }
 
-/// None for what is not a file: a word, an option, a path that does not exist.
-fn mark(path: &Path) -> Option<Mark> {
-    let found = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    Some((
-        found.dev(),
-        found.ino(),
-        found.size(),
-        found.mtime(),
-        found.mtime_nsec(),
-    ))
+/// What an editor, a version control or an interpreter keeps beside the code.
+fn is_left_out(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    name.as_encoded_bytes().starts_with(b".") || name == "__pycache__"
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
-    /// The function that a command line describes.
-    pub(crate) fn function(options: &[&str]) -> Function {
-        use clap::Parser;
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            function: Options,
-        }
-        let words = ["fnboot"].iter().chain(options).chain(&["./bootstrap"]);
-        Cli::parse_from(words).function.into()
+    #[test]
+    fn a_file_that_changed_or_is_gone_is_a_new_version() {
+        let folder = std::env::temp_dir().join(format!("fnboot-files-{}", std::process::id()));
+        let file = folder.join("lib/a");
+        fs::create_dir_all(folder.join("lib")).unwrap();
+        fs::write(&file, "1").unwrap();
+        let code = Some(folder.clone());
+        let function = Function {
+            code,
+            ..Function::default()
+        };
+        let first = function.files();
+        let check = |want| assert_eq!(first.changed_in(&function.files()), want);
+        check(None);
+        fs::write(&file, "12").unwrap();
+        check(Some(&*file));
+        fs::remove_file(&file).unwrap();
+        check(Some(&*file));
+        fs::write(folder.join(".hidden"), "").unwrap();
+        fs::write(folder.join("bootstrap"), "").unwrap();
+        let named = function.files();
+        fs::remove_file(folder.join("bootstrap")).unwrap();
+        assert_eq!(
+            named.changed_in(&function.files()),
+            None,
+            "it is being built"
+        );
+        fs::remove_dir_all(folder).unwrap();
     }
 }

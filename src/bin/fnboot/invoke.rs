@@ -1,72 +1,34 @@
-//! `fnboot invoke`: one call on a fresh instance.
+//! `fnboot invoke`: one call on a fresh instance, shown as the platform's own command-line tool shows it.
 //!
 //! Standard output is the function's answer, byte for byte, and nothing else; everything for people goes
 //! to standard error.
 
-use crate::function::{self, Function};
-use crate::platform::lambda::Lambda;
-use crate::platform::runtime_api::{Flaky, Player};
-use crate::platform::scf::Scf;
-use crate::platform::{Platform, fc};
-use crate::signals::{self, Signals};
-use crate::terminal::{self, say};
-use clap::Args;
+use crate::call::{Answer, Mode};
+use crate::failure::{Failure, Stage};
+use crate::figures::Figures;
+use crate::function::Function;
+use crate::instance::Instance;
+use crate::platform;
+use crate::platform::dialect::{Complaint, Dialect, Reached};
+use crate::terminal::{print, say};
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use std::error::Error;
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::io::Read;
 use std::rc::Rc;
 
-#[derive(Args)]
-pub(crate) struct Options {
-    /// The event, or the body of an HTTP request
-    #[arg(
-        short,
-        long,
-        value_name = "EVENT",
-        group = "input",
-        allow_hyphen_values = true
-    )]
-    event: Option<String>,
-    /// Read the event from a file
-    #[arg(long, value_name = "FILE", group = "input")]
-    event_file: Option<PathBuf>,
-    /// Read the event from standard input
-    #[arg(long, group = "input")]
-    stdin: bool,
-    /// Call an HTTP function: 'GET /path', or '/path'
-    #[arg(long, value_name = "REQUEST", value_parser = parse_target)]
-    http: Option<Target>,
-    /// Add a header to the request, or replace one, the platform's included; with a runtime API,
-    /// to the HTTP request, or without one to the event
-    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = parse_header)]
-    headers: Vec<(HeaderName, HeaderValue)>,
-    /// Lambda: the mobile SDK's client context, as JSON
-    #[arg(long, value_name = "JSON")]
-    client_context: Option<HeaderValue>,
-    /// Lambda: the caller's Cognito identity, as JSON
-    #[arg(long, value_name = "JSON")]
-    cognito_identity: Option<HeaderValue>,
-    /// Lambda: the caller's tenant
-    #[arg(long, value_name = "ID")]
-    tenant: Option<HeaderValue>,
-    #[command(flatten)]
-    function: function::Options,
-}
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// What an HTTP function is asked.
-pub(crate) type Target = (Method, Uri);
-
-/// What is sent to the function.
-pub(crate) struct Input {
-    pub(crate) body: Bytes,
-    pub(crate) http: Option<Target>,
+#[derive(Default)]
+pub(crate) struct Invoke {
+    /// Where the event is read, or the body of an HTTP request.
+    pub(crate) event: Option<Box<dyn Read>>,
+    /// What an HTTP function is asked.
+    pub(crate) http: Option<(Method, Uri)>,
     pub(crate) headers: HeaderMap,
     /// Lambda's headers that tell who calls.
     pub(crate) caller: HeaderMap,
+    pub(crate) function: Function,
 }
 
 /// How a call ended.
@@ -76,165 +38,147 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    let input = Input {
-        body: read_event(&options)?,
-        caller: caller(&options),
-        http: options.http,
-        headers: options.headers.into_iter().collect(),
-    };
-    let function: Rc<Function> = Rc::new(options.function.into());
-    function.check()?;
-    if !input.caller.is_empty() && function.platform != Platform::Lambda {
-        return Err("--client-context, --cognito-identity and --tenant are Lambda's".into());
+impl Invoke {
+    /// Reads the event.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub(crate) fn read(&mut self) -> Result<Bytes> {
+        let mut bytes = Vec::new();
+        if let Some(mut event) = self.event.take() {
+            let read = event.read_to_end(&mut bytes);
+            read.map_err(|error| format!("the event: {error}"))?;
+        }
+        Ok(bytes.into())
     }
-    let mut signals = Signals::listen()?;
-    let call = async {
-        match function.platform {
-            Platform::Fc => fc::invoke::run(&function, input).await,
-            Platform::Lambda => {
-                Player::<Lambda>::new(function, Flaky::Off)
-                    .invoke(input)
-                    .await
-            }
-            Platform::Scf => Player::<Scf>::new(function, Flaky::Off).invoke(input).await,
+}
+
+/// Starts an instance, calls it, shows everything, stops it.
+///
+/// # Errors
+///
+/// There is no function that could be called, or no way to call it.
+pub(crate) async fn run(options: Invoke, body: Bytes) -> Result<Verdict> {
+    let function = Rc::new(options.function);
+    let dialect = platform::of(function.platform);
+    let is_http = options.http.is_some();
+    dialect.check_call(is_http)?;
+    let mut call = dialect.call(options.http, options.headers, body)?;
+    call.headers.extend(options.caller);
+    let request_id = call.request_id.clone();
+    // The platform's own tool frames all that is logged, or the platform's log begins and ends the call.
+    let frame = dialect.facts().frame;
+    if let Some([begin, _]) = frame {
+        say(format_args!("{begin}"));
+    }
+    let instance = match Instance::start(&function, dialect).await {
+        Ok(instance) => instance,
+        Err(failure) => return not_started(dialect, &failure, &request_id).await,
+    };
+    if frame.is_none() {
+        say(format_args!("{}", dialect.log_begin(&request_id, "")));
+    }
+    let meter = instance.meter().await;
+    let result = instance.perform(Stage::Call, call, &meter).await;
+    let outcome = instance.outcome(&meter, result);
+    match frame {
+        Some([_, end]) => say(format_args!("{end}\nRequestId: {request_id}")),
+        None => say(format_args!("{}", dialect.log_end(&request_id, &outcome))),
+    }
+    let verdict = match &outcome.result {
+        Ok(answer) => show_answer(dialect, answer, is_http).await?,
+        Err(failure) => {
+            let complaint = dialect.explain(failure, &request_id, &outcome.figures);
+            show_failure(failure, &complaint).await?
         }
     };
-    tokio::select! {
-        verdict = call => Ok(match verdict? {
-            Verdict::Succeeded => ExitCode::SUCCESS,
-            Verdict::Failed => ExitCode::FAILURE,
-        }),
-        // Dropping the call kills the instance.
-        signal = signals.next() => Ok(signals::exit_code(signal)),
+    if frame.is_some() {
+        say(format_args!("{}", outcome.figures));
     }
+    instance.stop().await;
+    Ok(verdict)
 }
 
-/// Writes the answer as it is, and for people who read it on a terminal the line end that it lacks.
-pub(crate) fn print_result(body: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let is_for_people = out.is_terminal() && !body.ends_with(b"\n");
-    let line_end: &[u8] = if is_for_people { b"\n" } else { b"" };
-    match out
-        .write_all(body)
-        .and_then(|()| out.write_all(line_end))
-        .and_then(|()| out.flush())
-    {
-        // A reader that has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-        result => result?,
+/// What a failed initialization says is the function's failure; everything else means that there is none.
+async fn not_started(
+    dialect: &dyn Dialect,
+    failure: &Failure,
+    request_id: &str,
+) -> Result<Verdict> {
+    if let Some([_, end]) = dialect.facts().frame {
+        say(format_args!("{end}"));
     }
-    if !is_for_people {
-        terminal::beside(body);
+    let complaint = dialect.explain(failure, request_id, &Figures::default());
+    if failure.is_of_function() {
+        return show_failure(failure, &complaint).await;
     }
-    Ok(())
+    Err(format!("{}: {failure}", complaint.error_type).into())
 }
 
-/// Shows the head of an answer to an HTTP request.
-pub(crate) fn show_head(status: StatusCode, headers: &HeaderMap) {
-    say(format_args!("HTTP/1.1 {status}"));
-    for (name, value) in headers {
-        let value = String::from_utf8_lossy(value.as_bytes());
-        say(format_args!("{name}: {value}"));
-    }
-}
-
-fn caller(options: &Options) -> HeaderMap {
-    let fields = [
-        ("lambda-runtime-client-context", &options.client_context),
-        ("lambda-runtime-cognito-identity", &options.cognito_identity),
-        ("lambda-runtime-aws-tenant-id", &options.tenant),
-    ];
-    let given = fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((HeaderName::from_static(name), value.clone()?)));
-    given.collect()
-}
-
-fn read_event(options: &Options) -> Result<Bytes, Box<dyn Error>> {
-    if let Some(event) = &options.event {
-        return Ok(event.clone().into());
-    }
-    if let Some(path) = &options.event_file {
-        let event = std::fs::read(path);
-        return Ok(event
-            .map_err(|error| format!("{}: {error}", path.display()))?
-            .into());
-    }
-    let mut event = Vec::new();
-    if options.stdin {
-        io::stdin().read_to_end(&mut event)?;
-    }
-    Ok(event.into())
-}
-
-fn parse_target(text: &str) -> Result<Target, String> {
-    let text = text.trim();
-    let (method, target) = match text.split_once(' ') {
-        Some(parts) => parts,
-        None if text.starts_with('/') => ("GET", text),
-        None => return Err(format!("no path in {text:?}: want 'GET /path' or '/path'")),
+async fn show_answer(dialect: &dyn Dialect, answer: &Answer, is_http: bool) -> Result<Verdict> {
+    let (head, body, mut has_failed) = match dialect.facts().reached {
+        Reached::Http { .. } => of_program(dialect, answer, is_http),
+        Reached::Api { .. } => of_api(dialect, answer, is_http),
     };
-    let method =
-        Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
-    let target = target.trim();
-    if !target.starts_with('/') {
-        return Err(format!("{target:?} does not start with a slash"));
-    }
-    let uri = target
-        .parse()
-        .map_err(|error| format!("{target:?}: {error}"))?;
-    Ok((method, uri))
-}
-
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("a header is NAME: VALUE")?;
-    let name = name
-        .parse()
-        .map_err(|_| format!("{name:?} is not a header name"))?;
-    let value = value.trim();
-    let value = value
-        .parse()
-        .map_err(|_| format!("{value:?} is not a header value"))?;
-    Ok((name, value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(text: &str, want: Option<(&str, &str)>) {
-        let got = parse_target(text).ok();
-        let got = got
-            .as_ref()
-            .map(|(method, uri)| (method.as_str(), uri.to_string()));
-        assert_eq!(
-            got,
-            want.map(|(method, uri)| (method, uri.to_owned())),
-            "{text:?}"
-        );
-    }
-
-    #[test]
-    fn targets() {
-        check("GET /path?q=1", Some(("GET", "/path?q=1")));
-        check("/path", Some(("GET", "/path")));
-        check(" DELETE  /a%20b ", Some(("DELETE", "/a%20b")));
-        check("GET path", None);
-        check("G(T /path", None);
-        check("", None);
-        for bare in ["GET", "path", " "] {
-            let error = parse_target(bare).unwrap_err();
-            assert!(error.contains(": want 'GET /path'"), "{error}");
+    if let Some((status, headers)) = head {
+        say(format_args!("HTTP/1.1 {status}"));
+        for (name, value) in &headers {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            say(format_args!("{name}: {value}"));
         }
     }
-
-    #[test]
-    fn headers() {
-        let (name, value) = parse_header("X-Test:  a: b ").unwrap();
-        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-test", "a: b"));
-        assert!(parse_header("no colon").is_err());
-        assert!(parse_header("bad name: x").is_err());
+    say(format_args!("Invoke Result:"));
+    print(&body).await?;
+    if let Some(error) = &answer.late_error {
+        let error_type = error.error_type.as_deref().unwrap_or("unknown");
+        say(format_args!("Error Type, after the result: {error_type}"));
+        say(format_args!("{}", String::from_utf8_lossy(&error.body)));
+        has_failed = true;
     }
+    Ok([Verdict::Succeeded, Verdict::Failed][usize::from(has_failed)])
+}
+
+/// What is shown of an answer: a head if it says something, the body, and whether the call failed.
+type Shown = (Option<(StatusCode, HeaderMap)>, Bytes, bool);
+
+/// An answer over HTTP.
+fn of_program(dialect: &dyn Dialect, answer: &Answer, is_http: bool) -> Shown {
+    let head = &answer.head;
+    let error_type = dialect.error_type(&head.headers);
+    if let Some(error_type) = error_type {
+        say(format_args!("Error Type: {error_type}"));
+    }
+    // A client of an HTTP function may well be told that it is wrong; an event cannot be.
+    let is_refused = !is_http && !head.status.is_success();
+    let is_shown = is_http || (is_refused && error_type.is_none());
+    let shown = is_shown.then(|| (head.status, head.headers.clone()));
+    // A server error is a failure to whoever runs this in a script, though not to FC.
+    let has_failed = error_type.is_some() || is_refused || head.status.is_server_error();
+    (shown, answer.body.clone(), has_failed)
+}
+
+/// An answer to a runtime API. A stream says itself whether it is meant for an HTTP client; anything else
+/// is, if it was one that asked.
+fn of_api(dialect: &dyn Dialect, answer: &Answer, is_http: bool) -> Shown {
+    let is_meant = is_http || answer.mode == Mode::Streamed;
+    if let Some(response) = dialect.http_answer(answer).filter(|_| is_meant) {
+        let (head, body) = response.into_parts();
+        let has_failed = head.status.is_server_error();
+        return (Some((head.status, head.headers)), body, has_failed);
+    }
+    if is_http {
+        let line = "Not an answer to an HTTP request: callers get 502";
+        say(format_args!("{line}"));
+    }
+    (None, answer.body.clone(), is_http)
+}
+
+/// A failure has a result, too: what the platform gives the caller.
+async fn show_failure(failure: &Failure, complaint: &Complaint) -> Result<Verdict> {
+    say(format_args!("Error Type: {}", complaint.error_type));
+    say(format_args!("({failure})"));
+    say(format_args!("Invoke Result:"));
+    print(&complaint.body).await?;
+    Ok(Verdict::Failed)
 }

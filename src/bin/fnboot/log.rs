@@ -1,4 +1,4 @@
-//! What the program prints: relayed at once, and its end kept for whoever asks for the tail.
+//! What the program prints: shown as it comes, and its end kept for whoever asks for the tail.
 
 use crate::terminal;
 use rustix::io::Errno;
@@ -8,9 +8,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use tokio::net::unix::pipe::Receiver;
+use tokio::task::spawn_local;
 
 /// The most that a platform hands back as a tail.
 pub(crate) const TAIL_BYTES: usize = 4 * 1024;
+
+/// A pipe holds no more, so this is all that can have been printed before an answer and not be read.
+const PIPE_BYTES: usize = 64 * 1024;
 
 /// One pipe for both of the program's streams, which keeps their order.
 pub(crate) struct Log {
@@ -22,17 +26,18 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Takes the reading end of the program's output.
-    pub(crate) fn read_from(pipe: OwnedFd) -> io::Result<Rc<Self>> {
-        Ok(Rc::new(Self {
+    /// Takes the reading end of the program's output and shows what comes, until every writer is gone.
+    pub(crate) fn follow(pipe: OwnedFd) -> io::Result<Rc<Self>> {
+        let log = Rc::new(Self {
             pipe: Receiver::from_owned_fd(pipe)?,
             tail: RefCell::default(),
             printed_bytes: Cell::default(),
-        }))
+        });
+        spawn_local(Rc::clone(&log).pump());
+        Ok(log)
     }
 
-    /// Relays until every writer is gone.
-    pub(crate) async fn pump(&self) {
+    async fn pump(self: Rc<Self>) {
         let mut buffer = [0; 8 * 1024];
         while self.pipe.readable().await.is_ok() {
             match self.pipe.try_read(&mut buffer) {
@@ -41,20 +46,23 @@ impl Log {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
+            terminal::room().await;
         }
     }
 
-    /// Relays what is in the pipe now: a program prints before it answers, so after an answer this
-    /// is all that belongs to the call. The reactor's view may lag, so the kernel is asked.
+    /// Shows what is in the pipe now: a program prints before it answers, so after an answer this is
+    /// all that belongs to the call. The reactor's view may lag, so the kernel is asked.
     pub(crate) fn drain(&self) {
         let mut buffer = [0; 8 * 1024];
-        loop {
+        let mut read_bytes = 0;
+        while read_bytes < PIPE_BYTES {
             match rustix::io::read(&self.pipe, &mut buffer) {
                 Ok(0) => return,
                 Ok(count) => self.take(&buffer[..count]),
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR) => continue,
                 Err(_) => return,
             }
+            read_bytes += buffer.len();
         }
     }
 
@@ -67,16 +75,14 @@ impl Log {
     pub(crate) fn tail_since(&self, position: u64) -> Vec<u8> {
         let tail = self.tail.borrow();
         let since = usize::try_from(self.printed_bytes.get() - position).unwrap_or(usize::MAX);
-        tail.iter()
-            .skip(tail.len().saturating_sub(since))
-            .copied()
-            .collect()
+        let skipped = tail.len().saturating_sub(since);
+        tail.iter().skip(skipped).copied().collect()
     }
 
     fn take(&self, output: &[u8]) {
-        terminal::relay(output);
+        terminal::show(output);
         self.printed_bytes
-            .set(self.printed_bytes.get() + output.len() as u64);
+            .update(|bytes| bytes + output.len() as u64);
         let mut tail = self.tail.borrow_mut();
         tail.extend(output);
         let excess = tail.len().saturating_sub(TAIL_BYTES);

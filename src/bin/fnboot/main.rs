@@ -1,94 +1,118 @@
 //! `fnboot`, the local tool: plays a platform on the developer's machine and packs what is deployed.
 //!
 //! ```text
-//! main       the command line, exit status
-//! invoke     one call, as the platform's own command-line tool shows it
-//! serve      a local endpoint that plays the gateway
-//! warm       the instance behind that endpoint: kept, and replaced when it must be
-//! package    the archive that is uploaded, the same bytes for the same input
-//! function   what is deployed: a program and its settings
-//! process    the program as a process group: start, stop, memory, output
-//! readiness  what a program does that does not get ready
-//! server     HTTP connections, whoever is at their other end
-//! platform   one folder per platform: how it starts a function and how it hands events over
+//! options                what the command line says
+//!   invoke               one call, as the platform's own command-line tool shows it
+//!   serve                a local endpoint that plays the gateway
+//!     gateway            what the platforms' gateways share: calls whose answers may stream
+//!     instances          the instances behind it: kept, started side by side, replaced
+//!   package              the archive that is uploaded, the same bytes for the same input
+//!
+//! instance               one started program, how calls reach it, and their clock
+//!   call, failure        what goes in, what comes out, and why not
+//!   client               over HTTP: connections that are kept
+//!   runtime_api          polled: the API that the program asks
+//!   readiness            what a program does that does not get ready
+//!   process, log         the program as a process group; what it prints
+//!   family, warden       ends what a program started, also after a kill of the tool itself
+//!
+//! platform               names, numbers and texts: `dialect` and `gateway` of each, `contract` as tables
+//! function               what is deployed: a program, its folder, its settings
+//! http, proc, terminal, signals, figures, id   one thing each, and of no platform
 //! ```
-//! Nothing here reaches `bootstrap`; std and the usual crates are welcome. One thread does it all, so
-//! state is shared by `Rc`, and nothing below needs a lock.
+//! A call goes from a gateway (or `invoke`) through `instances` to an `instance`, and its answer comes back
+//! the same way: whole, or through the call's tap while the program streams it. What differs between
+//! platforms is asked of a `Dialect`.
+//!
+//! Nothing here reaches `bootstrap`; std and the usual crates are welcome. One thread does it all, so state
+//! is shared by `Rc`, and nothing below needs a lock; other threads only wait for what may block: the
+//! terminal, and the end of a program.
 
+mod call;
+mod client;
+mod failure;
+mod family;
 mod figures;
 mod function;
+mod gateway;
+mod http;
 mod id;
+mod instance;
+mod instances;
 mod invoke;
 mod log;
-mod memory;
+mod options;
 mod package;
 mod platform;
+mod proc;
 mod process;
 mod readiness;
+mod runtime_api;
 mod serve;
-mod server;
 mod signals;
 mod terminal;
-mod warm;
+mod warden;
 
-use clap::{Parser, Subcommand};
+use futures_lite::future;
+use invoke::Verdict;
+use options::Command;
+use signals::Signals;
+use std::env;
 use std::error::Error;
 use std::process::ExitCode;
 
-/// Usage and start-up errors, as clap's own; a function that failed is 1.
+/// Usage and start-up errors; a function that failed is 1.
 const EXIT_USAGE: u8 = 2;
 
-#[derive(Parser)]
-#[command(
-    version,
-    about = "Runs a function on this machine as the cloud would, and packs it."
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Start PROGRAM as the platform would, call it once, show log, result and figures.
-    Invoke(Box<invoke::Options>),
-    /// Play the platform's gateway on a local port, with a warm instance of PROGRAM behind it.
-    Serve(serve::Options),
-    /// Pack BINARY as the archive that is uploaded: small, and the same bytes every time.
-    Package(package::Options),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    run(cli.command).unwrap_or_else(|error| {
-        terminal::say(format_args!("fnboot: {error}"));
+    if env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == warden::ARGUMENT)
+    {
+        warden::run();
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let code = runtime.map_err(Into::into).and_then(|runtime| {
+        let code = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let code = run().await.unwrap_or_else(|error| {
+                terminal::say(format_args!("fnboot: {error}"));
+                ExitCode::from(EXIT_USAGE)
+            });
+            terminal::flush().await;
+            Ok(code)
+        });
+        // A write to standard output that nobody reads would hold it up for ever.
+        runtime.shutdown_background();
+        code
+    });
+    code.unwrap_or_else(|error: Box<dyn Error>| {
+        eprintln!("fnboot: {error}");
         ExitCode::from(EXIT_USAGE)
     })
 }
 
-fn run(command: Command) -> Result<ExitCode, Box<dyn Error>> {
-    match command {
-        Command::Invoke(options) => block_on(invoke::run(*options)),
-        Command::Serve(options) => block_on(serve::run(options)),
-        Command::Package(options) => package::run(&options),
+async fn run() -> Result<ExitCode, Box<dyn Error>> {
+    match options::parse(env::args_os())? {
+        Command::Show(text) => terminal::print(text.as_bytes()).await?,
+        Command::Package(options) => return package::run(&options),
+        Command::Serve(options) => serve::run(options, &mut Signals::listen()?).await?,
+        Command::Invoke(mut options) => {
+            // Before the signals are caught, because it may wait for somebody to type.
+            let body = options.read()?;
+            let mut signals = Signals::listen()?;
+            let call = async {
+                Ok(match invoke::run(options, body).await? {
+                    Verdict::Succeeded => ExitCode::SUCCESS,
+                    Verdict::Failed => ExitCode::FAILURE,
+                })
+            };
+            // Dropping the call kills the instance.
+            let signal = async { Ok(signals::exit_code(signals.next().await)) };
+            return future::or(call, signal).await;
+        }
     }
-}
-
-/// Runs `work` and everything it spawns on this one thread.
-fn block_on<T>(work: impl Future<Output = Result<T, Box<dyn Error>>>) -> Result<T, Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, work)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,284 +1,219 @@
 //! `fnboot package`: the archive that is uploaded.
 //!
+//! ```text
+//! folder   what goes into the archive: files, links and empty folders, by name
+//! program  whether the platform can start the program
+//! archive  the bytes of the archive, and its file
+//! ```
 //! The same files give the same bytes: entries sorted, one timestamp, modes reduced to what matters.
-//! Unix permissions are kept, because a platform starts nothing that is not executable. Packing is
-//! slow and small: the archive is what a cold start has to fetch.
+//! What the platform would refuse or could not start is refused here, before anything is written.
 
-use crate::platform::Platform;
+mod archive;
+mod folder;
+mod program;
+
+use crate::function::{Function, Platform};
 use crate::terminal::say;
-use clap::Args;
-use std::collections::BTreeMap;
+use archive::{Archive, at};
+use folder::Content;
+use program::Arch;
+use serde_json::Value;
 use std::error::Error;
-use std::fs;
-use std::io::{Cursor, Write};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
 
-const MODE_PROGRAM: u32 = 0o755;
-const MODE_DATA: u32 = 0o644;
+const MIB: u64 = 1024 * 1024;
 
-/// Work that packing a file may cost: its bytes times the passes over it.
-const WORK_BYTES_MAX: u64 = 16 * 1024 * 1024;
-const PASSES_MIN: u64 = 5;
-const PASSES_MAX: u64 = 255;
-
-/// The crate's compression levels above this one are a number of passes by Zopfli.
-const LEVEL_BEFORE_PASSES: u64 = 9;
-
-#[derive(Args)]
+#[derive(Default)]
 pub(crate) struct Options {
-    /// The archive to write
-    #[arg(short, long, value_name = "FILE", default_value = "pkg/bootstrap.zip")]
-    output: PathBuf,
-    /// The platform that will start it
-    #[arg(long, value_enum, default_value_t = Platform::Fc)]
-    platform: Platform,
-    /// SCF: for a web function, which SCF starts by another name
-    #[arg(long, conflicts_with = "name")]
-    web: bool,
-    /// The binary's name in the archive [default: the one that the platform starts]
-    #[arg(long)]
-    name: Option<String>,
-    /// The program that the platform starts
-    binary: PathBuf,
-    /// More files or directories, as PATH or as NAME-IN-ARCHIVE=PATH
-    #[arg(value_name = "EXTRA_FILE")]
-    extra: Vec<String>,
+    /// The archive to write, where it is not `pkg/bootstrap.zip`.
+    pub(crate) output: Option<PathBuf>,
+    /// The program's name in the archive, where it is not the one that the platform starts.
+    pub(crate) name: Option<String>,
+    /// The machine that will run it, where it is not the program's.
+    pub(crate) arch: Option<Arch>,
+    /// More files or folders, as PATH or as NAME-IN-ARCHIVE=PATH.
+    pub(crate) extra: Vec<String>,
+    pub(crate) function: Function,
 }
 
-/// What goes into the archive, by name; a sorted map, so that the order is no accident.
-type Entries = BTreeMap<String, Entry>;
-
-struct Entry {
-    mode: u32,
-    content: Vec<u8>,
-}
-
+/// Packs what the options name.
+///
+/// # Errors
+///
+/// The platform could not take or start it, or a file cannot be read or written.
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
-    let name = name(options)?;
-    let mut entries = Entries::new();
-    add_file(&mut entries, name, &options.binary)?;
-    if let Some(program) = entries.get_mut(name) {
-        program.mode = MODE_PROGRAM;
-    }
-    for extra in &options.extra {
-        let (name, path) = split_extra(extra)?;
-        add(&mut entries, &name, &path)?;
-    }
-    let archive = pack(&entries)?;
-    write(&options.output, &archive)?;
+    let platform = options.function.platform;
+    // One name per archive: a second copy is fetched at every cold start.
+    let name = options.name.as_deref().unwrap_or(platform.program_name());
+    let name = &folder::inside(Path::new(name))?;
+    let output = options.output.as_deref();
+    let output = output.unwrap_or(Path::new("pkg/bootstrap.zip"));
+    let mut entries = folder::collect(&options.function, &options.extra, output, name)?;
+    let program = folder::started(&mut entries, name)?.read()?;
+    let program = program::inspect(&program).map_err(at(name))?;
+    program.check(platform, options.arch).map_err(at(name))?;
+    let sizes = entries.values().map(|entry| entry.bytes);
+    check_size(platform, UNPACKED, sizes)?;
+    let mut archive = Archive::default();
     for (name, entry) in &entries {
-        say(format_args!(
-            "{:>10} bytes  {:o}  {name}",
-            entry.content.len(),
-            entry.mode
-        ));
+        let content = entry.read()?;
+        archive.add(name, entry.mode, &content).map_err(at(name))?;
     }
-    say(format_args!(
-        "{:>10} bytes       {}",
-        archive.len(),
-        options.output.display()
-    ));
+    let archive = archive.finish()?;
+    check_size(platform, ARCHIVE, [archive.len() as u64])?;
+    archive::write(output, &archive)?;
+    for (name_inside, entry) in &entries {
+        let note = match &entry.content {
+            Content::Link(target) => format!(" -> {target}"),
+            Content::File(_) if name_inside == name => format!(" ({program})"),
+            _ => String::new(),
+        };
+        let (bytes, mode) = (entry.bytes, entry.mode & 0o777);
+        let name = name_inside;
+        say(format_args!("{bytes:>10} bytes  {mode:o}  {name}{note}"));
+    }
+    let (bytes, output) = (archive.len(), output.display());
+    say(format_args!("{bytes:>10} bytes       {output}"));
+    for setting in settings(options, name, program.arch) {
+        say(format_args!("to be set on the function: {setting}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file that the platform starts. SCF tells a web function from others by it; `bootstrap` takes the
-/// same hint. One name per archive: a second copy is fetched at every cold start.
-fn name(options: &Options) -> Result<&str, &'static str> {
-    match (&options.name, options.platform) {
-        (Some(name), _) => Ok(name),
-        (None, Platform::Scf) if options.web => Ok("scf_bootstrap"),
-        (None, _) if options.web => Err("--web is SCF's: on FC and Lambda the name is the same"),
-        (None, _) => Ok("bootstrap"),
-    }
-}
+const ARCHIVE: &str = "the archive has";
+const UNPACKED: &str = "what is unpacked has";
 
-fn pack(entries: &Entries) -> Result<Vec<u8>, Box<dyn Error>> {
-    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, entry) in entries {
-        archive.start_file(name.as_str(), file_options(entry))?;
-        archive.write_all(&entry.content)?;
-    }
-    Ok(archive.finish()?.into_inner())
-}
+/// What may have how many bytes where, and what else there is: another way (`Ok`), or none for archives (`Err`).
+type Limit<'a> = (Platform, &'a str, u64, Result<&'a str, &'a str>);
 
-fn file_options(entry: &Entry) -> SimpleFileOptions {
-    let bytes = entry.content.len().max(1);
-    let passes = (WORK_BYTES_MAX / bytes as u64).clamp(PASSES_MIN, PASSES_MAX);
-    SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Deflated)
-        .compression_level(i64::try_from(LEVEL_BEFORE_PASSES + passes).ok())
-        // In one piece: Zopfli does not look across the pieces it is given.
-        .with_zopfli_buffer(Some(bytes + 1))
-        // 1980-01-01, the format's first day.
-        .last_modified_time(DateTime::default())
-        .unix_permissions(entry.mode)
-}
+#[rustfmt::skip]
+const LIMITS: [Limit<'static>; 6] = [
+    // alibabacloud.com/help/functioncompute/fc-3-0/product-overview/limits-of-usage: both can be raised.
+    (Platform::Fc, ARCHIVE, 500 * MIB, Ok("FC's quota must be raised")),
+    (Platform::Fc, ARCHIVE, 100 * MIB, Ok("upload it by OSS, the console or `s`, not by the API in base64")),
+    // docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html; "must be smaller than 262144000 bytes".
+    (Platform::Lambda, UNPACKED, 250 * MIB - 1, Err("Lambda starts it from a container image only")),
+    (Platform::Lambda, ARCHIVE, 50 * MIB, Ok("upload it by S3")),
+    // cloud.tencent.com/document/product/583/11637, and 583/18581 for the API.
+    (Platform::Scf, UNPACKED, 500 * MIB, Err("SCF starts it from a container image only")),
+    (Platform::Scf, ARCHIVE, 20 * MIB, Ok("upload it by COS, not by the API")),
+];
 
-/// `NAME=PATH`, or a path that keeps its own last name.
-fn split_extra(extra: &str) -> Result<(String, PathBuf), String> {
-    if let Some((name, path)) = extra.split_once('=') {
-        return Ok((name.to_owned(), path.into()));
-    }
-    let path = Path::new(extra);
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| format!("{extra}: say its name, as NAME={extra}"))?;
-    Ok((name.to_owned(), path.to_path_buf()))
-}
-
-/// Adds a file, or a directory with all that it holds.
-fn add(entries: &mut Entries, name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
-    if !path.is_dir() {
-        return add_file(entries, name, path);
-    }
-    let children = fs::read_dir(path).map_err(|error| at(path, &error))?;
-    for child in children {
-        let child = child.map_err(|error| at(path, &error))?;
-        let child_name = child.file_name();
-        let child_name = child_name
-            .to_str()
-            .ok_or_else(|| at(&child.path(), &"not UTF-8"))?;
-        add(entries, &format!("{name}/{child_name}"), &child.path())?;
-    }
-    Ok(())
-}
-
-fn add_file(entries: &mut Entries, name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
-    if !is_inside(name) {
-        return Err(format!("{name:?} is not a name inside an archive").into());
-    }
-    let content = fs::read(path).map_err(|error| at(path, &error))?;
-    let metadata = path.metadata().map_err(|error| at(path, &error))?;
-    let is_executable = metadata.permissions().mode() & 0o111 != 0;
-    let mode = if is_executable {
-        MODE_PROGRAM
-    } else {
-        MODE_DATA
+fn check_size(
+    platform: Platform,
+    what: &str,
+    sizes: impl IntoIterator<Item = u64>,
+) -> Result<(), String> {
+    // Sparse files may have more than can be counted.
+    let bytes = sizes.into_iter().fold(0, u64::saturating_add);
+    let is_over = |(limited, measure, bytes_max, _): &&Limit| {
+        limited.to_string() == platform.to_string() && *measure == what && bytes > *bytes_max
     };
-    if entries
-        .insert(name.to_owned(), Entry { mode, content })
-        .is_some()
-    {
-        return Err(format!("{name} is given twice").into());
+    if let Some((.., bytes_max, remedy)) = LIMITS.iter().find(is_over) {
+        let line = |remedy| format!("{what} {bytes} bytes, more than {bytes_max}: {remedy}");
+        let line = line(remedy.map_err(line)?);
+        say(format_args!("fnboot: warning: {line}"));
     }
     Ok(())
 }
 
-/// Plain names only: nothing absolute, nothing that climbs out.
-fn is_inside(name: &str) -> bool {
-    let mut parts = Path::new(name).components().peekable();
-    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
-}
-
-fn write(path: &Path, archive: &[u8]) -> Result<(), String> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).map_err(|error| at(directory, &error))?;
-    }
-    fs::write(path, archive).map_err(|error| at(path, &error))
-}
-
-fn at(path: &Path, error: &dyn std::fmt::Display) -> String {
-    format!("{}: {error}", path.display())
+/// What the platform keeps beside the archive. Values of variables are secrets, as a rule.
+fn settings(options: &Options, name: &str, arch: Option<Arch>) -> Vec<String> {
+    let function = &options.function;
+    let args = function.args.iter().map(|arg| arg.to_string_lossy());
+    let args: Vec<_> = args.collect();
+    let quoted = args.iter().map(|arg| Value::from(&**arg).to_string());
+    let quoted = quoted.collect::<Vec<_>>().join(", ");
+    let names = function.environment.iter();
+    let names: Vec<_> = names.map(|(name, _)| name.to_string_lossy()).collect();
+    let (is_fc, has_args) = (function.platform == Platform::Fc, !args.is_empty());
+    let handler = function.handler.as_ref();
+    let own_name = function.platform.program_name();
+    let is_command = is_fc && (has_args || name != own_name);
+    let place = ["environment variables", "environmentVariables"][usize::from(is_fc)];
+    let is_arm64 = arch.or(options.arch) == Some(Arch::Arm64);
+    let settings = [
+        is_arm64.then(|| "Architectures: arm64".to_owned()),
+        handler.map(|handler| format!("handler: {handler}")),
+        is_command.then(|| format!("customRuntimeConfig.command: [\"/code/{name}\"]")),
+        (is_fc && has_args).then(|| format!("customRuntimeConfig.args: [{quoted}]")),
+        // Lambda and SCF pass no arguments.
+        (!is_fc && has_args).then(|| {
+            let args = args.join(" ");
+            format!("a start script, as {own_name}, with the arguments: {args}")
+        }),
+        (!names.is_empty()).then(|| format!("{place}: {}", names.join(", "))),
+    ];
+    settings.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::{Command, parse};
+    use std::fs;
+    use std::os::unix::fs::symlink;
 
-    fn sample() -> Vec<u8> {
-        (0..2_000_u32).flat_map(|n| (n * n).to_le_bytes()).collect()
-    }
-
-    fn entries() -> Entries {
-        let entry = |mode, content: &[u8]| Entry {
-            mode,
-            content: content.to_vec(),
-        };
-        Entries::from([
-            ("lib/x.sh".to_owned(), entry(MODE_DATA, b"echo")),
-            ("bootstrap".to_owned(), entry(MODE_PROGRAM, &sample())),
-        ])
-    }
-
-    #[test]
-    fn the_same_files_give_the_same_bytes() {
-        assert_eq!(pack(&entries()).unwrap(), pack(&entries()).unwrap());
-    }
-
-    #[test]
-    fn an_archive_holds_contents_modes_and_order() {
-        let packed = pack(&entries()).unwrap();
-        let mut archive = zip::ZipArchive::new(Cursor::new(&packed)).unwrap();
-        let names: Vec<_> = archive.file_names().map(str::to_owned).collect();
-        assert_eq!(names, ["bootstrap", "lib/x.sh"]);
-        let mut program = archive.by_name("bootstrap").unwrap();
-        assert_eq!(program.unix_mode(), Some(0o100_755));
-        let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut program, &mut content).unwrap();
-        assert_eq!(content, sample());
-    }
-
-    #[test]
-    fn one_entry_costs_only_what_the_format_demands() {
-        let content = b"x".to_vec();
-        let entries = Entries::from([(
-            "bootstrap".to_owned(),
-            Entry {
-                mode: MODE_PROGRAM,
-                content,
-            },
-        )]);
-        // Local header 30, central header 46, end 22, the name twice, and the byte deflated.
-        let overhead_bytes = 30 + 46 + 22 + 2 * "bootstrap".len();
-        assert!(pack(&entries).unwrap().len() - overhead_bytes <= 16);
-    }
-
-    #[track_caller]
-    fn check_name(words: &[&str], want: Result<&str, ()>) {
-        use clap::Parser;
-        #[derive(Parser)]
-        struct Cli {
-            #[command(flatten)]
-            options: Options,
-        }
-        let words = ["fnboot"].iter().chain(words).chain(&["binary"]);
-        let options = Cli::parse_from(words).options;
-        assert_eq!(name(&options).map_err(drop), want);
-    }
-
-    #[test]
-    fn platforms_start_by_name() {
-        check_name(&[], Ok("bootstrap"));
-        check_name(&["--platform", "lambda"], Ok("bootstrap"));
-        check_name(&["--platform", "scf"], Ok("bootstrap"));
-        check_name(&["--platform", "scf", "--web"], Ok("scf_bootstrap"));
-        check_name(&["--platform", "lambda", "--web"], Err(()));
-        check_name(&["--name", "x"], Ok("x"));
-    }
-
-    #[test]
-    fn names_stay_inside() {
-        for name in ["bootstrap", "lib/x.sh"] {
-            assert!(is_inside(name), "{name}");
-        }
-        for name in ["", "/etc/passwd", "../x", "a/../../x"] {
-            assert!(!is_inside(name), "{name}");
+    fn options(words: &str) -> Options {
+        match parse(format!("fnboot package {words}").split(' ').map(Into::into)) {
+            Ok(Command::Package(options)) => options,
+            _ => panic!("{words}"),
         }
     }
 
     #[test]
-    fn extra_files_have_names() {
-        assert_eq!(
-            split_extra("a/b.sh").unwrap(),
-            ("b.sh".to_owned(), "a/b.sh".into())
-        );
-        assert_eq!(
-            split_extra("lib/b.sh=a/b.sh").unwrap(),
-            ("lib/b.sh".to_owned(), "a/b.sh".into())
-        );
-        assert!(split_extra("..").is_err());
+    fn what_is_named_is_packed_and_never_replaced() {
+        let folder = std::env::temp_dir().join(format!("fnboot-named-{}", std::process::id()));
+        fs::create_dir_all(folder.join("code")).unwrap();
+        for name in ["p", "q", "code/main"] {
+            fs::write(folder.join(name), "#!/bin/sh\n").unwrap();
+        }
+        symlink("archive", folder.join("link")).unwrap();
+        for (words, want) in [
+            // The program is looked up in the folder first, and has one name in one spelling.
+            ("-o ~/link --code ~/code --name lib//x main", "packed"),
+            ("-o ~/p ~/p", "name another output"),
+            ("-o ~/q ~/p ~/q", "name another output"),
+        ] {
+            let result = run(&options(&words.replace('~', folder.to_str().unwrap())));
+            let shown = result.map_or_else(|error| error.to_string(), |_| "packed".to_owned());
+            assert!(shown.contains(want), "{words}: {shown}");
+        }
+        assert!(folder.join("link").is_symlink());
+        let archive = fs::read(folder.join("archive")).unwrap();
+        assert!(archive.windows(5).any(|name| name == b"lib/x"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_the_platform_must_be_told() {
+        let script = "a start script, as scf_bootstrap, with the arguments: a";
+        for (words, want) in [
+            ("p", ""),
+            ("--platform lambda --arch arm64 p", "Architectures: arm64"),
+            ("--name x p", r#"customRuntimeConfig.command: ["/code/x"]"#),
+            ("p -- \u{1b}", r#"customRuntimeConfig.args: ["\u001b"]"#),
+            ("--platform scf --web p -- a", script),
+        ] {
+            let options = options(words);
+            let name = options.name.as_deref().unwrap_or("bootstrap");
+            let told = settings(&options, name, None);
+            assert_eq!(told.last().map_or("", String::as_str), want);
+        }
+    }
+
+    #[test]
+    fn sizes_have_limits() {
+        for (platform, bytes_max) in [
+            (Platform::Lambda, 262_143_999),
+            (Platform::Scf, 500 * MIB),
+            (Platform::ScfWeb, 500 * MIB),
+        ] {
+            let is_taken = |more| check_size(platform, UNPACKED, [bytes_max, more]).is_ok();
+            assert!(is_taken(0) && !is_taken(1) && !is_taken(u64::MAX));
+            // What is only warned of.
+            assert!(check_size(platform, ARCHIVE, [bytes_max + 1]).is_ok());
+        }
     }
 }

@@ -1,25 +1,28 @@
 //! The program as a process: a group of its own, its output in one pipe, its memory watched.
 //!
-//! Knows no platform. Dropping a `Process` kills the whole group, so no way out of the tool leaves one
-//! behind, except a kill of the tool itself that it cannot catch.
+//! Knows no platform. No way out of the tool leaves a process behind: dropping a `Process` kills its
+//! family, the warden does if the tool itself is killed. The family is the group, and whoever left the
+//! group and was started with the mark in its environment.
 
 use crate::function::Function;
 use crate::log::Log;
-use crate::memory;
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::{family, proc, warden};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 use std::time::Duration;
-use tokio::process::{Child, Command};
 use tokio::sync::watch;
-use tokio::task::spawn_local;
-use tokio::time::{Instant, interval_at, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// A dead process's memory cannot be read, nor that of a child that has come and gone.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
@@ -27,14 +30,8 @@ const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a file that somebody is still writing may stay busy: a build that replaces it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a platform ends a program that it needs no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    /// `SIGKILL`, without a word.
-    Abrupt,
-    /// `SIGTERM`, and after this time `SIGKILL`.
-    Polite(Duration),
-}
+/// The variable that marks a program and what it starts, with a value of each instance's own.
+const MARK: &str = "_FNBOOT_INSTANCE";
 
 /// A program that cannot be started.
 #[derive(Debug)]
@@ -46,6 +43,7 @@ pub(crate) struct SpawnError {
 /// A started program.
 pub(crate) struct Process {
     pid: Pid,
+    mark: String,
     log: Rc<Log>,
     exit: watch::Receiver<Option<ExitStatus>>,
     memory_peak_bytes: Cell<u64>,
@@ -54,57 +52,52 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the function's program in this tool's environment without those `absent`, and with
-    /// `variables`.
+    /// Starts the function's program in this tool's environment without those `absent`, with
+    /// `variables`, and with the function's own.
     pub(crate) async fn start(
         function: &Function,
-        variables: Vec<(&str, OsString)>,
-        absent: &[&str],
-    ) -> Result<Self, SpawnError> {
-        Self::spawn(function, variables, absent)
-            .await
-            .map_err(|error| SpawnError {
-                program: function.program(),
-                error,
-            })
-    }
-
-    async fn spawn(
-        function: &Function,
+        instance_id: &str,
         variables: Vec<(&str, OsString)>,
         absent: &[&str],
     ) -> io::Result<Self> {
-        let (reader, writer) = io::pipe()?;
         let mut command = Command::new(function.program());
-        command
-            .args(function.args())
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone()?)
-            .stderr(writer);
+        command.args(&function.args).process_group(0);
+        if let Some(folder) = &function.code {
+            command.current_dir(folder);
+        }
         for name in absent {
             command.env_remove(name);
         }
-        command.envs(variables);
-        let child = spawn_when_written(&mut command).await?;
+        let own = function.environment.iter();
+        command.envs(variables).env(MARK, instance_id);
+        command.envs(own.map(|(name, value)| (name, value)));
+        let (reader, writer) = io::pipe()?;
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?);
+        command.stderr(writer);
+        let (mark, log) = (format!("{MARK}={instance_id}"), Log::follow(reader.into())?);
+        let (to_reaper, exit) = reap(mark.clone())?;
+        // The program is guarded from its first moment, and with its group once that is known.
+        warden::guard(&mark, None)?;
+        let child = spawn_when_written(&mut command).await;
+        let child = child.inspect_err(|_| warden::release(&mark))?;
         // The command holds the writing ends; without them the pipe ends with the program.
         drop(command);
-        let log = Log::read_from(reader.into())?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let pid = pid.ok_or_else(|| io::Error::other("the program has no process id"))?;
-        spawn_local({
-            let log = Rc::clone(&log);
-            async move { log.pump().await }
-        });
-        Ok(Self {
+        let pid = Pid::from_child(&child);
+        // It waits for nothing else.
+        let _ = to_reaper.send(child);
+        let process = Self {
             pid,
+            exit,
             log,
-            exit: reap(child, pid),
+            mark,
             memory_peak_bytes: Cell::default(),
             is_doomed: Cell::default(),
-        })
+        };
+        warden::guard(&process.mark, Some(process.id()))?;
+        Ok(process)
     }
 
+    /// Of the process, and of its group.
     pub(crate) fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().cast_unsigned()
     }
@@ -123,23 +116,18 @@ impl Process {
         !self.is_doomed.get() && self.exit_status().is_none()
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for that of its group.
     pub(crate) async fn exited(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         // The sender lives until it has sent, so the wait cannot fail.
-        exit.wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|status| *status)
-            .unwrap_or_default()
+        let exit = exit.wait_for(Option::is_some).await;
+        exit.ok().and_then(|status| *status).unwrap_or_default()
     }
 
     /// The most memory seen so far. A dead process has none to ask, so ask while it lives.
     pub(crate) fn memory_peak_bytes(&self) -> u64 {
-        let peak = self
-            .memory_peak_bytes
-            .get()
-            .max(memory::peak_bytes(self.id()));
+        let seen = self.memory_peak_bytes.get();
+        let peak = seen.max(proc::memory_peak_bytes(self.id()));
         self.memory_peak_bytes.set(peak);
         peak
     }
@@ -150,9 +138,10 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
-    /// Ends the group, and waits until it is gone.
-    pub(crate) async fn stop(&self, farewell: Farewell) {
-        if let Farewell::Polite(limit) = farewell {
+    /// Ends the program and its family, and waits until they are gone. One that the platform leaves
+    /// some time is told by `SIGTERM`.
+    pub(crate) async fn stop(&self, limit: Option<Duration>) {
+        if let Some(limit) = limit {
             self.signal(Signal::TERM);
             // One that does not listen is killed below.
             let _ = timeout(limit, self.exited()).await;
@@ -165,13 +154,11 @@ impl Process {
     /// Runs `step` and looks meanwhile how much memory the program uses.
     pub(crate) async fn watched<T>(&self, step: impl Future<Output = T>) -> T {
         let mut step = pin!(step);
-        let mut memory = interval_at(Instant::now() + MEMORY_INTERVAL, MEMORY_INTERVAL);
         loop {
-            tokio::select! {
-                biased;
-                done = &mut step => return done,
-                _ = memory.tick() => { self.memory_peak_bytes(); }
+            if let Ok(done) = timeout(MEMORY_INTERVAL, &mut step).await {
+                return done;
             }
+            self.memory_peak_bytes();
         }
     }
 
@@ -185,7 +172,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        if self.exit_status().is_none() {
+            self.kill();
+            family::kill(Some(self.id()), &self.mark);
+        }
+        warden::release(&self.mark);
     }
 }
 
@@ -193,16 +184,17 @@ impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { program, error } = self;
         write!(f, "cannot start {}: {error}", program.display())?;
-        match error.kind() {
-            io::ErrorKind::NotFound if program.is_file() => write!(
-                f,
-                " (the file is there; its #! interpreter or dynamic loader is not)"
-            ),
-            io::ErrorKind::PermissionDenied if program.is_file() => {
-                write!(f, " (mode 755 is needed)")
+        let why = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound if program.is_dir() => {
+                " (it is a folder: --code takes one)"
             }
-            _ => Ok(()),
-        }
+            io::ErrorKind::PermissionDenied if program.is_file() => " (mode 755 is needed)",
+            io::ErrorKind::NotFound if program.is_file() => {
+                " (the file is there; its #! interpreter or dynamic loader is not)"
+            }
+            _ => "",
+        };
+        f.write_str(why)
     }
 }
 
@@ -210,27 +202,32 @@ impl fmt::Display for SpawnError {
 async fn spawn_when_written(command: &mut Command) -> io::Result<Child> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
-        match command.spawn() {
-            Err(error)
-                if error.kind() == io::ErrorKind::ExecutableFileBusy
-                    && Instant::now() < deadline =>
-            {
-                sleep(Duration::from_millis(10)).await;
-            }
-            result => return result,
+        let child = command.spawn();
+        let kind = child.as_ref().map_err(io::Error::kind).err();
+        if kind != Some(io::ErrorKind::ExecutableFileBusy) || Instant::now() > deadline {
+            return child;
         }
+        sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// Waits for the program in the background; what it started and left behind ends with it.
-fn reap(mut child: Child, pid: Pid) -> watch::Receiver<Option<ExitStatus>> {
+/// Waits for the program on a thread; what it started and left behind ends with it. The family is
+/// killed before the status is taken, because until then nobody else can get the group's number. The
+/// thread is there before the program, because there may be no more threads.
+fn reap(mark: String) -> io::Result<(Sender<Child>, watch::Receiver<Option<ExitStatus>>)> {
+    let (to_reaper, started) = channel::<Child>();
     let (sender, receiver) = watch::channel(None);
-    spawn_local(async move {
+    thread::Builder::new().spawn(move || {
+        // Without a program it ends.
+        let Ok(mut child) = started.recv() else {
+            return;
+        };
+        let pid = WaitId::Pid(Pid::from_child(&child));
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(pid.clone(), options).is_err_and(|error| error == Errno::INTR) {}
+        family::kill(Some(child.id()), &mark);
         // Waiting fails only if somebody else took the status: the program is gone all the same.
-        let status = child.wait().await.unwrap_or_default();
-        // An empty group is the usual case.
-        let _ = kill_process_group(pid, Signal::KILL);
-        sender.send_replace(Some(status));
-    });
-    receiver
+        sender.send_replace(Some(child.wait().unwrap_or_default()));
+    })?;
+    Ok((to_reaper, receiver))
 }

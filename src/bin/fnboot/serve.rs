@@ -1,109 +1,84 @@
 //! `fnboot serve`: a local endpoint that plays the platform's gateway.
 
-use crate::function::{self, Function};
-use crate::platform::runtime_api::{Flaky, Player};
-use crate::platform::{Platform, fc, lambda, scf};
-use crate::server;
+use crate::function::{Function, Platform};
+use crate::gateway::Gateway;
+use crate::http::{self, Reply};
+use crate::instances::Instances;
+use crate::platform;
 use crate::signals::Signals;
 use crate::terminal::say;
-use clap::Args;
-use hyper::body::{Body, Bytes, Incoming};
-use hyper::{Request, Response};
+use futures_lite::future;
+use hyper::Request;
+use hyper::body::Incoming;
 use std::error::Error;
-use std::net::IpAddr;
-use std::num::NonZeroU64;
-use std::process::ExitCode;
+use std::future::pending;
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use tokio::net::TcpListener;
 use tokio::task::spawn_local;
 
-/// Where a polled platform's gateway tells what happened to the events.
-pub(crate) const COUNTERS_PATH: &str = "/_fnboot/counters";
-
-#[derive(Args)]
-pub(crate) struct Options {
-    /// Port to listen on; 0 for any
-    #[arg(short, long, default_value_t = 8000)]
-    port: u16,
-    /// Address to listen on
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    host: IpAddr,
-    /// Lambda and SCF, for tests: break the program's connection after every Nth answer and within
-    /// about every Nth event; GET /_fnboot/counters tells what became of the events
-    #[arg(long, value_name = "N")]
-    flaky: Option<NonZeroU64>,
-    #[command(flatten)]
-    function: function::Options,
+pub(crate) struct Serve {
+    pub(crate) port: u16,
+    pub(crate) host: IpAddr,
+    pub(crate) function: Function,
 }
 
-/// What callers of a platform talk to. It has a warm instance behind it.
-pub(crate) trait Gateway: 'static {
-    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static;
-
-    /// Starts the instance before the first call.
-    async fn warm_up(&self) -> Result<(), Box<dyn Error>>;
-
-    /// Answers one request, whatever it is.
-    async fn answer(self: Rc<Self>, request: Request<Incoming>) -> Response<Self::Body>;
-
-    async fn stop(&self);
-}
-
-pub(crate) async fn run(options: Options) -> Result<ExitCode, Box<dyn Error>> {
-    let function = Rc::new(Function::from(options.function));
-    function.check()?;
-    let address = (options.host, options.port);
-    let flaky = Flaky::new(options.flaky);
-    match function.platform {
-        Platform::Fc if options.flaky.is_some() => {
-            Err("--flaky needs a platform with a runtime API: lambda or scf".into())
-        }
-        Platform::Fc => host(address, fc::gateway::Gateway::new(function)).await,
-        Platform::Lambda => {
-            host(
-                address,
-                lambda::gateway::Gateway::new(Player::new(function, flaky)),
-            )
-            .await
-        }
-        Platform::Scf => {
-            host(
-                address,
-                scf::gateway::Gateway::new(Player::new(function, flaky)),
-            )
-            .await
+impl Default for Serve {
+    fn default() -> Self {
+        Self {
+            port: 8000,
+            host: Ipv4Addr::LOCALHOST.into(),
+            function: Function::default(),
         }
     }
 }
 
 /// Serves until a signal comes.
-async fn host(
-    (host, port): (IpAddr, u16),
-    gateway: impl Gateway,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let mut signals = Signals::listen()?;
-    let listener = TcpListener::bind((host, port))
-        .await
-        .map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+///
+/// # Errors
+///
+/// The port is taken, or the program cannot be started.
+pub(crate) async fn run(options: Serve, signals: &mut Signals) -> Result<(), Box<dyn Error>> {
+    let Serve {
+        port,
+        host,
+        function,
+    } = options;
+    let listener = TcpListener::bind((host, port)).await;
+    let listener = listener.map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     let address = listener.local_addr()?;
-    let gateway = Rc::new(gateway);
-    tokio::select! {
-        // A program that does not start at all is better known now than at the first call.
-        ready = gateway.warm_up() => ready?,
-        _ = signals.next() => return Ok(ExitCode::SUCCESS),
-    }
-    say(format_args!("Listening on http://{address}"));
-    let accept = server::accept(&listener, |stream| {
-        let gateway = Rc::clone(&gateway);
-        spawn_local(async move {
-            // A client that broke off is its own business.
-            let _ = server::talk(stream, |request| Rc::clone(&gateway).answer(request)).await;
-        });
+    let platform = function.platform;
+    let dialect = platform::of(platform);
+    let instances = Rc::new(Instances::new(Rc::new(function), dialect));
+    let gateway = Rc::new(Gateway {
+        dialect,
+        instances: Rc::clone(&instances),
     });
-    tokio::select! {
-        () = accept => {}
-        _ = signals.next() => {}
+    let serving = async {
+        // A program that does not start at all is better known now than at the first call.
+        instances.warm_up().await?;
+        say(format_args!("Listening on http://{address}"));
+        http::accept(&listener, |stream| {
+            let gateway = Rc::clone(&gateway);
+            let answer = move |request| answer(platform, Rc::clone(&gateway), request);
+            spawn_local(http::talk(stream, answer));
+        })
+        .await;
+        pending().await
+    };
+    let signal = async {
+        signals.next().await;
+        Ok(())
+    };
+    let result: Result<(), Box<dyn Error>> = future::or(serving, signal).await;
+    instances.stop().await;
+    result
+}
+
+async fn answer(platform: Platform, gateway: Rc<Gateway>, request: Request<Incoming>) -> Reply {
+    match platform {
+        Platform::Fc => platform::fc::gateway::answer(gateway, request).await,
+        Platform::Lambda => platform::lambda::gateway::answer(gateway, request).await,
+        Platform::Scf | Platform::ScfWeb => platform::scf::gateway::answer(gateway, request).await,
     }
-    gateway.stop().await;
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,33 +1,38 @@
 //! The signals by which a person or a supervisor ends the tool.
 
+use std::future::poll_fn;
 use std::io;
 use std::process::ExitCode;
+use std::task::Poll;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Caught from `listen` on, so that no instance can outlive the tool by accident: the instance has
-/// a process group of its own, and a terminal's Ctrl-C does not reach it.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
+/// Caught from `listen` on, so that the tool ends its programs: they have process groups of their own,
+/// and a terminal's Ctrl-C does not reach them.
+pub(crate) struct Signals(Vec<(SignalKind, Signal)>);
 
 impl Signals {
     pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+        let kinds = [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+            SignalKind::quit(),
+        ];
+        let signals = kinds.into_iter().map(|kind| Ok((kind, signal(kind)?)));
+        signals.collect::<io::Result<_>>().map(Self)
     }
 
     /// Waits for the first of them.
     pub(crate) async fn next(&mut self) -> SignalKind {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-            _ = self.hangup.recv() => SignalKind::hangup(),
-        }
+        poll_fn(|context| {
+            for (kind, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return Poll::Ready(*kind);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -1,25 +1,29 @@
-//! The platforms that the tool plays; one folder each, and nothing outside it knows the dialect.
+//! The platforms that the tool plays: one folder or file each, and nothing outside it knows the dialect.
 //!
-//! A folder holds how an instance is started and stopped, how an event reaches the program and how the
-//! answer is judged. FC pushes: the tool is a client of the program. Lambda and SCF are polled: the tool
-//! is the program's server, the one in `runtime_api`, and their folders hold what differs. All
-//! of them choose a function's keys in the same way, by `keys`.
+//! ```text
+//! dialect    what differs between platforms, as a trait
+//! contract   what a platform promises a program, as tables
+//! fc         called over HTTP: the tool is a client of the program
+//! scf        polled, or as a web function called over HTTP
+//! lambda     polled: the tool is the program's server, which is `runtime_api`
+//! ```
+//! `fc`, `lambda` and `scf` hold a dialect and a gateway, which is what callers of the platform talk to.
 
+pub(crate) mod contract;
+pub(crate) mod dialect;
 pub(crate) mod fc;
-mod keys;
 pub(crate) mod lambda;
-pub(crate) mod runtime_api;
 pub(crate) mod scf;
 
-use clap::ValueEnum;
+use crate::function::Platform;
+use dialect::Dialect;
 
-/// Whom the tool plays.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Platform {
-    /// Alibaba Cloud Function Compute: the program is an HTTP server
-    Fc,
-    /// Tencent Cloud Serverless Cloud Function: the program polls
-    Scf,
-    /// AWS Lambda: the program polls
-    Lambda,
+/// How a platform speaks.
+pub(crate) fn of(platform: Platform) -> &'static dyn Dialect {
+    match platform {
+        Platform::Fc => &fc::Fc,
+        Platform::Lambda => &lambda::Lambda,
+        Platform::Scf => &scf::Scf { is_web: false },
+        Platform::ScfWeb => &scf::Scf { is_web: true },
+    }
 }

@@ -1,0 +1,77 @@
+//! The platform's agent: the HTTP client that keeps its connections to an instance open and uses them
+//! again. A pool of a library's own costs seven crates more than these lines.
+
+use crate::http::HEADERS_MAX;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use std::cell::RefCell;
+use std::error::Error;
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+
+pub(crate) type Connection = SendRequest<Full<Bytes>>;
+
+/// Connections to one instance.
+pub(crate) struct Client {
+    address: SocketAddr,
+    /// The one used last is used next.
+    idle: RefCell<Vec<Connection>>,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        let idle = RefCell::default();
+        Self { address, idle }
+    }
+
+    /// A connection that takes a request now. A new one only if none is idle: a program may well serve
+    /// one connection at a time, and the platform calls it all the same.
+    pub(crate) async fn take(&self) -> Result<Connection, String> {
+        let idle = || self.idle.borrow_mut().pop();
+        while let Some(mut connection) = idle() {
+            // The program may have closed it.
+            if connection.ready().await.is_ok() {
+                return Ok(connection);
+            }
+        }
+        self.connect().await
+    }
+
+    /// Takes a connection back whose answer has been read, or dropped.
+    pub(crate) fn give_back(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
+    }
+
+    /// A new connection.
+    pub(crate) async fn connect(&self) -> Result<Connection, String> {
+        let connection = self.handshake().await;
+        connection.map_err(|error| format!("it takes no connection: {error}"))
+    }
+
+    async fn handshake(&self) -> Result<Connection, Box<dyn Error>> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http1::Builder::new()
+            // Go writes `X-Fc-Request-Id`, and so does FC.
+            .title_case_headers(true)
+            .max_headers(HEADERS_MAX)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        spawn_local(async move {
+            // Whoever waits for an answer on this connection is told by `send_request`.
+            let _ = connection.await;
+        });
+        sender.ready().await?;
+        Ok(sender)
+    }
+}
+
+/// What was wrong with an answer.
+pub(crate) fn explain(error: &hyper::Error) -> String {
+    let source = error.source().map(|source| format!(": {source}"));
+    let source = source.unwrap_or_default();
+    format!("its answer is not HTTP or was cut: {error}{source}")
+}

@@ -1,0 +1,187 @@
+//! The local tool with a function that is a folder, with calls side by side, and with a web function.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::harness::{
+    Case, Folder, Program, Server, assert_built, bootstrap, example, get, in_own_network, post,
+    serving, tool,
+};
+
+/// Shows what it was started with, then is the program that REAL names.
+const FUNCTION: &str = r#"#!/bin/bash
+echo "words: $(printf '<%s>' "$@")"
+echo "folder: $PWD ${FC_FUNC_CODE_PATH-${LAMBDA_TASK_ROOT-$USER_CODE_ROOT}}"
+echo "handler: ${FC_FUNCTION_HANDLER-$_HANDLER}"
+echo "variables: $ONE $TWO $AWS_REGION"
+[ ! -e version ] || echo "version: $(<version)"
+exec "$REAL"
+"#;
+
+/// A folder with that function, and the file of variables that it needs, which is not in it.
+fn function() -> (Folder, PathBuf) {
+    assert_built(&bootstrap());
+    let folder = Folder::new();
+    folder.file("code/bootstrap", 0o755, FUNCTION);
+    let real = bootstrap();
+    let variables = format!("# Where it is\nREAL='{}'\nexport ONE=1\n", real.display());
+    let variables = folder.file("variables", 0o644, variables);
+    (folder, variables)
+}
+
+#[test]
+fn a_function_may_be_a_folder() {
+    let (folder, variables) = function();
+    let code = folder.at("code").canonicalize().expect("a folder");
+    for platform in ["fc", "lambda", "scf"] {
+        let _case = Case(platform);
+        assert_built(&tool());
+        let output = Command::new(tool())
+            .args(["invoke", "--platform", platform, "--event", "\"hello\""])
+            .args(["--handler", "echo", "--env", "TWO=2 = two"])
+            .args(["--env", "AWS_REGION=here", "--env-file"])
+            .arg(&variables)
+            .args(["--code", "code", "--", "a", "b c", "--timeout"])
+            .current_dir(&folder.0)
+            .output()
+            .expect("the tool");
+        let shown = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.stdout, b"\"hello\"", "{shown}");
+        let root = code.to_str().expect("text");
+        let end = if platform == "scf" { "/" } else { "" };
+        for want in [
+            "words: <a><b c><--timeout>".to_owned(),
+            format!("folder: {root} {root}{end}"),
+            "handler: echo".to_owned(),
+            "variables: 1 2 = two here".to_owned(),
+        ] {
+            assert!(
+                shown.lines().any(|line| line == want),
+                "no {want:?} in {shown}"
+            );
+        }
+    }
+}
+
+/// What the tool has said of its instances.
+fn instances(server: &Server) -> (usize, usize) {
+    let shown = server.stderr.text();
+    let count = |what| {
+        shown
+            .lines()
+            .filter(|line| line.starts_with("Instance ") && line.contains(what))
+            .count()
+    };
+    (count(" started in "), count(" is replaced: "))
+}
+
+#[test]
+fn a_changed_file_of_the_folder_is_a_new_instance() {
+    let (folder, variables) = function();
+    let code = folder.at("code");
+    let variables = variables.to_str().expect("text");
+    let program = Program::at(code.join("bootstrap"));
+    let mut server = serving(
+        program,
+        &[
+            "--code",
+            code.to_str().expect("text"),
+            "--env-file",
+            variables,
+        ],
+    );
+    let mut client = server.connect();
+    let mut call = || client.send(post("/", "", "x")).expect(200).text();
+    // One after the other, so that one instance is enough.
+    for _ in 0..50 {
+        assert_eq!(call(), "x");
+    }
+    assert_eq!(instances(&server), (1, 0));
+    for (name, count) in [("version", 1), ("lib/deep/new", 2)] {
+        folder.file(&format!("code/{name}"), 0o644, "newest");
+        call();
+        assert_eq!(instances(&server), (1 + count, count), "{name}");
+        assert!(
+            server
+                .stderr
+                .text()
+                .contains(&format!("/code/{name} changed"))
+        );
+    }
+    assert!(server.stderr.text().contains("version: newest"));
+    // A file that is gone is a change, too; an interpreter's waste is none.
+    fs::remove_file(folder.at("code/lib/deep/new")).expect("remove");
+    call();
+    assert_eq!(instances(&server), (4, 3));
+    folder.file("code/__pycache__/x", 0o644, "");
+    call();
+    assert_eq!(instances(&server), (4, 3));
+    server.signal(rustix::process::Signal::TERM);
+    server.expect_exit(0);
+    server.stderr.take();
+}
+
+/// Two calls at the same time, of which each takes a while.
+#[test]
+fn calls_side_by_side_have_an_instance_each_up_to_a_bound() {
+    for (options, count) in [
+        (&[][..], 2),
+        (&["--instances", "1"], 1),
+        // Both go to the one, which takes them in turn.
+        (&["--concurrency", "2"], 1),
+        (&["--concurrency", "1", "--instances", "2"], 2),
+    ] {
+        let _case = Case(options);
+        let options = [&["--timeout", "5"], options].concat();
+        let mut server = serving(Program::fixture("fixture"), &options);
+        let mut clients = [server.connect(), server.connect()];
+        for client in &mut clients {
+            client.send(post(
+                "/2023-03-30/functions/f/invocations",
+                "",
+                "wait-until-left-ms 4600",
+            ));
+        }
+        for client in &mut clients {
+            assert_eq!(client.expect(200).text(), "waited");
+        }
+        assert_eq!(instances(&server).0, count);
+        server.signal(rustix::process::Signal::TERM);
+        server.expect_exit(0);
+        server.stderr.take();
+    }
+}
+
+/// In a network of its own, because this machine's port 9000 may well be taken.
+#[test]
+fn web_functions_of_scf() {
+    in_own_network("serve::web_functions_of_scf", || {
+        let folder = Folder::new();
+        let path = folder.at("scf_bootstrap");
+        assert_built(&example("http"));
+        symlink(example("http"), &path).expect("a link");
+        let mut server = serving(Program::at(path), &["--platform", "scf", "--web"]);
+        let answer = server
+            .connect()
+            .send(get("/hello?name=you", ""))
+            .expect(200);
+        assert_eq!(answer.text(), "Hello, you!\n");
+        assert!(answer.header("x-scf-request-id").is_some());
+        // The port is taken now.
+        let second = Command::new(tool())
+            .args(["invoke", "--platform", "scf", "--web", "--http", "/hello"])
+            .arg(example("http"))
+            .output()
+            .expect("the tool");
+        let shown = String::from_utf8_lossy(&second.stderr);
+        assert!(
+            shown.contains("port 9000: Address already in use"),
+            "{shown}"
+        );
+        server.signal(rustix::process::Signal::TERM);
+        server.expect_exit(0);
+        server.stderr.take();
+    });
+}
