@@ -6,9 +6,11 @@ NAME    ?= event
 PORT    ?= 8000
 MEMORY  ?= 512
 TIMEOUT ?= 60
-PLATFORM ?= fc
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+
+# Only Lambda runs arm64.
+PLATFORM ?= $(if $(filter aarch64,$(ARCH)),lambda,fc)
 
 TARGET  := $(ARCH)-unknown-linux-musl
 ifeq ($(ARCH),x86_64)
@@ -120,6 +122,7 @@ examples: ## all functions of examples/
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
 	@$(UNWIND) --example fixture_std
+	@cargo build --quiet --example chaos
 
 test: lint unit integration ## everything CI runs
 
@@ -148,7 +151,7 @@ gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system ca
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz soak oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), a cruel API (SOAK_SECONDS=600), the oldest Rust, other people's clients, fresh machines
+slow: miri fuzz soak oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), a cruel API (SOAK_SECONDS=600) and functions that misbehave, the oldest Rust, other people's clients, fresh machines
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri: linker
@@ -164,9 +167,10 @@ fuzz: linker
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 
-# A failure prints its seed: FNBOOT_SEED=… cargo test --test it cruel
-soak: fixture
+# A failure prints its seed: FNBOOT_SEED=… cargo test --test it cruel (or chaos)
+soak: fixture tool
 	FNBOOT_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --quiet --test it cruel -- --nocapture --test-threads 1
+	FNBOOT_CHAOS_SECONDS=60 cargo test --quiet --test it chaos:: -- --test-threads 1
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -181,6 +185,7 @@ peers: musl tool fixture
 	$(call need,pip3,python3-pip)
 	@tests/peers
 	@tests/lambda
+	@tests/sdks
 
 newcomer: ## README's first commands on minimal machines, as root and as a user
 	$(call need,debootstrap,debootstrap)

@@ -21,6 +21,7 @@
 
 mod api;
 mod arm64;
+mod chaos;
 mod conform;
 mod crates;
 mod cruel;
@@ -28,6 +29,7 @@ mod examples;
 mod faults;
 mod fc;
 mod gates;
+mod gateway;
 mod harness;
 mod lambda;
 mod lambda_tool;
