@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 pub(crate) struct Call {
     pub(crate) request_id: String,
     pub(crate) payload: Payload,
-    /// Told to the program beside the payload, in place of the platform's own.
+    /// Headers of the caller; they replace the platform's of the same name.
     pub(crate) headers: HeaderMap,
     /// Where a streamed answer goes while it comes.
     pub(crate) tap: Option<mpsc::Sender<Piece>>,

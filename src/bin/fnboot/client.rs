@@ -40,7 +40,7 @@ impl Client {
         self.connect().await
     }
 
-    /// Takes a connection back whose answer has been read, or dropped.
+    /// Takes a connection back whose answer has been read.
     pub(crate) fn give_back(&self, connection: Connection) {
         self.idle.borrow_mut().push(connection);
     }

@@ -1,4 +1,4 @@
-//! Why a call has no result, before any platform's words for it.
+//! Why a call has no result, and a text for it that a dialect may replace.
 
 use crate::process::SpawnError;
 use hyper::body::Bytes;
@@ -26,7 +26,7 @@ pub(crate) enum Stage {
 
 #[derive(Debug)]
 pub(crate) enum Reason {
-    /// There is no program.
+    /// The program could not be started: no file, no permission, a taken port.
     Spawn(SpawnError),
     /// It will never get ready.
     Misfit(String),
@@ -66,9 +66,8 @@ impl Stage {
 }
 
 impl Failure {
-    /// Whether the function itself says that it failed; everything else at a start means that there
-    /// is no function.
-    pub(crate) fn is_of_function(&self) -> bool {
+    /// Whether the program had started: a failure before that means that there is nothing to call.
+    pub(crate) fn has_started(&self) -> bool {
         self.stage != Stage::Start
     }
 }

@@ -7,13 +7,13 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// A family that still has members after so many looks has some that start others faster.
+/// After so many looks the tool gives up, because the family starts processes faster than they are killed.
 const LOOK_COUNT_MAX: u32 = 1_000;
 
 /// Between two looks. A process that is just being executed has no environment for a moment.
 const LOOK_INTERVAL: Duration = Duration::from_millis(3);
 
-/// Kills a group and whoever has the mark, until two looks in a row find nobody who can start another.
+/// Kills a group and whoever has the mark, until two looks in a row find none alive.
 pub(crate) fn kill(group: Option<u32>, mark: &str) {
     let mut was_empty = false;
     for _ in 0..LOOK_COUNT_MAX {
@@ -31,13 +31,11 @@ pub(crate) fn kill(group: Option<u32>, mark: &str) {
     }
 }
 
-/// Those that are no zombies.
+/// The members that are alive.
 fn members(group: Option<u32>, mark: &str) -> Vec<u32> {
     let is_member = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // One that is gone, or a zombie, starts nobody.
-        let found = proc::parse_stat(&stat).filter(|(state, _)| !["Z", "X"].contains(state));
-        found.is_some_and(|(_, found)| group == Some(found) || is_marked(*pid, mark))
+        let found = proc::group_alive(*pid);
+        found.is_some_and(|found| group == Some(found) || is_marked(*pid, mark))
     };
     proc::processes().into_iter().filter(is_member).collect()
 }
@@ -46,4 +44,25 @@ fn is_marked(pid: u32, mark: &str) -> bool {
     let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
     let mut variables = environment.split(|byte| *byte == 0);
     variables.any(|variable| variable == mark.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    /// The kernel cuts a name after 15 bytes, here within a character.
+    #[test]
+    fn a_name_that_is_no_text_hides_nobody() {
+        let folder = std::env::temp_dir().join(format!("fnboot-family-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let program = folder.join("a名字名字名字");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program);
+        let mut child = child.arg("60").env("NAME", "value").spawn().unwrap();
+        kill(None, "NAME=value");
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -1,4 +1,4 @@
-//! What the gateways of all platforms have behind them: instances, and calls whose answers may stream.
+//! What the platforms' gateways share: they start a call, wait for its head, and relay what streams.
 
 use crate::call::{Answer, Call, Head, Outcome, Payload, Piece};
 use crate::failure::{Reason, Stage};
@@ -26,7 +26,7 @@ pub(crate) struct Gateway {
 /// A call under way.
 pub(crate) struct Calling(Pin<Box<dyn Future<Output = Outcome>>>);
 
-/// What comes first of a call.
+/// What [`Calling::begin`] returns.
 pub(crate) enum Begun {
     /// The head of an answer that streams.
     Head(Head),

@@ -4,7 +4,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use uuid::Builder;
 
-/// Unique rather than secret: std keys its hashers from the kernel's random numbers, each differently.
+/// Unique rather than secret: std takes random keys from the kernel once a thread, and changes them for
+/// each hasher.
 pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -1,7 +1,7 @@
 //! One instance: a program, how calls reach it, and their clock.
 //!
 //! ```text
-//! start:   spawn, wait until it is ready, FC's initializer ── exit, time-out, misfit
+//! start:   spawn, wait until it is ready, call FC's initializer; an exit, a time-out or a misfit ends it
 //! perform: over HTTP    request out, head and body of the answer back
 //!          runtime API  submit to the desk, wait for the answer, and until the program asks again
 //!          all against the deadline; past it the whole process group is killed
@@ -39,11 +39,12 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// A program that starts fast is met fast; a slow one is not kept busy by being asked.
+/// The probe asks every millisecond for a second, then more slowly, because each probe costs a slow
+/// program time.
 const PROBE_INTERVAL: Duration = Duration::from_millis(1);
 const PROBE_INTERVAL_SLOW: Duration = Duration::from_millis(20);
 
-/// A broken connection is often the first sign of an exit.
+/// How long the tool waits for an exit after a broken connection, because that often comes first.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long an answer may be on its way, on this machine, after the program that sent it has ended.
@@ -61,7 +62,7 @@ pub(crate) struct Instance {
     process: Process,
     line: Line,
     client: Client,
-    /// Until the first call has shown it.
+    /// Shown with the first call, then taken.
     init_duration: Cell<Option<Duration>>,
 }
 
@@ -155,7 +156,7 @@ impl Instance {
         // What the program reported counts, though it may have exited since.
         let ready = future::or(started, future::or(ended, future::or(misfit, expired)));
         let ready = self.process.watched(ready).await;
-        if ready.as_ref().is_err_and(Failure::is_of_function) {
+        if ready.as_ref().is_err_and(Failure::has_started) {
             // It is expected to end by itself; if it stays, it is killed with the instance.
             let _ = timeout(EXIT_TIMEOUT, self.process.exited()).await;
         }
@@ -191,7 +192,7 @@ impl Instance {
         }
     }
 
-    /// Ends the program as the platform does.
+    /// Ends the program as the platform does. Lambda sends `SIGTERM` only to one with an extension.
     pub(crate) async fn stop(&self) {
         let limit = match &self.line.desk {
             Some(desk) if !desk.has_extension() => None,
@@ -230,10 +231,13 @@ impl Instance {
         let step = async {
             match &self.line.desk {
                 None => self.push(call, meter).await,
-                Some(desk) => self.submit(desk, call, meter).await,
+                Some(desk) => self.submit(desk, call).await,
             }
         };
         let result = self.process.watched(timeout_at(meter.deadline, step)).await;
+        if result.is_ok() {
+            self.process.watched(self.rest(meter.deadline)).await;
+        }
         meter.ended.set(Some(Instant::now()));
         let reason = match result {
             Ok(Ok(answer)) => return Ok(answer),
@@ -257,9 +261,6 @@ impl Instance {
 
     /// After a call: what it cost, and the end of what it printed.
     pub(crate) fn outcome(&self, meter: &Meter, result: Result<Answer, Failure>) -> Outcome {
-        if let Some(connection) = meter.connection.take() {
-            self.client.give_back(connection);
-        }
         self.process.log().drain();
         let ended = meter.ended.get().unwrap_or_else(Instant::now);
         Outcome {
@@ -306,8 +307,8 @@ impl Instance {
         let mut whole = Vec::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(broken)?;
-            // The last piece goes out when the call is over: a client that has all of an answer may call
-            // again at once, and finds the instance free.
+            // Where the answer's length is known, its last piece goes out when the call is over: a client that
+            // has all of it may call again at once, and finds the instance free.
             let tap = tap.as_ref().filter(|_| !body.is_end_stream());
             if let Some(tap) = tap {
                 let _ = tap.send(Piece::Body(frame)).await;
@@ -319,7 +320,7 @@ impl Instance {
                 whole.extend_from_slice(&piece);
             }
         }
-        meter.connection.replace(Some(connection));
+        self.client.give_back(connection);
         Ok(Answer {
             head,
             mode: tap.map_or(Mode::Buffered, |_| Mode::Streamed),
@@ -328,7 +329,7 @@ impl Instance {
         })
     }
 
-    /// The headers of a call, the caller's in place of the platform's.
+    /// The platform's headers for a call; a header of the caller's replaces the platform's.
     fn headers(&self, call: &Call) -> HeaderMap {
         let facts = self.dialect.facts();
         let told = Told {
@@ -361,8 +362,8 @@ impl Instance {
         request.map(Full::new)
     }
 
-    /// Leaves the event to the program's next question, waits for the answer, or for what comes first.
-    async fn submit(&self, desk: &Desk, call: Call, meter: &Meter) -> Result<Answer, Reason> {
+    /// Queues the event for the program's next request, and waits for the answer or the program's end.
+    async fn submit(&self, desk: &Desk, call: Call) -> Result<Answer, Reason> {
         let headers = self.headers(&call);
         let request_id = call.request_id.clone();
         let answer = desk.submit(Event {
@@ -376,34 +377,32 @@ impl Instance {
         let ended = async {
             let status = self.ended().await;
             if desk.is_answering(&request_id) {
-                // All that it sent is still to come: a caller may take it slowly. Then its connection ends.
+                // The program is gone, but the API still reads its answer, because a slow caller holds it up.
                 return pending().await;
             }
             Err(Reason::Exited(status))
         };
-        let result = future::or(answer, ended).await;
-        if self.function.concurrency.is_none() {
-            self.rest(desk, meter.deadline).await;
-        }
-        result
+        future::or(answer, ended).await
     }
 
-    /// A call lasts until the program asks for the next event: what it does after its answer, what it
-    /// prints and the time it takes are the call's. The answer stands, whatever happens here.
-    async fn rest(&self, desk: &Desk, deadline: Instant) {
+    /// The call of a program that polls lasts until it asks for the next event: what it does after its
+    /// answer, what it prints and the time it takes are the call's. The answer stands, whatever happens here.
+    async fn rest(&self, deadline: Instant) {
+        let Some(desk) = &self.line.desk else {
+            return;
+        };
+        if self.function.concurrency.is_some() || desk.phase() != Phase::Serving {
+            return;
+        }
         let exited = async { _ = self.process.exited().await };
         let rest = future::or(desk.resting(), exited);
-        // A little before the call's own deadline, which would take the answer.
-        let deadline = deadline - Duration::from_millis(5);
-        if desk.phase() == Phase::Serving && timeout_at(deadline, rest).await.is_err() {
-            say(format_args!(
-                "fnboot: killed: answered, but asked for no other event before the deadline"
-            ));
+        if timeout_at(deadline, rest).await.is_err() {
+            say("fnboot: killed: answered, but asked for no other event before the deadline");
             self.process.kill();
         }
     }
 
-    /// The end of the program, once what it said before has been heard: it need not wait for a reply.
+    /// Waits for the exit, then a little longer, because a last request may still be on its way.
     async fn ended(&self) -> ExitStatus {
         let status = self.process.exited().await;
         if self.line.desk.is_some() {
@@ -448,12 +447,11 @@ fn check_port(port: u16) -> io::Result<u16> {
     listener.map(|_| port).map_err(taken)
 }
 
-/// A port that was free a moment ago. Every interface, because that is what a program will bind.
+/// A port that was free a moment ago, on every interface, because that is what a program will bind.
 ///
-/// Not one of those that Linux by default gives to whoever asks for any: until a slow program binds
-/// its port, somebody else would get it and be taken for the program. Nor the one that was given out
-/// last, whose connections the kernel may not have forgotten. Tools that run at the same time start far
-/// apart.
+/// It lies above Linux's default range for clients, because the kernel could give such a port to somebody
+/// else before a slow program binds it. Each call takes the next one, because the last may have connections
+/// that the kernel has not forgotten. The process id chooses where to begin, so that two tools do not meet.
 fn free_port() -> io::Result<u16> {
     const FIRST: u16 = 61_000;
     const COUNT: u16 = 4_500;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 /// Most instances at the same time where the settings say nothing.
 const COUNT_MAX: u32 = 10;
 
-/// Looking for changed files takes at most one part of this many of the time.
+/// After a look at the files none follows for so many times as long as it took.
 const LOOK_SHARE: u32 = 10;
 
 pub(crate) struct Instances {
@@ -25,8 +25,12 @@ pub(crate) struct Instances {
     /// Calls that one instance takes at the same time.
     concurrency: u32,
     count_max: usize,
+    /// An instance holds the one port until it is gone.
+    has_fixed_port: bool,
     all: RefCell<Vec<Rc<Slot>>>,
     starting_count: Cell<usize>,
+    /// No more are started.
+    is_stopping: Cell<bool>,
     files: RefCell<Look>,
     /// A place became free, or an instance went away.
     changed: Notify,
@@ -34,6 +38,8 @@ pub(crate) struct Instances {
 
 struct Slot {
     instance: Instance,
+    /// The version of the function's files that it was started with.
+    version: u64,
     call_count: Cell<u32>,
     /// It ends its calls and gets no more.
     is_retired: Cell<bool>,
@@ -43,6 +49,9 @@ struct Slot {
 struct Look {
     files: Files,
     next: Instant,
+    /// Counts the changes, of which this was the last.
+    version: u64,
+    changed: String,
 }
 
 /// Does this when it is dropped, by whatever way a call or a start ends.
@@ -56,29 +65,28 @@ impl<F: Fn()> Drop for Finally<F> {
 
 impl Instances {
     pub(crate) fn new(function: Rc<Function>, dialect: &'static dyn Dialect) -> Self {
-        let count_max = match (&dialect.facts().reached, function.concurrency) {
-            // Who listens on the one port is the only one.
-            (
-                Reached::Http {
-                    fixed_port: Some(_),
-                },
-                _,
-            ) => 1,
-            (_, Some(_)) => function.instances.unwrap_or(1),
-            (_, None) => function.instances.unwrap_or(COUNT_MAX),
+        let port = match dialect.facts().reached {
+            Reached::Http { fixed_port } => fixed_port,
+            Reached::Api { .. } => None,
         };
+        let default = function.concurrency.map_or(COUNT_MAX, |_| 1);
+        let count_max = function.instances.unwrap_or(default);
         let files = Look {
             files: function.files(),
             next: Instant::now(),
+            version: 0,
+            changed: String::new(),
         };
         Self {
             concurrency: function.concurrency.unwrap_or(1),
-            count_max: count_max as usize,
+            count_max: port.map_or(count_max as usize, |_| 1),
+            has_fixed_port: port.is_some(),
             files: RefCell::new(files),
             function,
             dialect,
             all: RefCell::default(),
             starting_count: Cell::default(),
+            is_stopping: Cell::default(),
             changed: Notify::new(),
         }
     }
@@ -120,6 +128,7 @@ impl Instances {
 
     /// Stops all of them.
     pub(crate) async fn stop(&self) {
+        self.is_stopping.set(true);
         let all = self.all.take();
         let stops = all.iter().map(|slot| {
             let slot = Rc::clone(slot);
@@ -140,12 +149,19 @@ impl Instances {
                 slot.call_count.update(|count| count + 1);
                 return Ok(slot);
             }
-            if self.all.borrow().len() + self.starting_count.get() < self.count_max {
+            if self.count() < self.count_max && !self.is_stopping.get() {
                 self.start().await?;
             } else {
                 changed.await;
             }
         }
+    }
+
+    /// The instances that keep others from being started.
+    fn count(&self) -> usize {
+        let all = self.all.borrow();
+        let counts = |slot: &&Rc<Slot>| self.has_fixed_port || !slot.is_retired.get();
+        all.iter().filter(counts).count() + self.starting_count.get()
     }
 
     fn release(&self, slot: &Slot) {
@@ -170,6 +186,8 @@ impl Instances {
             self.starting_count.update(|count| count - 1);
             self.changed.notify_waiters();
         });
+        // The files may change while it starts.
+        let version = self.files.borrow().version;
         let instance = Instance::start(&self.function, self.dialect).await?;
         say(format_args!(
             "Instance {} started in {:.1} ms",
@@ -178,24 +196,26 @@ impl Instances {
         ));
         self.all.borrow_mut().push(Rc::new(Slot {
             instance,
+            version,
             call_count: Cell::default(),
             is_retired: Cell::default(),
         }));
         Ok(())
     }
 
-    /// Gives no more calls to instances that are beyond use. They end those they have, and count until
-    /// they are gone, because they may hold the one port.
+    /// Gives no more calls to instances that are beyond use. They end those they have.
     fn retire(self: &Rc<Self>) {
-        let changed = self.files.borrow_mut().changed(&self.function);
-        let changed = changed.map(|file| format!("is replaced: {file} changed"));
+        let mut look = self.files.borrow_mut();
+        look.again(&self.function);
         for slot in self
             .all
             .borrow()
             .iter()
             .filter(|slot| !slot.is_retired.get())
         {
-            if let Some(why) = slot.instance.why_unusable().or(changed.clone()) {
+            let is_outdated = slot.version != look.version;
+            let outdated = || is_outdated.then(|| format!("is replaced: {} changed", look.changed));
+            if let Some(why) = slot.instance.why_unusable().or_else(outdated) {
                 say(format_args!("Instance {} {why}", slot.instance.id));
                 slot.is_retired.set(true);
                 spawn_local(Rc::clone(self).stop_when_idle(Rc::clone(slot)));
@@ -220,20 +240,21 @@ impl Instances {
 }
 
 impl Look {
-    /// The file that changed since the last look, unless that was a moment ago and took long.
-    fn changed(&mut self, function: &Function) -> Option<String> {
+    /// Looks for a file that changed since the last look, unless that was a moment ago and took long.
+    fn again(&mut self, function: &Function) {
         let started = Instant::now();
         if started < self.next {
-            return None;
+            return;
         }
         let files = function.files();
         self.next = Instant::now() + started.elapsed() * LOOK_SHARE;
         let changed = self.files.changed_in(&files);
-        let changed = changed.map(|path| path.display().to_string());
-        // What is gone stays known, so that its return with the same content is no change.
-        if changed.is_some() {
-            self.files = files;
-        }
-        changed
+        let Some(changed) = changed.map(|path| path.display().to_string()) else {
+            return;
+        };
+        // A named file that is gone stays known until something changes, so that its return with the same
+        // content is no change.
+        (self.files, self.changed) = (files, changed);
+        self.version += 1;
     }
 }

@@ -110,7 +110,7 @@ async fn not_started(
         say(format_args!("{end}"));
     }
     let complaint = dialect.explain(failure, request_id, &Figures::default());
-    if failure.is_of_function() {
+    if failure.has_started() {
         return show_failure(failure, &complaint).await;
     }
     Err(format!("{}: {failure}", complaint.error_type).into())

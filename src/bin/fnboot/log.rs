@@ -13,7 +13,7 @@ use tokio::task::spawn_local;
 /// The most that a platform hands back as a tail.
 pub(crate) const TAIL_BYTES: usize = 4 * 1024;
 
-/// A pipe holds no more, so this is all that can have been printed before an answer and not be read.
+/// A pipe's capacity, so `drain` need not read more.
 const PIPE_BYTES: usize = 64 * 1024;
 
 /// One pipe for both of the program's streams, which keeps their order.

@@ -4,7 +4,7 @@
 //! options                what the command line says
 //!   invoke               one call, as the platform's own command-line tool shows it
 //!   serve                a local endpoint that plays the gateway
-//!     gateway            what the platforms' gateways share: calls whose answers may stream
+//!     gateway            what the platforms' gateways share: they start a call and relay what streams
 //!     instances          the instances behind it: kept, started side by side, replaced
 //!   package              the archive that is uploaded, the same bytes for the same input
 //!
@@ -12,21 +12,21 @@
 //!   call, failure        what goes in, what comes out, and why not
 //!   client               over HTTP: connections that are kept
 //!   runtime_api          polled: the API that the program asks
-//!   readiness            what a program does that does not get ready
+//!   readiness            why a program does not get ready
 //!   process, log         the program as a process group; what it prints
 //!   family, warden       ends what a program started, also after a kill of the tool itself
 //!
-//! platform               names, numbers and texts: `dialect` and `gateway` of each, `contract` as tables
+//! platform               one folder each: a dialect (names, numbers, texts), and a gateway for its callers
 //! function               what is deployed: a program, its folder, its settings
-//! http, proc, terminal, signals, figures, id   one thing each, and of no platform
+//! http, proc, terminal, signals, figures, id   helpers that know no platform
 //! ```
-//! A call goes from a gateway (or `invoke`) through `instances` to an `instance`, and its answer comes back
-//! the same way: whole, or through the call's tap while the program streams it. What differs between
-//! platforms is asked of a `Dialect`.
+//! A gateway sends a call through `instances` to an `instance`; `invoke` starts an instance of its own and
+//! calls it directly. The answer comes back whole, or through the call's tap while the program streams it.
+//! What differs between platforms is asked of a `Dialect`.
 //!
-//! Nothing here reaches `bootstrap`; std and the usual crates are welcome. One thread does it all, so state
-//! is shared by `Rc`, and nothing below needs a lock; other threads only wait for what may block: the
-//! terminal, and the end of a program.
+//! Nothing here reaches `bootstrap`; std and the usual crates are welcome. One thread runs all calls, so they
+//! share state by `Rc`. Other threads write to the terminal behind one lock (`terminal`), and wait for a
+//! program's end and kill what it left (`process`).
 
 mod call;
 mod client;
@@ -84,8 +84,8 @@ fn main() -> ExitCode {
             terminal::flush().await;
             Ok(code)
         });
-        // A write to standard output that nobody reads would hold it up for ever.
-        runtime.shutdown_background();
+        // Whatever is still running was dropped with its task.
+        process::gone();
         code
     });
     code.unwrap_or_else(|error: Box<dyn Error>| {

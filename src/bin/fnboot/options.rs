@@ -160,7 +160,10 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command
         };
         let name = format!("--{name}");
         // The help is the table of what a command has.
-        let mut words = help.split(|c: char| !c.is_ascii_lowercase() && c != '-');
+        let rows = help.lines().map(str::trim_start);
+        let rows = rows.filter(|row| row.starts_with('-'));
+        let names = rows.filter_map(|row| row.split("  ").next());
+        let mut words = names.flat_map(|names| names.split([' ', ',']));
         if !words.any(|word| word == name) || !given.take(&name, &mut parser)? {
             return Err(format!("there is no option {name} here; --help lists them").into());
         }

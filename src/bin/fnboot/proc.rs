@@ -1,6 +1,6 @@
 //! What the kernel tells of processes in `/proc`: memory, groups, where they listen.
 //!
-//! A process that ends meanwhile is left out, here and in all that follows.
+//! A process that ends while it is read is left out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,8 +15,7 @@ pub(crate) fn memory_peak_bytes(pid: u32) -> u64 {
     let mut total = 0;
     let mut waiting = vec![pid];
     while let Some(pid) = waiting.pop() {
-        let status = fs::read_to_string(format!("/proc/{pid}/status"));
-        total += status.map_or(0, |status| parse_high_water(&status));
+        total += parse_high_water(&file(pid, "status"));
         waiting.extend(children(pid));
     }
     total
@@ -24,13 +23,23 @@ pub(crate) fn memory_peak_bytes(pid: u32) -> u64 {
 
 /// Where the processes of a group listen for TCP connections, each address once: workers share theirs.
 pub(crate) fn listeners(group: u32) -> Vec<SocketAddr> {
-    let is_member = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        parse_stat(&stat).is_some_and(|(_, found)| found == group)
-    };
+    let is_member = |pid: &u32| group_alive(*pid) == Some(group);
     let members = processes().into_iter().filter(is_member);
     let found: BTreeSet<_> = members.flat_map(listeners_of_one).collect();
     found.into_iter().collect()
+}
+
+/// The group of a process that can still start another: none of a zombie.
+pub(crate) fn group_alive(pid: u32) -> Option<u32> {
+    let stat = file(pid, "stat");
+    let (state, group) = parse_stat(&stat)?;
+    (state != "Z" && state != "X").then_some(group)
+}
+
+/// The kernel cuts a name where it likes, so these files are not always UTF-8.
+fn file(pid: u32, name: &str) -> String {
+    let file = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    String::from_utf8_lossy(&file).into_owned()
 }
 
 pub(crate) fn processes() -> Vec<u32> {
@@ -82,7 +91,7 @@ fn parse_high_water(status: &str) -> u64 {
 
 /// State and process group in `/proc/PID/stat`: the first and the third field after the name, which may
 /// hold anything.
-pub(crate) fn parse_stat(stat: &str) -> Option<(&str, u32)> {
+fn parse_stat(stat: &str) -> Option<(&str, u32)> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_whitespace();
     Some((fields.next()?, fields.nth(1)?.parse().ok()?))

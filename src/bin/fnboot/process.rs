@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -33,6 +34,12 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The variable that marks a program and what it starts, with a value of each instance's own.
 const MARK: &str = "_FNBOOT_INSTANCE";
 
+/// How long the tool waits at its end for its programs'.
+const GONE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Reapers that have a program.
+static REAPER_COUNT: AtomicUsize = AtomicUsize::new(0);
+
 /// A program that cannot be started.
 #[derive(Debug)]
 pub(crate) struct SpawnError {
@@ -47,13 +54,15 @@ pub(crate) struct Process {
     log: Rc<Log>,
     exit: watch::Receiver<Option<ExitStatus>>,
     memory_peak_bytes: Cell<u64>,
+    /// When memory was last looked at during a step.
+    looked: Cell<Instant>,
     /// Between a kill and the news of its effect.
     is_doomed: Cell<bool>,
 }
 
 impl Process {
-    /// Starts the function's program in this tool's environment without those `absent`, with
-    /// `variables`, and with the function's own.
+    /// Starts the function's program. It inherits the tool's environment, less `absent`, plus `variables`,
+    /// plus the function's own, which win.
     pub(crate) async fn start(
         function: &Function,
         instance_id: &str,
@@ -69,8 +78,9 @@ impl Process {
             command.env_remove(name);
         }
         let own = function.environment.iter();
-        command.envs(variables).env(MARK, instance_id);
+        command.envs(variables);
         command.envs(own.map(|(name, value)| (name, value)));
+        command.env(MARK, instance_id);
         let (reader, writer) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?);
         command.stderr(writer);
@@ -83,7 +93,8 @@ impl Process {
         // The command holds the writing ends; without them the pipe ends with the program.
         drop(command);
         let pid = Pid::from_child(&child);
-        // It waits for nothing else.
+        REAPER_COUNT.fetch_add(1, Ordering::SeqCst);
+        // The reaper waits for nothing else.
         let _ = to_reaper.send(child);
         let process = Self {
             pid,
@@ -91,6 +102,7 @@ impl Process {
             log,
             mark,
             memory_peak_bytes: Cell::default(),
+            looked: Cell::new(Instant::now()),
             is_doomed: Cell::default(),
         };
         warden::guard(&process.mark, Some(process.id()))?;
@@ -116,7 +128,7 @@ impl Process {
         !self.is_doomed.get() && self.exit_status().is_none()
     }
 
-    /// Waits for the end, and for that of its group.
+    /// Waits until the program has ended and the reaper has killed its family.
     pub(crate) async fn exited(&self) -> ExitStatus {
         let mut exit = self.exit.clone();
         // The sender lives until it has sent, so the wait cannot fail.
@@ -138,8 +150,8 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
-    /// Ends the program and its family, and waits until they are gone. One that the platform leaves
-    /// some time is told by `SIGTERM`.
+    /// Ends the program and its family, and waits until they are gone. With a `limit`, the program first
+    /// gets `SIGTERM` and that much time.
     pub(crate) async fn stop(&self, limit: Option<Duration>) {
         if let Some(limit) = limit {
             self.signal(Signal::TERM);
@@ -151,14 +163,17 @@ impl Process {
         self.log.drain();
     }
 
-    /// Runs `step` and looks meanwhile how much memory the program uses.
+    /// Runs `step` and looks meanwhile how much memory the program uses; once, however many calls do.
     pub(crate) async fn watched<T>(&self, step: impl Future<Output = T>) -> T {
         let mut step = pin!(step);
         loop {
             if let Ok(done) = timeout(MEMORY_INTERVAL, &mut step).await {
                 return done;
             }
-            self.memory_peak_bytes();
+            if self.looked.get().elapsed() >= MEMORY_INTERVAL {
+                self.looked.set(Instant::now());
+                self.memory_peak_bytes();
+            }
         }
     }
 
@@ -171,12 +186,18 @@ impl Process {
 }
 
 impl Drop for Process {
+    /// The reaper does the rest; [`gone`] waits for it.
     fn drop(&mut self) {
-        if self.exit_status().is_none() {
-            self.kill();
-            family::kill(Some(self.id()), &self.mark);
-        }
-        warden::release(&self.mark);
+        self.kill();
+    }
+}
+
+/// Waits until the reapers of all programs are done, before the tool ends; a program that the kernel
+/// does not let go of is left to the warden.
+pub(crate) fn gone() {
+    let deadline = Instant::now() + GONE_TIMEOUT;
+    while REAPER_COUNT.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -211,9 +232,9 @@ async fn spawn_when_written(command: &mut Command) -> io::Result<Child> {
     }
 }
 
-/// Waits for the program on a thread; what it started and left behind ends with it. The family is
-/// killed before the status is taken, because until then nobody else can get the group's number. The
-/// thread is there before the program, because there may be no more threads.
+/// The reaper: a thread that waits for the program and kills its family. It kills before it takes the
+/// status, because until then the group's number cannot be used again. It is started before the program,
+/// because a thread may fail to start, and the program would then have no reaper.
 fn reap(mark: String) -> io::Result<(Sender<Child>, watch::Receiver<Option<ExitStatus>>)> {
     let (to_reaper, started) = channel::<Child>();
     let (sender, receiver) = watch::channel(None);
@@ -226,8 +247,10 @@ fn reap(mark: String) -> io::Result<(Sender<Child>, watch::Receiver<Option<ExitS
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while waitid(pid.clone(), options).is_err_and(|error| error == Errno::INTR) {}
         family::kill(Some(child.id()), &mark);
+        warden::release(&mark);
         // Waiting fails only if somebody else took the status: the program is gone all the same.
         sender.send_replace(Some(child.wait().unwrap_or_default()));
+        REAPER_COUNT.fetch_sub(1, Ordering::SeqCst);
     })?;
     Ok((to_reaper, receiver))
 }

@@ -1,7 +1,7 @@
 //! Why a program does not get ready, as soon as that is known.
 //!
 //! A program of the wrong kind never gets ready: one that should ask a runtime API and listens
-//! instead, or one that listens elsewhere than it is called. The tool says so after [`GRACE`], because
+//! instead, or one that listens on another port than the platform calls. The tool says so after [`GRACE`], because
 //! the platforms' own limits are long. A program that listens nowhere may just be slow, so the tool
 //! only says that and waits on.
 
@@ -12,8 +12,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long the program must do one thing before the tool takes it for its last word. Some open a
-/// port for a debugger or for metrics before they are ready.
+/// How long a program must do the same thing before the tool reports it, because some open a port for a
+/// debugger or for metrics first.
 const GRACE: Duration = Duration::from_secs(3);
 
 /// A look reads the sockets of every process in the group; a program that is quick is never looked at.
@@ -62,7 +62,7 @@ pub(crate) async fn misfit(
             continue;
         }
         let why = explain(&doing, ready, function);
-        // Who says how long it may take means it.
+        // With `--start-timeout` the tool waits as long as it says.
         if matches!(doing, Doing::Listens(_)) && function.start_timeout.is_none() {
             return why;
         }
@@ -76,7 +76,7 @@ pub(crate) async fn misfit(
 
 /// What the program does, and what to try.
 fn explain(doing: &Doing, ready: Ready, function: &Function) -> String {
-    // SCF fixes the port of its web functions, so fnboot's programs look at their name first.
+    // A program built with fnboot takes no port but 9000 if it is called `scf_bootstrap`.
     let advice = if function.is_named("scf_bootstrap") {
         "; fnboot's own take their port by another name than scf_bootstrap"
     } else {

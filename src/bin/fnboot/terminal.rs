@@ -1,7 +1,7 @@
 //! What people read: standard error, so that standard output is the result and nothing else.
 //!
 //! A thread of its own writes it, because a reader that is slow, or stopped, must not stop the calls.
-//! What the function prints is taken only as fast as it can be shown ([`relay`] waits), so that the
+//! What the function prints is taken only as fast as it can be shown ([`room`] waits), so that the
 //! function is slowed down and nothing is lost. A reader that went away ends nothing: failures to
 //! write are ignored here, and only here.
 
@@ -19,13 +19,14 @@ use tokio::time::timeout;
 /// From so much on, the function's output waits in its pipe.
 const QUEUE_BYTES: usize = 256 * 1024;
 
-/// More is dropped: lines of the tool's own that nobody has read for a long time.
+/// What comes beyond this is dropped, because nobody has read for a long time.
 const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How long [`flush`] waits for a reader that takes nothing.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
 struct Terminal {
+    has_thread: bool,
     queue: Mutex<Queue>,
     /// Something is in the queue.
     filled: Condvar,
@@ -43,8 +44,10 @@ struct Queue {
 }
 
 static TERMINAL: LazyLock<Terminal> = LazyLock::new(|| {
-    thread::spawn(write_queue);
+    // Where there are no more threads, lines are written at once.
+    let has_thread = thread::Builder::new().spawn(write_queue).is_ok();
     Terminal {
+        has_thread,
         queue: Mutex::default(),
         filled: Condvar::new(),
         written: Notify::const_new(),
@@ -131,6 +134,10 @@ impl Queue {
             return;
         }
         self.is_inside_line = *last != b'\n';
+        if !TERMINAL.has_thread {
+            let _ = io::stderr().write_all(output);
+            return;
+        }
         self.waiting.extend_from_slice(output);
         TERMINAL.filled.notify_one();
     }

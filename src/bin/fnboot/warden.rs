@@ -1,15 +1,15 @@
 //! A second process of the tool, which ends its programs when the tool itself was killed.
 //!
-//! `SIGKILL` and an abort cannot be caught, and a program has a process group of its own, so it would
-//! live on. The warden reads a pipe that nobody but the tool holds: its end is the tool's end. A tool
+//! Nothing can catch `SIGKILL` or an abort, and the kernel does not end a program with its parent, so
+//! programs would live on. The warden reads a pipe that nobody but the tool holds: its end is the tool's end. A tool
 //! that ends in order has no program left by then.
 
 use crate::family;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -20,9 +20,8 @@ pub(crate) const ARGUMENT: &str = "--warden";
 const LOOK_COUNT: u32 = 20;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-thread_local! {
-    static PIPE: RefCell<Option<ChildStdin>> = const { RefCell::new(None) };
-}
+/// The tool's end of the pipe.
+static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
 
 /// From now on the warden ends whoever has the mark, and the process group. An error if there is no
 /// warden: it cannot be started, or somebody killed it.
@@ -37,13 +36,13 @@ pub(crate) fn release(mark: &str) {
 }
 
 fn tell(line: std::fmt::Arguments<'_>) -> io::Result<()> {
-    PIPE.with_borrow_mut(|pipe| {
-        if pipe.is_none() {
-            *pipe = Some(start()?);
-        }
-        let pipe = pipe.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        pipe.write_all(format!("{line}\n").as_bytes())
-    })
+    let mut pipe = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
+    if pipe.is_none() {
+        *pipe = Some(start()?);
+    }
+    let warden = pipe.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+    let told = warden.write_all(format!("{line}\n").as_bytes());
+    told.map_err(|error| io::Error::new(error.kind(), "the tool's second process was killed"))
 }
 
 /// Without the tool's environment and output, so that nothing of the tool's is held by it.
@@ -64,13 +63,13 @@ pub(crate) fn run() {
             None => groups.remove(&line),
         };
     }
+    if groups.is_empty() {
+        return;
+    }
     // A program that was just being started shows its mark a little later.
     for _ in 0..LOOK_COUNT {
         for (mark, group) in &groups {
             family::kill(group.filter(|group| *group > 0), mark);
-        }
-        if groups.is_empty() {
-            return;
         }
         thread::sleep(LOOK_INTERVAL);
     }

@@ -1,6 +1,6 @@
 //! A ZIP archive (PKWARE's APPNOTE.TXT), and the file that it is written to.
 //!
-//! Packing is slow and small: the archive is what a cold start has to fetch. So sizes stand in the local headers (no data
+//! Packing takes long to make the archive small, because each cold start fetches it. So sizes stand in the local headers (no data
 //! descriptors), and there are no extra fields. No ZIP64: no platform takes an archive of 4 GiB.
 
 use std::fmt::Display;

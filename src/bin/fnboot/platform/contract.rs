@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// A name, and what stands there.
 pub(crate) type Row = (&'static str, Value);
 
-/// What a variable or a header is filled with. None of them, and the row is left out.
+/// What a variable or a header is filled with. A row without a value is left out.
 pub(crate) enum Value {
     Text(&'static str),
     /// A variable of the tool's own environment, so that a function which calls a cloud service can

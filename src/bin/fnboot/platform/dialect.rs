@@ -1,4 +1,4 @@
-//! What differs between platforms: names, numbers and texts. No I/O, no state.
+//! What differs between platforms: names, numbers and texts. No state. A table may read the tool's environment and the clock.
 
 use super::contract::{Keys, Row};
 use crate::call::{Answer, Call, Outcome, Payload};
@@ -57,7 +57,7 @@ pub(crate) enum Reached {
     },
 }
 
-/// What a platform calls things that every platform has.
+/// What the other modules ask of a platform.
 pub(crate) trait Dialect: Sync {
     fn facts(&self) -> &'static Facts;
 
@@ -138,7 +138,7 @@ pub(crate) trait Dialect: Sync {
         None
     }
 
-    /// What an answer says of itself that it failed, as the platform calls it.
+    /// The platform's error type, if the answer's headers say that it failed.
     fn error_type(&self, _: &HeaderMap) -> Option<&'static str> {
         None
     }

@@ -1,4 +1,4 @@
-//! The platforms that the tool plays: one folder or file each, and nothing outside it knows the dialect.
+//! The platforms that the tool plays, one folder each. Other modules ask the trait `Dialect`.
 //!
 //! ```text
 //! dialect    what differs between platforms, as a trait

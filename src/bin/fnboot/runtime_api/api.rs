@@ -141,7 +141,7 @@ impl Api {
                 let body = read(headers, body).await?;
                 return self.register(headers, &body);
             }
-            // An extension that wants nothing gets nothing, for as long as it lives.
+            // The tool sends no events to extensions.
             Ask::ExtensionNext => return pending().await,
             Ask::Unknown => return Err(Refused::NotFound),
         }

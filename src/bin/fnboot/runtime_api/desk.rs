@@ -51,7 +51,7 @@ enum State {
 
 pub(crate) struct Desk {
     ready: Ready,
-    /// A question for an event gets a new one while another is out, else the same again.
+    /// The program may hold several events. Otherwise a second `next` gets the unanswered event again.
     is_parallel: bool,
     phase: Cell<Phase>,
     start_error: RefCell<Option<Reported>>,
@@ -89,7 +89,7 @@ impl Desk {
         self.has_connection.get()
     }
 
-    /// Whether the program asked to be told of its end.
+    /// Whether the program registered an extension, because Lambda sends `SIGTERM` only then.
     pub(crate) fn has_extension(&self) -> bool {
         self.has_extension.get()
     }

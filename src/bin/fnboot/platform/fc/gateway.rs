@@ -21,7 +21,6 @@ use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, StatusCode};
 use std::rc::Rc;
-use tokio::task::spawn_local;
 
 /// A synchronous call's body, and an asynchronous one's.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -62,13 +61,13 @@ pub(crate) async fn answer(gateway: Rc<Gateway>, request: Request<Incoming>) -> 
             let mut call = Call::new(request_id.clone(), Payload::Event(body));
             set(&mut call.headers, "x-fc-service-name", &service);
             set(&mut call.headers, "x-fc-function-name", &function);
-            let calling = gateway.calling(call, &what);
             if is_async {
-                spawn_local(calling.outcome());
+                gateway.detached(call, &what);
                 http::reply(StatusCode::ACCEPTED, OCTETS, Bytes::new())
             } else {
                 let wants_tail = is(&head.headers, "x-fc-log-type", "tail");
-                result(&gateway, &request_id, &calling.outcome().await, wants_tail)
+                let outcome = gateway.calling(call, &what).outcome().await;
+                result(&gateway, &request_id, &outcome, wants_tail)
             }
         }
         (Err(refusal), _) => {
@@ -180,7 +179,7 @@ fn result(gateway: &Gateway, request_id: &str, outcome: &Outcome, wants_tail: bo
 fn failed(gateway: &Gateway, request_id: &str, outcome: &Outcome) -> Reply {
     let complaint = gateway.explain(request_id, outcome);
     let mut reply = http::reply(complaint.status, "application/json", complaint.body);
-    if outcome.result.as_ref().is_err_and(Failure::is_of_function) {
+    if outcome.result.as_ref().is_err_and(Failure::has_started) {
         set(reply.headers_mut(), ERROR_TYPE, &complaint.error_type);
     }
     reply
