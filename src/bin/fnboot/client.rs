@@ -9,10 +9,20 @@ use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
+use tokio::time::timeout;
 
-pub(crate) type Connection = SendRequest<Full<Bytes>>;
+/// An idle connection on which a request is still being written, because the program answered early, is
+/// left for another.
+const READY_TIMEOUT: Duration = Duration::from_millis(5);
+
+pub(crate) struct Connection {
+    pub(crate) sender: SendRequest<Full<Bytes>>,
+    /// The program may close it at any time.
+    pub(crate) is_reused: bool,
+}
 
 /// Connections to one instance.
 pub(crate) struct Client {
@@ -32,8 +42,10 @@ impl Client {
     pub(crate) async fn take(&self) -> Result<Connection, String> {
         let idle = || self.idle.borrow_mut().pop();
         while let Some(mut connection) = idle() {
+            connection.is_reused = true;
             // The program may have closed it.
-            if connection.ready().await.is_ok() {
+            let ready = timeout(READY_TIMEOUT, connection.sender.ready()).await;
+            if ready.is_ok_and(|ready| ready.is_ok()) {
                 return Ok(connection);
             }
         }
@@ -65,8 +77,16 @@ impl Client {
             let _ = connection.await;
         });
         sender.ready().await?;
-        Ok(sender)
+        Ok(Connection {
+            sender,
+            is_reused: false,
+        })
     }
+}
+
+/// Whether a connection ended before anything of an answer came.
+pub(crate) fn is_lost(error: &hyper::Error) -> bool {
+    error.is_canceled() || error.is_closed() || error.is_incomplete_message()
 }
 
 /// What was wrong with an answer.

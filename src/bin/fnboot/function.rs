@@ -91,6 +91,9 @@ impl Function {
             _ if self.has_initializer && !is_on(Platform::Fc) => {
                 Err("--init is FC's: the runtime APIs have no initializer".to_owned())
             }
+            _ if self.instances > Some(1) && is_on(Platform::ScfWeb) => {
+                Err("--instances: SCF's web functions have one port, so there is one".to_owned())
+            }
             _ if self.is_snapshot && !is_on(Platform::Lambda) => {
                 Err("--snap-start is Lambda's".to_owned())
             }

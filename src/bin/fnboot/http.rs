@@ -11,9 +11,11 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_local;
 use tokio::time::sleep;
 
 /// More than any platform's limit of bytes leaves room for, so that it is the platform that refuses.
@@ -32,14 +34,28 @@ pub(crate) type Left = watch::Receiver<()>;
 pub(crate) type ReplyBody = Either<Full<Bytes>, Channel<Bytes, io::Error>>;
 pub(crate) type Reply = Response<ReplyBody>;
 
-/// Takes connections for ever; this loop has no bound.
-pub(crate) async fn accept(listener: &TcpListener, mut take: impl FnMut(TcpStream)) {
+/// Takes connections for ever, at most so many at a time; the others wait in the kernel's queue, so that
+/// nobody takes all descriptors.
+pub(crate) async fn accept<T>(
+    listener: &TcpListener,
+    count_max: usize,
+    mut talk: impl FnMut(TcpStream) -> T,
+) where
+    T: Future<Output = ()> + 'static,
+{
+    let places = Arc::new(Semaphore::new(count_max));
     loop {
+        // The semaphore is never closed.
+        let place = Arc::clone(&places).acquire_owned().await;
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Only latency would suffer.
                 let _ = stream.set_nodelay(true);
-                take(stream);
+                let talk = talk(stream);
+                spawn_local(async move {
+                    talk.await;
+                    drop(place);
+                });
             }
             Err(error) => {
                 say(format_args!("fnboot: accept: {error}"));

@@ -287,11 +287,14 @@ impl Instance {
         let broken = |error: hyper::Error| Reason::Broken(client::explain(&error));
         // A program may close an idle connection just now. FC repeats what is safe to repeat, once, and
         // gives up on all else.
-        let again = request.method().is_safe().then(|| request.clone());
-        let mut response = connection.send_request(request).await;
-        if let (Err(_), Some(again)) = (&response, again) {
+        let is_repeatable = connection.is_reused && request.method().is_safe();
+        let again = is_repeatable.then(|| request.clone());
+        let mut response = connection.sender.send_request(request).await;
+        if let (Err(error), Some(again)) = (&response, again)
+            && client::is_lost(error)
+        {
             connection = self.client.connect().await.map_err(Reason::Broken)?;
-            response = connection.send_request(again).await;
+            response = connection.sender.send_request(again).await;
         }
         let (parts, mut body) = response.map_err(broken)?.into_parts();
         self.dialect.check_answer_head(&parts.headers)?;

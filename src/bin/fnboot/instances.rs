@@ -146,11 +146,17 @@ impl Instances {
             let changed = self.changed.notified();
             self.retire();
             if let Some(slot) = self.place() {
-                slot.call_count.update(|count| count + 1);
                 return Ok(slot);
             }
             if self.count() < self.count_max && !self.is_stopping.get() {
-                self.start().await?;
+                // The start goes on if its caller leaves, because the next one wants it, too.
+                let started = spawn_local(Rc::clone(self).start()).await;
+                // A task is lost only when it panics, and then the whole tool ends.
+                started.unwrap_or(Ok(()))?;
+                // Without another look at the files: a program may write some whenever it starts.
+                if let Some(slot) = self.place() {
+                    return Ok(slot);
+                }
             } else {
                 changed.await;
             }
@@ -169,18 +175,19 @@ impl Instances {
         self.changed.notify_waiters();
     }
 
-    /// The instance that was used last of those with a place: the others may rest.
+    /// A place on the instance that was used last of those that have one: the others may rest.
     fn place(&self) -> Option<Rc<Slot>> {
         let mut all = self.all.borrow_mut();
         let index = all
             .iter()
             .rposition(|slot| !slot.is_retired.get() && slot.call_count.get() < self.concurrency)?;
         let slot = all.remove(index);
+        slot.call_count.update(|count| count + 1);
         all.push(Rc::clone(&slot));
         Some(slot)
     }
 
-    async fn start(&self) -> Result<(), Failure> {
+    async fn start(self: Rc<Self>) -> Result<(), Failure> {
         self.starting_count.update(|count| count + 1);
         let _started = Finally(|| {
             self.starting_count.update(|count| count - 1);

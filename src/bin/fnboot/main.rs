@@ -72,9 +72,10 @@ fn main() -> ExitCode {
         warden::run();
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = terminal::open().and_then(|()| {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().build()
+    });
     let code = runtime.map_err(Into::into).and_then(|runtime| {
         let code = tokio::task::LocalSet::new().block_on(&runtime, async {
             let code = run().await.unwrap_or_else(|error| {
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
 }
 
 async fn run() -> Result<ExitCode, Box<dyn Error>> {
+    family::adopt();
     match options::parse(env::args_os())? {
         Command::Show(text) => terminal::print(text.as_bytes()).await?,
         Command::Package(options) => return package::run(&options),

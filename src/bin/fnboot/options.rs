@@ -235,7 +235,8 @@ impl Given {
             "--http" => self.invoke.http = Some(target(&parser.value()?.string()?)?),
             "--header" => {
                 let (header, value) = header(name, &parser.value()?.string()?)?;
-                self.invoke.headers.append(header, value);
+                let added = self.invoke.headers.try_append(header, value);
+                added.map_err(|_| format!("{name}: too many"))?;
             }
             "--client-context" | "--cognito-identity" | "--tenant" => {
                 let header_name = match name {

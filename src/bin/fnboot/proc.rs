@@ -2,8 +2,10 @@
 //!
 //! A process that ends while it is read is left out.
 
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -15,7 +17,8 @@ pub(crate) fn memory_peak_bytes(pid: u32) -> u64 {
     let mut total = 0;
     let mut waiting = vec![pid];
     while let Some(pid) = waiting.pop() {
-        total += parse_high_water(&file(pid, "status"));
+        let status = file(&format!("{pid}/status"));
+        total += parse_high_water(&status.unwrap_or_default());
         waiting.extend(children(pid));
     }
     total
@@ -23,37 +26,72 @@ pub(crate) fn memory_peak_bytes(pid: u32) -> u64 {
 
 /// Where the processes of a group listen for TCP connections, each address once: workers share theirs.
 pub(crate) fn listeners(group: u32) -> Vec<SocketAddr> {
-    let is_member = |pid: &u32| group_alive(*pid) == Some(group);
-    let members = processes().into_iter().filter(is_member);
+    let is_member = |pid: &u32| group_alive(*pid).is_ok_and(|found| found == Some(group));
+    let processes = processes().unwrap_or_default();
+    let members = processes.into_iter().filter(is_member);
     let found: BTreeSet<_> = members.flat_map(listeners_of_one).collect();
     found.into_iter().collect()
 }
 
-/// The group of a process that can still start another: none of a zombie.
-pub(crate) fn group_alive(pid: u32) -> Option<u32> {
-    let stat = file(pid, "stat");
-    let (state, group) = parse_stat(&stat)?;
-    (state != "Z" && state != "X").then_some(group)
+/// The group of a process that can still start another: none of one that is gone, or of a zombie, unless
+/// only its first thread has ended.
+pub(crate) fn group_alive(pid: u32) -> io::Result<Option<u32>> {
+    let stat = file(&format!("{pid}/stat"))?;
+    let Some((state, group)) = parse_stat(&stat) else {
+        return Ok(None);
+    };
+    let is_alive = !ENDED.contains(&state) || {
+        let threads = threads(pid)?.into_iter();
+        let files = threads.map(|thread| file(&format!("{pid}/task/{thread}/stat")));
+        let files = files.collect::<io::Result<Vec<_>>>()?;
+        let mut threads = files.iter().filter_map(|file| parse_stat(file));
+        threads.any(|(state, _)| !ENDED.contains(&state))
+    };
+    Ok(is_alive.then_some(group))
 }
 
-/// The kernel cuts a name where it likes, so these files are not always UTF-8.
-fn file(pid: u32, name: &str) -> String {
-    let file = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-    String::from_utf8_lossy(&file).into_owned()
+/// States of what starts nobody.
+const ENDED: [&str; 2] = ["Z", "X"];
+
+/// A file in `/proc`, empty if its process is gone. The kernel cuts names where it likes, so these files are
+/// not always UTF-8.
+pub(crate) fn file(name: &str) -> io::Result<String> {
+    match fs::read(format!("/proc/{name}")) {
+        Ok(file) => Ok(String::from_utf8_lossy(&file).into_owned()),
+        Err(error) if is_no_descriptor(&error) => Err(error),
+        Err(_) => Ok(String::new()),
+    }
 }
 
-pub(crate) fn processes() -> Vec<u32> {
-    let names = fs::read_dir("/proc").into_iter().flatten().flatten();
-    names
-        .filter_map(|process| process.file_name().to_str()?.parse().ok())
-        .collect()
+pub(crate) fn processes() -> io::Result<Vec<u32>> {
+    numbers("/proc")
+}
+
+pub(crate) fn threads(pid: u32) -> io::Result<Vec<u32>> {
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// The names in a folder that are numbers; none if its process is gone.
+fn numbers(folder: &str) -> io::Result<Vec<u32>> {
+    let names = match fs::read_dir(folder) {
+        Ok(names) => names.flatten(),
+        Err(error) if is_no_descriptor(&error) => return Err(error),
+        Err(_) => return Ok(Vec::new()),
+    };
+    let numbers = names.filter_map(|name| name.file_name().to_str()?.parse().ok());
+    Ok(numbers.collect())
+}
+
+/// That the tool cannot look says nothing of a process.
+fn is_no_descriptor(error: &io::Error) -> bool {
+    let error = Errno::from_io_error(error);
+    error == Some(Errno::MFILE) || error == Some(Errno::NFILE)
 }
 
 /// The children of every thread: each thread has a list of those it started.
-fn children(pid: u32) -> Vec<u32> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task"));
-    let threads = threads.into_iter().flatten().flatten();
-    let lists = threads.map(|thread| fs::read_to_string(thread.path().join("children")));
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let threads = threads(pid).unwrap_or_default().into_iter();
+    let lists = threads.map(|thread| file(&format!("{pid}/task/{thread}/children")));
     let lists = lists.map(Result::unwrap_or_default).collect::<String>();
     lists.split_whitespace().flat_map(str::parse).collect()
 }

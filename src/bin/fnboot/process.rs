@@ -8,7 +8,9 @@ use crate::function::Function;
 use crate::log::Log;
 use crate::{family, proc, warden};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 use std::cell::Cell;
 use std::ffi::OsString;
 use std::fmt;
@@ -27,6 +29,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// A dead process's memory cannot be read, nor that of a child that has come and gone.
 const MEMORY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// After a look none follows for so many times as long as it took.
+const LOOK_SHARE: u32 = 10;
 
 /// How long a file that somebody is still writing may stay busy: a build that replaces it.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -50,12 +55,11 @@ pub(crate) struct SpawnError {
 /// A started program.
 pub(crate) struct Process {
     pid: Pid,
-    mark: String,
     log: Rc<Log>,
     exit: watch::Receiver<Option<ExitStatus>>,
     memory_peak_bytes: Cell<u64>,
-    /// When memory was last looked at during a step.
-    looked: Cell<Instant>,
+    /// When memory may be looked at during a step.
+    next_look: Cell<Instant>,
     /// Between a kill and the news of its effect.
     is_doomed: Cell<bool>,
 }
@@ -93,6 +97,8 @@ impl Process {
         // The command holds the writing ends; without them the pipe ends with the program.
         drop(command);
         let pid = Pid::from_child(&child);
+        // Told before the reaper releases it.
+        let guarded = warden::guard(&mark, Some(child.id()));
         REAPER_COUNT.fetch_add(1, Ordering::SeqCst);
         // The reaper waits for nothing else.
         let _ = to_reaper.send(child);
@@ -100,13 +106,12 @@ impl Process {
             pid,
             exit,
             log,
-            mark,
             memory_peak_bytes: Cell::default(),
-            looked: Cell::new(Instant::now()),
+            next_look: Cell::new(Instant::now()),
             is_doomed: Cell::default(),
         };
-        warden::guard(&process.mark, Some(process.id()))?;
-        Ok(process)
+        // An unguarded program ends with `process`.
+        guarded.map(|()| process)
     }
 
     /// Of the process, and of its group.
@@ -170,17 +175,22 @@ impl Process {
             if let Ok(done) = timeout(MEMORY_INTERVAL, &mut step).await {
                 return done;
             }
-            if self.looked.get().elapsed() >= MEMORY_INTERVAL {
-                self.looked.set(Instant::now());
+            let started = Instant::now();
+            if started >= self.next_look.get() {
                 self.memory_peak_bytes();
+                // A look at thousands of processes takes long, and must not take all of the time.
+                let rest = MEMORY_INTERVAL.max(started.elapsed() * LOOK_SHARE);
+                self.next_look.set(Instant::now() + rest);
             }
         }
     }
 
     fn signal(&self, signal: Signal) {
         if self.exit_status().is_none() {
-            // It may be gone by now, which is what was wanted.
+            // The program itself, too, because it may have gone over to another group. Either may be gone
+            // by now, which is what was wanted.
             let _ = kill_process_group(self.pid, signal);
+            let _ = kill_process(self.pid, signal);
         }
     }
 }
@@ -192,13 +202,14 @@ impl Drop for Process {
     }
 }
 
-/// Waits until the reapers of all programs are done, before the tool ends; a program that the kernel
-/// does not let go of is left to the warden.
+/// Waits until the reapers of all programs are done, before the tool ends, and kills what is left. A
+/// program that the kernel does not let go of is left to the warden.
 pub(crate) fn gone() {
     let deadline = Instant::now() + GONE_TIMEOUT;
     while REAPER_COUNT.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
         thread::sleep(Duration::from_millis(1));
     }
+    family::kill_orphans(warden::id());
 }
 
 impl fmt::Display for SpawnError {
@@ -246,8 +257,9 @@ fn reap(mark: String) -> io::Result<(Sender<Child>, watch::Receiver<Option<ExitS
         let pid = WaitId::Pid(Pid::from_child(&child));
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while waitid(pid.clone(), options).is_err_and(|error| error == Errno::INTR) {}
-        family::kill(Some(child.id()), &mark);
-        warden::release(&mark);
+        if family::kill(Some(child.id()), &mark) {
+            warden::release(&mark);
+        }
         // Waiting fails only if somebody else took the status: the program is gone all the same.
         sender.send_replace(Some(child.wait().unwrap_or_default()));
         REAPER_COUNT.fetch_sub(1, Ordering::SeqCst);

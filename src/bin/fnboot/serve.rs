@@ -15,7 +15,9 @@ use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use tokio::net::TcpListener;
-use tokio::task::spawn_local;
+
+/// Clients at the same time, of the 1,024 descriptors that a process usually has.
+const CLIENT_COUNT_MAX: usize = 512;
 
 pub(crate) struct Serve {
     pub(crate) port: u16,
@@ -58,10 +60,10 @@ pub(crate) async fn run(options: Serve, signals: &mut Signals) -> Result<(), Box
         // A program that does not start at all is better known now than at the first call.
         instances.warm_up().await?;
         say(format_args!("Listening on http://{address}"));
-        http::accept(&listener, |stream| {
+        http::accept(&listener, CLIENT_COUNT_MAX, |stream| {
             let gateway = Rc::clone(&gateway);
             let answer = move |request| answer(platform, Rc::clone(&gateway), request);
-            spawn_local(http::talk(stream, answer));
+            http::talk(stream, answer)
         })
         .await;
         pending().await

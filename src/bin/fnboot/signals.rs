@@ -1,5 +1,6 @@
 //! The signals by which a person or a supervisor ends the tool.
 
+use std::fs;
 use std::future::poll_fn;
 use std::io;
 use std::process::ExitCode;
@@ -18,7 +19,11 @@ impl Signals {
             SignalKind::hangup(),
             SignalKind::quit(),
         ];
-        let signals = kinds.into_iter().map(|kind| Ok((kind, signal(kind)?)));
+        // Whoever started the tool may not want it to end by some, as `nohup` does.
+        let ignored = ignored();
+        let is_wanted = |kind: &SignalKind| ignored >> (kind.as_raw_value() - 1) & 1 == 0;
+        let kinds = kinds.into_iter().filter(is_wanted);
+        let signals = kinds.map(|kind| Ok((kind, signal(kind)?)));
         signals.collect::<io::Result<_>>().map(Self)
     }
 
@@ -34,6 +39,14 @@ impl Signals {
         })
         .await
     }
+}
+
+/// The signals that were ignored when the tool started, each a bit.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.map_or(0, |bits| u64::from_str_radix(bits.trim(), 16).unwrap_or(0))
 }
 
 /// The shell's convention: 128 and the number of the signal.

@@ -1,8 +1,8 @@
 //! What people read: standard error, so that standard output is the result and nothing else.
 //!
-//! A thread of its own writes it, because a reader that is slow, or stopped, must not stop the calls.
+//! A thread of its own writes both, because a reader that is slow, or stopped, must not stop the calls.
 //! What the function prints is taken only as fast as it can be shown ([`room`] waits), so that the
-//! function is slowed down and nothing is lost. A reader that went away ends nothing: failures to
+//! function is slowed down and nothing is lost, as long as somebody reads. A reader that went away ends nothing: failures to
 //! write are ignored here, and only here.
 
 use std::fmt::Display;
@@ -25,8 +25,10 @@ const QUEUE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long [`flush`] waits for a reader that takes nothing.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// Between two tries of what would block.
+const WRITE_PAUSE: Duration = Duration::from_millis(5);
+
 struct Terminal {
-    has_thread: bool,
     queue: Mutex<Queue>,
     /// Something is in the queue.
     filled: Condvar,
@@ -39,20 +41,23 @@ struct Queue {
     waiting: Vec<u8>,
     /// What the thread is writing now.
     writing_bytes: usize,
+    /// An answer for standard output, and who waits until it is there.
+    answer: Option<(Vec<u8>, oneshot::Sender<io::Result<()>>)>,
+    dropped_bytes: usize,
     /// What was last queued, or written to standard output, ends in the middle of a line.
     is_inside_line: bool,
 }
 
-static TERMINAL: LazyLock<Terminal> = LazyLock::new(|| {
-    // Where there are no more threads, lines are written at once.
-    let has_thread = thread::Builder::new().spawn(write_queue).is_ok();
-    Terminal {
-        has_thread,
-        queue: Mutex::default(),
-        filled: Condvar::new(),
-        written: Notify::const_new(),
-    }
+static TERMINAL: LazyLock<Terminal> = LazyLock::new(|| Terminal {
+    queue: Mutex::default(),
+    filled: Condvar::new(),
+    written: Notify::const_new(),
 });
+
+/// Starts the thread, before any function can have used up the machine's.
+pub(crate) fn open() -> io::Result<()> {
+    thread::Builder::new().spawn(write_queue).map(drop)
+}
 
 /// One line of the tool's own, never glued to an unfinished line of the function.
 pub(crate) fn say(line: impl Display) {
@@ -99,10 +104,8 @@ pub(crate) async fn print(answer: &[u8]) -> io::Result<()> {
     // Not on the one thread, because a reader that stops would stop the signals, too.
     let ends_inside_line = output.last().is_some_and(|last| *last != b'\n');
     let (sender, written) = oneshot::channel();
-    thread::Builder::new().spawn(move || {
-        let mut out = io::stdout().lock();
-        sender.send(out.write_all(&output).and_then(|()| out.flush()))
-    })?;
+    queue().answer = Some((output, sender));
+    TERMINAL.filled.notify_one();
     match written.await.map_err(io::Error::other)? {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
         result => result?,
@@ -131,13 +134,15 @@ impl Queue {
     fn push(&mut self, output: &[u8]) {
         let Some(last) = output.last() else { return };
         if self.bytes() > QUEUE_BYTES_MAX {
+            self.dropped_bytes += output.len();
             return;
+        }
+        if self.dropped_bytes > 0 {
+            let bytes = std::mem::take(&mut self.dropped_bytes);
+            let line = format!("\nfnboot: {bytes} bytes are not shown, because nobody read\n");
+            self.waiting.extend_from_slice(line.as_bytes());
         }
         self.is_inside_line = *last != b'\n';
-        if !TERMINAL.has_thread {
-            let _ = io::stderr().write_all(output);
-            return;
-        }
         self.waiting.extend_from_slice(output);
         TERMINAL.filled.notify_one();
     }
@@ -150,18 +155,37 @@ impl Queue {
 /// The thread: this loop ends with the process.
 fn write_queue() {
     loop {
-        let waiting = TERMINAL
-            .filled
-            .wait_while(queue(), |queue| queue.waiting.is_empty());
+        let is_empty = |queue: &mut Queue| queue.waiting.is_empty() && queue.answer.is_none();
+        let waiting = TERMINAL.filled.wait_while(queue(), is_empty);
         let mut queue = waiting.unwrap_or_else(PoisonError::into_inner);
         let output = std::mem::take(&mut queue.waiting);
         queue.writing_bytes = output.len();
+        let answer = queue.answer.take();
         drop(queue);
         // In pieces, so that a slow reader is told from one that takes nothing.
         for piece in output.chunks(16 * 1024) {
-            let _ = io::stderr().write_all(piece);
+            let _ = write(&mut io::stderr(), piece);
             self::queue().writing_bytes -= piece.len();
             TERMINAL.written.notify_waiters();
         }
+        if let Some((answer, sender)) = answer {
+            let mut out = io::stdout().lock();
+            // Who no longer waits has been ended by a signal.
+            let _ = sender.send(write(&mut out, &answer).and_then(|()| out.flush()));
+        }
     }
+}
+
+/// Writes all, also where whoever shares the pipe has made it non-blocking.
+fn write(to: &mut impl Write, mut output: &[u8]) -> io::Result<()> {
+    while !output.is_empty() {
+        match to.write(output) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => output = &output[count..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(WRITE_PAUSE),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

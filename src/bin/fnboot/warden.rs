@@ -8,7 +8,7 @@ use crate::family;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -20,38 +20,68 @@ pub(crate) const ARGUMENT: &str = "--warden";
 const LOOK_COUNT: u32 = 20;
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The tool's end of the pipe.
-static PIPE: Mutex<Option<ChildStdin>> = Mutex::new(None);
+static WARDEN: Mutex<Warden> = Mutex::new(Warden {
+    process: None,
+    pipe: None,
+    guarded: BTreeMap::new(),
+});
 
-/// From now on the warden ends whoever has the mark, and the process group. An error if there is no
-/// warden: it cannot be started, or somebody killed it.
+struct Warden {
+    process: Option<u32>,
+    /// The tool's end.
+    pipe: Option<ChildStdin>,
+    /// Group by mark; 0 while it is not known.
+    guarded: BTreeMap<String, u32>,
+}
+
+/// From now on the warden ends whoever has the mark, and the process group. An error if there can be no
+/// warden.
 pub(crate) fn guard(mark: &str, group: Option<u32>) -> io::Result<()> {
-    tell(format_args!("{} {mark}", group.unwrap_or(0)))
+    let mut warden = WARDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let group = group.unwrap_or(0);
+    warden.guarded.insert(mark.to_owned(), group);
+    warden.tell(&format!("{group} {mark}\n"))
 }
 
-/// The program has ended.
+/// The program has ended, with its family.
 pub(crate) fn release(mark: &str) {
+    let mut warden = WARDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    warden.guarded.remove(mark);
     // Without a warden there is nobody to be told.
-    let _ = tell(format_args!("{mark}"));
+    let _ = warden.tell(&format!("{mark}\n"));
 }
 
-fn tell(line: std::fmt::Arguments<'_>) -> io::Result<()> {
-    let mut pipe = PIPE.lock().unwrap_or_else(PoisonError::into_inner);
-    if pipe.is_none() {
-        *pipe = Some(start()?);
+impl Warden {
+    fn tell(&mut self, line: &str) -> io::Result<()> {
+        if let Some(pipe) = &mut self.pipe
+            && pipe.write_all(line.as_bytes()).is_ok()
+        {
+            return Ok(());
+        }
+        // There is none yet, or somebody killed it: a new one is told everything.
+        let guarded = self.guarded.iter();
+        let all: String = guarded
+            .map(|(mark, group)| format!("{group} {mark}\n"))
+            .collect();
+        let process = start()?;
+        self.process = Some(process.id());
+        let pipe = process.stdin.ok_or(io::ErrorKind::BrokenPipe)?;
+        self.pipe.insert(pipe).write_all(all.as_bytes())
     }
-    let warden = pipe.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-    let told = warden.write_all(format!("{line}\n").as_bytes());
-    told.map_err(|error| io::Error::new(error.kind(), "the tool's second process was killed"))
+}
+
+/// The warden's process, if there is one.
+pub(crate) fn id() -> Option<u32> {
+    let warden = WARDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    warden.process
 }
 
 /// Without the tool's environment and output, so that nothing of the tool's is held by it.
-fn start() -> io::Result<ChildStdin> {
+fn start() -> io::Result<Child> {
     let mut warden = Command::new("/proc/self/exe");
     warden.arg(ARGUMENT).env_clear().process_group(0);
     warden.stdin(Stdio::piped()).stdout(Stdio::null());
-    let warden = warden.stderr(Stdio::null()).spawn()?;
-    warden.stdin.ok_or(io::ErrorKind::BrokenPipe.into())
+    warden.stderr(Stdio::null()).spawn()
 }
 
 /// What the warden does.

@@ -27,6 +27,9 @@ const MODE: &str = "lambda-runtime-function-response-mode";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
+/// Connections of one program at the same time, beside one for each call.
+const CONNECTION_COUNT_MAX: usize = 64;
+
 struct Api {
     dialect: &'static dyn Dialect,
     /// Longest answer in bytes, in one piece and streamed.
@@ -52,6 +55,7 @@ pub(crate) async fn run(
     else {
         return;
     };
+    let count_max = CONNECTION_COUNT_MAX + function.concurrency.unwrap_or(0) as usize;
     let api = Rc::new(Api {
         dialect,
         limits: (answer_bytes_max, stream_bytes_max),
@@ -59,11 +63,11 @@ pub(crate) async fn run(
         desk,
         function,
     });
-    http::accept(&listener, |stream| {
+    http::accept(&listener, count_max, |stream| {
         api.desk.has_connection.set(true);
         let api = Rc::clone(&api);
         let answer = move |request| Rc::clone(&api).answer(request);
-        spawn_local(http::talk(stream, answer));
+        http::talk(stream, answer)
     })
     .await;
 }
