@@ -572,7 +572,7 @@ fn a_signal_to_serve_leaves_nothing() {
 /// What an instance started ends with it, not only with the tool.
 #[test]
 fn an_instance_leaves_nothing() {
-    let words = ["do-children-hang", "do-children-exit"];
+    let words = ["do-children-hang", "do-children-exit", "do-astray"];
     let rows = PLATFORMS
         .iter()
         .flat_map(|platform| words.map(|word| (*platform, word)));

@@ -123,6 +123,50 @@ fn a_changed_file_of_the_folder_is_a_new_instance() {
     server.stderr.take();
 }
 
+/// Its log, say. It has a new instance for each call, and they are answered.
+#[test]
+fn a_function_that_writes_into_its_folder_when_it_starts() {
+    let (folder, variables) = function();
+    let script = format!(
+        "{}\n",
+        FUNCTION.replacen("exec", "echo started >>log\nexec", 1)
+    );
+    let program = Program::at(folder.file("code/bootstrap", 0o755, script));
+    let code = folder.at("code");
+    let [code, variables] = [&code, &variables].map(|path| path.to_str().expect("text"));
+    let mut server = serving(program, &["--code", code, "--env-file", variables]);
+    let mut client = server.connect();
+    for count in 1..4 {
+        assert_eq!(client.send(post("/", "", "x")).expect(200).text(), "x");
+        assert!(
+            instances(&server).0 <= count + 1,
+            "{}",
+            server.stderr.text()
+        );
+    }
+    server.signal(rustix::process::Signal::TERM);
+    server.expect_exit(0);
+    server.stderr.take();
+}
+
+/// It has left the group, and has nothing of the program's environment.
+#[test]
+fn a_process_that_hides_ends_with_the_tool() {
+    let folder = Folder::new();
+    let script = "#!/bin/bash\n(env -i setsid sleep 60 & echo $! >hidden)\nexec \"$REAL\"\n";
+    folder.file("bootstrap", 0o755, script);
+    let real = format!("REAL={}", bootstrap().display());
+    let output = Command::new(tool())
+        .args(["invoke", "--event", "x", "--env", &real, "--code"])
+        .arg(&folder.0)
+        .output()
+        .expect("the tool");
+    assert_eq!(output.stdout, b"x");
+    let pid = fs::read_to_string(folder.at("hidden")).expect("a number");
+    let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim())).unwrap_or_default();
+    assert_ne!(name, "sleep\n");
+}
+
 /// Two calls at the same time, of which each takes a while.
 #[test]
 fn calls_side_by_side_have_an_instance_each_up_to_a_bound() {

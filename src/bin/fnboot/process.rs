@@ -1,8 +1,9 @@
 //! The program as a process: a group of its own, its output in one pipe, its memory watched.
 //!
-//! Knows no platform. No way out of the tool leaves a process behind: dropping a `Process` kills its
-//! family, the warden does if the tool itself is killed. The family is the group, and whoever left the
-//! group and was started with the mark in its environment.
+//! Knows no platform. When the program ends, a thread kills its family, which is the group and whoever
+//! left it with the mark in its environment. When the tool ends, it kills whatever else it has started and is
+//! left; when the tool itself is killed, the warden kills the families. Only then can a process live on
+//! that has left its group and cleaned its environment.
 
 use crate::function::Function;
 use crate::log::Log;
