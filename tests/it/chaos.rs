@@ -108,8 +108,11 @@ impl Drop for Mark {
 /// The tool with these words and a program.
 fn command(mark: &Mark, words: &str, program: impl AsRef<OsStr>) -> Command {
     assert_built(&tool());
-    let mut command = Command::new(tool());
+    // Whatever ignores signals in front of the tests, as `nohup` does.
+    let mut command = Command::new("env");
     command
+        .arg("--default-signal")
+        .arg(tool())
         .args(words.split(' '))
         .arg(program)
         .env("CHAOS_MARK", &mark.0);

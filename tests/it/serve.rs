@@ -149,6 +149,22 @@ fn a_function_that_writes_into_its_folder_when_it_starts() {
     server.stderr.take();
 }
 
+/// As under `nohup`, so that the tool outlives its terminal.
+#[test]
+fn a_signal_that_is_ignored_ends_nothing() {
+    let program = Program::bootstrap();
+    let (port, tool) = (program.port().to_string(), tool());
+    let tool = tool.to_str().expect("text");
+    let words = ["env", "--ignore-signal=HUP", tool, "serve", "--port", &port];
+    let mut server = program.under(&words).start();
+    server.call(post("/", "", "x"), 200);
+    server.signal(rustix::process::Signal::HUP);
+    server.call(post("/", "", "x"), 200);
+    server.signal(rustix::process::Signal::TERM);
+    server.expect_exit(0);
+    server.stderr.take();
+}
+
 /// It has left the group, and has nothing of the program's environment.
 #[test]
 fn a_process_that_hides_ends_with_the_tool() {
