@@ -42,7 +42,7 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 const CLOSE: &str = "Connection: close\r\n";
 
 /// The function, beside this test.
-fn chaos() -> PathBuf {
+pub fn chaos() -> PathBuf {
     let test = env::current_exe().expect("a path");
     let folder = test.ancestors().nth(2).expect("the target's folder");
     let path = folder.join("examples/chaos");
