@@ -102,7 +102,7 @@ fn framed(reply: Reply, method: &Method) -> Reply {
     let headers = &mut head.headers;
     headers.remove(TRANSFER_ENCODING);
     let lengths: Vec<_> = headers.get_all(CONTENT_LENGTH).iter().collect();
-    let is_one = matches!(lengths[..], [length] if number(length).is_some());
+    let is_one = matches!(lengths[..], [length] if is_number(length));
     if !is_one || matches!(body, Either::Left(_)) && !has_no_body {
         headers.remove(CONTENT_LENGTH);
     }
@@ -120,8 +120,11 @@ fn framed(reply: Reply, method: &Method) -> Reply {
     Response::from_parts(head, body)
 }
 
-fn number(value: &HeaderValue) -> Option<u64> {
-    value.to_str().ok()?.parse().ok()
+/// Digits and nothing else: Rust's own parser takes a sign.
+fn is_number(value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default();
+    let is_unsigned = text.bytes().all(|byte| byte.is_ascii_digit());
+    is_unsigned && text.parse::<u64>().is_ok()
 }
 
 pub(crate) fn whole(body: impl Into<Bytes>) -> ReplyBody {
