@@ -62,6 +62,13 @@ pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 /// Longest request id that is repeated in a log line; the rest is cut.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// How long before its deadline a call fails that was put off and has no answer: a twentieth of the time
+/// that was left for it, but at least this.
+pub const GRACE_MS_MIN: u64 = 50;
+
+/// And at most this.
+pub const GRACE_MS_MAX: u64 = 250;
+
 /// Connections held at once; further ones wait in the kernel's queue.
 pub const CONN_COUNT_MAX: usize = 16 * 1024;
 

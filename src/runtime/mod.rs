@@ -5,6 +5,7 @@ mod call;
 pub mod config;
 mod connection;
 mod connections;
+mod deferred;
 mod fatal;
 mod hosts;
 mod panics;
