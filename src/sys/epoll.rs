@@ -6,6 +6,8 @@ use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
 use super::signal::Wake;
 use super::socket::{self, Listener, Socket};
+use super::timer::Timer;
+use super::wait::Ends;
 
 /// What to wait for on a descriptor. Errors and hang-ups are always told, to whoever waits for nothing only
 /// once.
@@ -68,6 +70,31 @@ impl Source for Wake {
     }
 }
 
+impl Source for Fd {
+    fn fd(&self) -> &Fd {
+        self
+    }
+}
+
+/// A set that is waited for in another one.
+impl Source for Epoll {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
+impl Source for Ends {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
+impl Source for Timer {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
 /// A set of descriptors to wait for.
 #[derive(Debug)]
 pub struct Epoll(Fd);
@@ -114,6 +141,16 @@ impl Epoll {
     pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
         let fd = number.cast_unsigned() as usize;
         self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
+    }
+
+    /// The same, to read from a descriptor that somebody else owns, by its number. Whoever closes it
+    /// removes it.
+    ///
+    /// # Errors
+    /// As [`Epoll::add`]; `EBADF` when there is none of that number.
+    pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
+        let fd = Fd::lent(number)?;
+        self.control(libc::EPOLL_CTL_ADD, &fd, token, libc::EPOLLIN)
     }
 
     /// The same, to read, and only once for each time that there is something.

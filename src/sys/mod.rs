@@ -21,16 +21,27 @@
 unsafe extern "C" {}
 
 mod call;
+#[allow(dead_code, reason = "for programs, which are to come")]
+pub mod child;
 pub mod clock;
 mod entry;
 pub mod env;
 pub mod epoll;
 pub mod fd;
+#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod file;
 pub mod memory;
+#[allow(dead_code, reason = "for programs, which are to come")]
+pub mod pipe;
 pub mod process;
 pub mod signal;
 pub mod socket;
+#[allow(dead_code, reason = "for programs, which are to come")]
+pub mod strings;
+#[allow(dead_code, reason = "for programs, which are to come")]
+pub mod timer;
+#[allow(dead_code, reason = "for programs, which are to come")]
+pub mod wait;
 // With std the C library starts the program.
 #[cfg(not(feature = "std"))]
 mod start;
