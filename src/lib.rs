@@ -91,13 +91,14 @@
 //! | `limits` | every bound: its unit is in its name, what happens beyond it in its doc | – | knows who asks |
 //! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
-//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where a program has it | knows HTTP, retries, logs, decides |
+//! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where there is one | knows HTTP, retries, logs, decides |
 //! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
+//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes handler http limits log net platform sys` | names `runtime` |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
@@ -150,6 +151,7 @@
 //! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
+//! | `program::variables`, lines of variables | `#`, `@`, `+` | the request id, the deadline, what the process may have, too |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! # What was tried and did not pay
@@ -220,6 +222,8 @@ mod limits;
 mod log;
 mod net;
 mod platform;
+#[cfg(feature = "command")]
+mod program;
 mod runtime;
 mod sys;
 pub mod testing;
