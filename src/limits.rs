@@ -69,6 +69,19 @@ pub const GRACE_MS_MIN: u64 = 50;
 /// And at most this.
 pub const GRACE_MS_MAX: u64 = 250;
 
+/// How long before its deadline a program is told to end: a tenth of the time that was left for it, but at
+/// least this. When half of that is over it is killed.
+pub const MARGIN_MS_MIN: u64 = 100;
+
+/// And at most this.
+pub const MARGIN_MS_MAX: u64 = 500;
+
+/// Processes of a command at once; further calls wait for the end of one.
+pub const PROCESS_COUNT_MAX: usize = 256;
+
+/// Longest path of a program or a function; a longer one is not found.
+pub const PATH_BYTES_MAX: usize = 4096;
+
 /// Connections held at once; further ones wait in the kernel's queue.
 pub const CONN_COUNT_MAX: usize = 16 * 1024;
 

@@ -22,7 +22,8 @@ const DESCRIPTOR_COUNT_MAX: usize = 8;
 pub struct Pid(NonZeroI32);
 
 impl Pid {
-    pub(super) fn new(number: c_int) -> Option<Self> {
+    /// The child of that number; none has zero.
+    pub fn new(number: c_int) -> Option<Self> {
         NonZeroI32::new(number).map(Self)
     }
 

@@ -134,15 +134,6 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_ADD, fd, token, interest.events())
     }
 
-    /// The same, to read, for a descriptor that somebody else owns.
-    ///
-    /// # Errors
-    /// As [`Epoll::add`], or it is none, or a file, which is always readable.
-    pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
-        let fd = number.cast_unsigned() as usize;
-        self.control(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
-    }
-
     /// The same, to read from a descriptor that somebody else owns, by its number. Whoever closes it
     /// removes it.
     ///
@@ -150,7 +141,7 @@ impl Epoll {
     /// As [`Epoll::add`]; `EBADF` when there is none of that number.
     pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
         let fd = Fd::lent(number)?;
-        self.control(libc::EPOLL_CTL_ADD, &fd, token, libc::EPOLLIN)
+        self.control(libc::EPOLL_CTL_ADD, fd.raw(), token, libc::EPOLLIN)
     }
 
     /// The same, to read, and only once for each time that there is something.

@@ -30,6 +30,11 @@ impl Errno {
     pub const SRCH: Self = Self(libc::ESRCH);
     pub const TOOBIG: Self = Self(libc::E2BIG);
 
+    /// Whether it is a state that passes: also out of processes.
+    pub fn is_passing(self) -> bool {
+        self.is_exhaustion() || self == Self::AGAIN
+    }
+
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
     pub fn is_exhaustion(self) -> bool {
         matches!(

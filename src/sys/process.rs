@@ -59,6 +59,12 @@ impl Stream {
     }
 }
 
+/// `getpid(2)`: the number of this process.
+pub fn id() -> c_int {
+    // SAFETY: getpid(2) takes no arguments.
+    (unsafe { call3(libc::SYS_getpid, 0, 0, 0) }) as c_int
+}
+
 /// `exit_group(2)`: the end, without anything that `atexit(3)` would run.
 pub fn exit(code: c_int) -> ! {
     loop {
