@@ -5,6 +5,8 @@
 //! line, [`find`] tells which file a function is in.
 
 #[allow(dead_code, reason = "no kind of program calls it yet")]
+pub mod cgi;
+#[allow(dead_code, reason = "no kind of program calls it yet")]
 pub mod kinds;
 #[allow(dead_code, reason = "no kind of program calls it yet")]
 pub mod variables;
