@@ -131,12 +131,12 @@ fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
 fn put_headers(request: &Request<'_>, into: &mut Variables<'_>) {
     for (index, (name, value)) in request.headers().enumerate() {
         let is_same = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let is_repeated = request
             .headers()
             .take(index)
             .any(|(other, _)| is_same(other));
-        if is_repeated || !name.bytes().all(is_name) || is_listed(DROPPED, name) {
+        if is_repeated || !name.bytes().all(is_plain) || is_listed(DROPPED, name) {
             continue;
         }
         into.put_part(b"HTTP_");

@@ -7,6 +7,10 @@
 #[allow(dead_code, reason = "no kind of program calls it yet")]
 pub mod cgi;
 #[allow(dead_code, reason = "no kind of program calls it yet")]
+pub mod find;
+#[allow(dead_code, reason = "no kind of program calls it yet")]
 pub mod kinds;
 #[allow(dead_code, reason = "no kind of program calls it yet")]
 pub mod variables;
+#[allow(dead_code, reason = "no kind of program calls it yet")]
+pub mod words;
