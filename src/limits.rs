@@ -82,6 +82,9 @@ pub const PROCESS_COUNT_MAX: usize = 256;
 /// Longest path of a program or a function; a longer one is not found.
 pub const PATH_BYTES_MAX: usize = 4096;
 
+/// Longest word of `FNBOOT`; a longer one is refused at the start.
+pub const WORD_BYTES_MAX: usize = 4096;
+
 /// Connections held at once; further ones wait in the kernel's queue.
 pub const CONN_COUNT_MAX: usize = 16 * 1024;
 

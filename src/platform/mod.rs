@@ -26,16 +26,20 @@ pub enum Call {
 
 /// Whether a header of a response belongs to the platform, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
+    is_listed(OWNED, name)
+}
+
+/// Whether a header's name is in a list of names, in which a star stands for whatever follows.
+pub fn is_listed(list: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
-    bytes::split(OWNED, b' ').any(|owned| match owned.split_last() {
+    bytes::split(list, b' ').any(|listed| match listed.split_last() {
         Some((b'*', prefix)) => name
             .get(..prefix.len())
             .is_some_and(|name| eq_ignore_case(name, prefix)),
-        _ => eq_ignore_case(name, owned),
+        _ => eq_ignore_case(name, listed),
     })
 }
 
-/// Names, in which a star stands for whatever follows.
 const OWNED: &[u8] =
     b"x-fc-* x-scf-* connection content-length date keep-alive server transfer-encoding upgrade";
 

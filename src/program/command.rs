@@ -14,11 +14,11 @@ use super::environment::Environment;
 use super::failure::{self, Fault};
 use super::kinds::Kinds;
 use super::launch::Launch;
+use super::orphans::Orphans;
 use super::process::{Label, Process};
 use super::supervisor::{Ready, Supervisor};
 use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
-use super::orphans::Orphans;
-use super::{Settings, input};
+use super::{Settings, cgi, input};
 use crate::bytes;
 use crate::handler::{Context, Error, Request};
 use crate::limits::{
@@ -27,10 +27,10 @@ use crate::limits::{
 use crate::sys::child::{Pid, Signal};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Fd};
-use core::mem::MaybeUninit;
 use crate::sys::memory::{List, Mapping, Reserved};
 use crate::sys::signal;
 use crate::sys::wait::{self, Status};
+use core::mem::MaybeUninit;
 
 /// A program that is started for every event.
 #[derive(Debug)]
@@ -166,9 +166,7 @@ impl Command {
             None => (None, &b""[..]),
         };
         match (&job.process, status) {
-            (Some(process), Some(Status::Exited(0))) if job.fault.is_none() => {
-                Ok(process.output())
-            }
+            (Some(process), Some(Status::Exited(0))) if job.fault.is_none() => Ok(process.output()),
             _ => Err(failure::error(&mut self.kinds, job.fault, status, tail)),
         }
     }
@@ -252,9 +250,12 @@ impl Command {
         let Some(event) = job.event.take() else {
             return false;
         };
-        let started = self.environment.of_call(job.variables()).and_then(|strings| {
-            Process::start(&self.launch, strings, &event, &[], supervisor, index)
-        });
+        let started = self
+            .environment
+            .of_call(job.variables())
+            .and_then(|strings| {
+                Process::start(&self.launch, strings, &event, &[], supervisor, index)
+            });
         match started {
             Ok(process) => {
                 job.process = Some(process);
@@ -346,15 +347,15 @@ fn is_of(place: &Option<Job>, call: u64) -> bool {
 impl Job {
     /// A call that is put off, without a process.
     fn new(event: &[u8], request: Option<&Request<'_>>, cx: &Context<'_>) -> Result<Self, Error> {
-        let mut memory = Mapping::new(REQUEST_ID_BYTES_MAX + VARIABLES_BYTES_MAX)
-            .map_err(failure::start)?;
+        let mut memory =
+            Mapping::new(REQUEST_ID_BYTES_MAX + VARIABLES_BYTES_MAX).map_err(failure::start)?;
         let id_len = cx.id().len();
         bytes::copy(&mut memory, cx.id());
         let place = bytes::slice_mut(&mut memory, id_len..id_len + VARIABLES_BYTES_MAX);
         let mut variables = Variables::new(place, 0);
         variables::put_call(cx, &mut variables);
         match request {
-            Some(_) => {}
+            Some(request) => cgi::put_request(request, cx, &mut variables),
             None => variables::put_event(event, &mut variables),
         }
         if variables.is_cut() {
@@ -412,7 +413,10 @@ impl Job {
     fn read_log(&mut self, is_prefixed: bool) {
         let request_id = bytes::slice(&self.memory, 0..self.id_len);
         if let Some(process) = &mut self.process {
-            process.read_log(Label { is_prefixed, request_id });
+            process.read_log(Label {
+                is_prefixed,
+                request_id,
+            });
         }
     }
 
@@ -429,7 +433,10 @@ impl Job {
             self.fault.get_or_insert(Fault::TooLong);
         }
         let is_prefixed = settings.prefixes_log;
-        process.drain_log(Label { is_prefixed, request_id });
+        process.drain_log(Label {
+            is_prefixed,
+            request_id,
+        });
     }
 
     /// Tells the process to end; if it was told before, or if fnboot itself ends, makes it.

@@ -21,7 +21,12 @@ pub enum Fault {
 const LAST_BYTES_MAX: usize = 400;
 
 /// What a call came to whose program did not serve it: `tail` is what the program has written to its log last.
-pub fn error(kinds: &mut Kinds, fault: Option<Fault>, status: Option<Status>, tail: &[u8]) -> Error {
+pub fn error(
+    kinds: &mut Kinds,
+    fault: Option<Fault>,
+    status: Option<Status>,
+    tail: &[u8],
+) -> Error {
     match fault {
         Some(Fault::TimedOut) => {
             return Error::fixed("TimedOut", "no answer before the deadline");

@@ -26,33 +26,13 @@ impl Launch {
     /// in its name.
     ///
     /// # Errors
-    /// `ENOENT` if there is none, `EACCES` if there is, but nobody may execute it.
-    pub fn find(arguments: Strings) -> Result<Self, Errno> {
-        let mut launch = Self {
-            path: [0; PATH_BYTES_MAX],
-            arguments,
-        };
+    /// `ENOENT` if there is none, `EACCES` if there is, but nobody may execute it; and its name.
+    pub fn find(arguments: Strings) -> Result<Self, (Errno, Strings)> {
         let mut path = [0; PATH_BYTES_MAX];
-        let name = launch.arguments.get(0).unwrap_or_default();
-        if bytes::has(name, b'/') {
-            try_path(&mut path, &[name])?;
-            launch.path = path;
-            return Ok(launch);
+        match search(arguments.get(0).unwrap_or_default(), &mut path) {
+            Ok(()) => Ok(Self { path, arguments }),
+            Err(errno) => Err((errno, arguments)),
         }
-        let folders = env::var(b"PATH").filter(|folders| !folders.is_empty());
-        let mut error = Errno::NOENT;
-        for folder in bytes::split(folders.unwrap_or(PATH_DEFAULT), b':') {
-            let folder = if folder.is_empty() { b"." } else { folder };
-            match try_path(&mut path, &[folder, b"/", name]) {
-                Ok(()) => {
-                    launch.path = path;
-                    return Ok(launch);
-                }
-                Err(Errno::ACCES) => error = Errno::ACCES,
-                _ => {}
-            }
-        }
-        Err(error)
     }
 
     pub fn path(&self) -> &CStr {
@@ -60,6 +40,20 @@ impl Launch {
     }
 }
 
-fn try_path(place: &mut [u8], parts: &[&[u8]]) -> Result<(), Errno> {
-    file::executable(strings::path(place, parts)?)
+fn search(name: &[u8], path: &mut [u8]) -> Result<(), Errno> {
+    if bytes::has(name, b'/') {
+        return file::executable(strings::path(path, &[name])?);
+    }
+    let folders = env::var(b"PATH").filter(|folders| !folders.is_empty());
+    let mut error = Errno::NOENT;
+    for folder in bytes::split(folders.unwrap_or(PATH_DEFAULT), b':') {
+        let folder = if folder.is_empty() { b"." } else { folder };
+        let path = strings::path(path, &[folder, b"/", name])?;
+        match file::executable(path) {
+            Ok(()) => return Ok(()),
+            Err(Errno::ACCES) => error = Errno::ACCES,
+            Err(_) => {}
+        }
+    }
+    Err(error)
 }

@@ -5,9 +5,13 @@
 //! [`process`] what was started and what it writes; [`supervisor`] the one descriptor by which the loop hears of
 //! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.
 
+#[allow(dead_code, reason = "interim")]
+mod cgi;
 mod command;
 mod environment;
 mod failure;
+#[allow(dead_code, reason = "interim")]
+pub mod find;
 mod input;
 mod kinds;
 mod launch;
@@ -15,6 +19,7 @@ mod orphans;
 mod process;
 mod supervisor;
 mod variables;
+pub mod words;
 
 use crate::echo::Echo;
 use crate::handler::{Context, Error, Handler, Platform, Request, Response};
@@ -23,7 +28,7 @@ use crate::sys::memory::Reserved;
 use crate::sys::strings::Strings;
 use command::Command;
 use kinds::Kinds;
-use launch::Launch;
+pub use launch::Launch;
 
 /// What is set for all programs.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +61,16 @@ static KINDS: Reserved<[u8; KINDS_BYTES]> = Reserved::new([0; KINDS_BYTES]);
 const KINDS_BYTES: usize = 4096;
 
 impl Function {
-    /// `bootstrap command`: the program that `arguments` begin with is started for each event.
+    /// The built-in function.
+    pub const ECHO: Self = Self::Echo(Echo);
+
+    /// `bootstrap command`: the program is started for each event.
     ///
     /// # Errors
-    /// It is not there, or nobody may execute it, or memory is out.
-    pub fn command(arguments: Strings, settings: Settings) -> Result<Self, Errno> {
+    /// Out of memory.
+    pub fn command(launch: Launch, settings: Settings) -> Result<Self, Errno> {
         let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
-        let command = Command::new(Launch::find(arguments)?, settings, kinds)?;
+        let command = Command::new(launch, settings, kinds)?;
         let place = COMMAND.take().ok_or(Errno::AGAIN)?;
         Ok(Self::Command(place.insert(command)))
     }

@@ -102,7 +102,11 @@ impl Supervisor {
     fn set(&mut self, moment_ms: u64) {
         self.moment_ms = moment_ms;
         // An error is none that a correct program can meet.
-        let _ = self.timer.set(if moment_ms == NEVER { 0 } else { moment_ms.max(1) });
+        let _ = self.timer.set(if moment_ms == NEVER {
+            0
+        } else {
+            moment_ms.max(1)
+        });
     }
 }
 

@@ -39,8 +39,19 @@ impl<'a> Variables<'a> {
             self.into.put(name);
             self.into.put(b"=");
             self.into.put(value);
-            self.into.put(&[self.end]);
+            self.end();
         }
+    }
+
+    /// Appends a part of a variable, for one whose value comes in pieces. It is the caller who knows that
+    /// nothing is in it that ends a variable.
+    pub fn put_part(&mut self, part: &[u8]) {
+        self.into.put(part);
+    }
+
+    /// Ends a variable that was put in parts.
+    pub fn end(&mut self) {
+        self.into.put(&[self.end]);
     }
 
     /// What was written.

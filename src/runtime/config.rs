@@ -84,8 +84,10 @@ impl Config {
     /// # Errors
     /// The first variable that has a value it cannot have.
     pub fn from_environment(more: &[u8]) -> Result<Self, Bad> {
-        let is_known = |names, name| bytes::split(names, b' ').any(|known| known == name);
-        let is_unknown = |name: &&[u8]| !is_known(NAMES, *name) && !is_known(more, *name);
+        let is_unknown = |name: &&[u8]| {
+            let names = bytes::split(NAMES, b' ').chain(bytes::split(more, b' '));
+            !names.into_iter().any(|known| known == *name)
+        };
         if let Some(name) = env::names_after(b"FNBOOT_").find(is_unknown) {
             fatal::warn("FNBOOT_$: unknown variable", name);
         }

@@ -1,0 +1,425 @@
+//! Which file a function is in: `FILE.NAME`, as the platforms' own runtimes write it, or a file by its own
+//! name.
+//!
+//! Nothing is opened here. Who asks says what there is at a path.
+
+use crate::bytes::{self, Writer};
+
+/// What there is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum File {
+    /// No file: nothing, or a folder.
+    None,
+    /// A file that cannot be executed.
+    Plain,
+    Executable,
+}
+
+/// Who runs a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    Shell,
+    Php,
+    Python,
+    Node,
+    /// The kernel: the file has no extension that is one of a language.
+    None,
+}
+
+/// A function that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function<'a> {
+    /// Root and file.
+    pub path: &'a [u8],
+    /// Empty where the file itself was named.
+    pub name: &'a [u8],
+    pub language: Language,
+    pub file: File,
+}
+
+/// Why none was found: in `text`, `$` stands for the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bad<'a> {
+    pub text: &'static str,
+    pub value: &'a [u8],
+}
+
+const NO_FILE: &str = "no file has the function '$'";
+const OUTSIDE: &str = "the function '$' is not in the folder of the code";
+const TOO_LONG: &str = "the path of the function '$' is too long";
+const TWO: &str = "the function is in either of two files: $";
+
+/// The folder that functions are in, which platforms name by these; `None` where there is no platform.
+pub fn root(variable: impl Fn(&[u8]) -> Option<&'static [u8]>) -> Option<&'static [u8]> {
+    const NAMES: &[u8] = b"LAMBDA_TASK_ROOT USER_CODE_ROOT FC_FUNC_CODE_PATH";
+    let value = |name| variable(name).filter(|value| !value.is_empty());
+    bytes::split(NAMES, b' ').find_map(value)
+}
+
+/// The file of the function `word`, below `root`. A file of just that name comes first. Else the last dot
+/// parts file and function, and the file is the one that has an extension besides, or that has none and can
+/// be executed. In Python a dot is a folder, too (`package.module.function`), in Node.js a member of what
+/// the file exports (`index.routes.handler`).
+///
+/// # Errors
+/// There is no such file, or there are two, or it is not below the root.
+pub fn find<'a>(
+    word: &'a [u8],
+    root: &[u8],
+    place: &'a mut [u8],
+    look: impl Fn(&[u8]) -> File,
+) -> Result<Function<'a>, Bad<'a>> {
+    let bad = |text| Bad { text, value: word };
+    let mut root = root;
+    while let [before @ .., b'/'] = root {
+        root = before;
+    }
+    let file = match word {
+        [b'/', ..] => match word.strip_prefix(root) {
+            Some([b'/', rest @ ..]) => rest,
+            _ => return Err(bad(OUTSIDE)),
+        },
+        _ => word,
+    };
+    if bytes::split(file, b'/').any(|part| part == b"..") {
+        return Err(bad(OUTSIDE));
+    }
+    let mut path = Writer::new(place);
+    put(root, file, b"", &mut path);
+    // The rest of the search only puts an extension behind less than that.
+    if path.room() < EXTENSION_BYTES_MAX {
+        return Err(bad(TOO_LONG));
+    }
+    let exact = look(path.written());
+    if exact != File::None {
+        return Ok(function(path.finish(), b"", exact));
+    }
+    let start = last(file, b'/').map_or(0, |slash| slash + 1);
+    let mut end = file.len();
+    while let Some(dot) = last(bytes::slice(file, 0..end), b'.').filter(|&dot| dot > start) {
+        let stem = bytes::slice(file, 0..dot);
+        let name = bytes::slice(file, dot + 1..file.len());
+        end = dot;
+        let mut found = None;
+        for extension in bytes::split(EXTENSIONS, b' ') {
+            let is_member = bytes::has(name, b'.');
+            let is_folder = bytes::has(bytes::slice(file, start..dot), b'.');
+            if name.is_empty()
+                || is_member && !extension.ends_with(b"js")
+                || extension.starts_with(b"/") && !is_folder
+            {
+                continue;
+            }
+            path.clear();
+            put(root, stem, extension, &mut path);
+            let file = look(path.written());
+            if file == File::None || extension.is_empty() && file == File::Plain {
+                continue;
+            }
+            if let Some((first, _)) = found {
+                return Err(both(root, stem, [first, extension], path));
+            }
+            found = Some((extension, file));
+        }
+        if let Some((extension, file)) = found {
+            path.clear();
+            put(root, stem, extension, &mut path);
+            return Ok(function(path.finish(), name, file));
+        }
+    }
+    Err(bad(NO_FILE))
+}
+
+/// What a file is looked for with. `/` in front says that a dot in its name is a folder.
+const EXTENSIONS: &[u8] = b".sh .php .py .js .mjs .cjs /.py ";
+
+const EXTENSION_BYTES_MAX: usize = ".mjs".len();
+
+/// Appends the path of a file.
+fn put(root: &[u8], stem: &[u8], extension: &[u8], path: &mut Writer<'_>) {
+    path.put(root);
+    path.put(b"/");
+    let (dot_is, extension) = match extension {
+        [b'/', extension @ ..] => (b'/', extension),
+        _ => (b'.', extension),
+    };
+    let start = last(stem, b'/').unwrap_or(0);
+    for (index, &byte) in stem.iter().enumerate() {
+        let is_dot = byte == b'.' && index >= start;
+        path.put(&[if is_dot { dot_is } else { byte }]);
+    }
+    path.put(extension);
+}
+
+/// Two files that have the function, both named.
+#[cold]
+fn both<'a>(root: &[u8], stem: &[u8], two: [&[u8]; 2], mut path: Writer<'a>) -> Bad<'a> {
+    path.clear();
+    for (index, extension) in two.into_iter().enumerate() {
+        path.put(if index > 0 { b" and " } else { b"" });
+        put(root, stem, extension, &mut path);
+    }
+    let (text, value) = (TWO, path.finish());
+    Bad { text, value }
+}
+
+fn function<'a>(path: &'a [u8], name: &'a [u8], file: File) -> Function<'a> {
+    let ends = |end: &[u8]| path.ends_with(end);
+    let language = if ends(b".sh") {
+        Language::Shell
+    } else if ends(b".php") {
+        Language::Php
+    } else if ends(b".py") {
+        Language::Python
+    } else if ends(b".js") || ends(b".mjs") || ends(b".cjs") {
+        Language::Node
+    } else {
+        Language::None
+    };
+    Function {
+        path,
+        name,
+        language,
+        file,
+    }
+}
+
+/// Where the last byte is that is `mark`.
+fn last(text: &[u8], mark: u8) -> Option<usize> {
+    text.iter().rposition(|&byte| byte == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    /// What is found for `word` among `files`, whose names have a `*` behind them if they can be executed:
+    /// path, name and language, or what is wrong.
+    fn found(word: &str, root: &str, files: &[&str]) -> Result<(String, String, Language), String> {
+        let look = |path: &[u8]| {
+            let path = core::str::from_utf8(path).expect("text");
+            let is = |file: &&&str| file.trim_end_matches('*') == path;
+            match files.iter().find(is) {
+                None => File::None,
+                Some(file) if file.ends_with('*') => File::Executable,
+                Some(_) => File::Plain,
+            }
+        };
+        let mut place = [0; 128];
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+        match find(word.as_bytes(), root.as_bytes(), &mut place, look) {
+            Ok(function) => Ok((text(function.path), text(function.name), function.language)),
+            Err(bad) => Err(bad.text.replace('$', &text(bad.value))),
+        }
+    }
+
+    #[track_caller]
+    fn check(word: &str, files: &[&str], want: (&str, &str, Language)) {
+        let (path, name, language) = want;
+        let want = (path.into(), name.into(), language);
+        assert_eq!(found(word, "/code", files), Ok(want), "{word}");
+    }
+
+    #[track_caller]
+    fn check_bad(word: &str, files: &[&str], want: &str) {
+        assert_eq!(found(word, "/code", files), Err(want.into()), "{word}");
+    }
+
+    #[test]
+    fn every_extension_has_its_language() {
+        for (extension, language) in [
+            (".sh", Language::Shell),
+            (".php", Language::Php),
+            (".py", Language::Python),
+            (".js", Language::Node),
+            (".mjs", Language::Node),
+            (".cjs", Language::Node),
+            ("*", Language::None),
+        ] {
+            let file = ["/code/index", extension].concat();
+            let path = file.trim_end_matches('*');
+            check("index.handler", &[&file], (path, "handler", language));
+            let word = ["index", extension.trim_end_matches('*')].concat();
+            check(&word, &[&file], (path, "", language));
+        }
+    }
+
+    #[test]
+    fn functions_in_folders() {
+        let files = ["/code/src/app.php", "/code/v1.2/app.sh", "/code/a.b/c"];
+        check("src/app.main", &files, (files[0], "main", Language::Php));
+        check("v1.2/app.main", &files, (files[1], "main", Language::Shell));
+        check("a.b/c", &files, (files[2], "", Language::None));
+        check(
+            "./src/app.main",
+            &["/code/./src/app.php"],
+            ("/code/./src/app.php", "main", Language::Php),
+        );
+        check_bad("a.b", &files, "no file has the function 'a.b'");
+        check_bad("v1.3/app", &files, "no file has the function 'v1.3/app'");
+    }
+
+    #[test]
+    fn dots_in_names() {
+        let module = ["/code/package/module.py"];
+        let want = (module[0], "function", Language::Python);
+        check("package.module.function", &module, want);
+        check("package/module.function", &module, want);
+        let deep = ["/code/a/b/c/d.py"];
+        check("a/b.c.d.f", &deep, (deep[0], "f", Language::Python));
+        check_bad("a.b/c.d.f", &deep, "no file has the function 'a.b/c.d.f'");
+        let literal = ["/code/index.min.js"];
+        check("index.min.f", &literal, (literal[0], "f", Language::Node));
+        // A member of what the file exports.
+        let node = ["/code/index.mjs"];
+        check("index.a.b.c", &node, (node[0], "a.b.c", Language::Node));
+        for other in [
+            "/code/index.sh",
+            "/code/index.php",
+            "/code/index.py",
+            "/code/index*",
+        ] {
+            check_bad(
+                "index.a.b",
+                &[other],
+                "no file has the function 'index.a.b'",
+            );
+        }
+        // The last dot that finds a file counts.
+        let both = ["/code/a.js", "/code/a/b.py"];
+        check("a.b.f", &both, (both[1], "f", Language::Python));
+    }
+
+    #[test]
+    fn the_exact_file_comes_first() {
+        let files = [
+            "/code/index.js*",
+            "/code/index.sh",
+            "/code/index*",
+            "/code/bootstrap*",
+        ];
+        check("index.js", &files, (&files[0][..14], "", Language::Node));
+        check("bootstrap", &files, ("/code/bootstrap", "", Language::None));
+        check(
+            "plain",
+            &["/code/plain"],
+            ("/code/plain", "", Language::None),
+        );
+    }
+
+    #[test]
+    fn two_files_are_named() {
+        let text = |two: &str| ["the function is in either of two files: ", two].concat();
+        check_bad(
+            "index.f",
+            &["/code/index.cjs", "/code/index.sh"],
+            &text("/code/index.sh and /code/index.cjs"),
+        );
+        check_bad(
+            "index.f",
+            &["/code/index.php", "/code/index*"],
+            &text("/code/index.php and /code/index"),
+        );
+        check_bad(
+            "a.b.f",
+            &["/code/a.b.py", "/code/a/b.py"],
+            &text("/code/a.b.py and /code/a/b.py"),
+        );
+        // A file without extension that cannot be executed is some other file.
+        let data = ["/code/index.php", "/code/index"];
+        check("index.f", &data, (data[0], "f", Language::Php));
+    }
+
+    #[test]
+    fn no_function_is_outside() {
+        let files = [
+            "/code/a.sh",
+            "/a.sh",
+            "/codes/a.sh",
+            "/code/../a.sh",
+            "/code/b/../a.sh",
+        ];
+        for word in [
+            "../a.f",
+            "..",
+            "b/../a.f",
+            "b/..",
+            "/a.f",
+            "/codes/a.f",
+            "/",
+            "/code",
+            "/code/../a.f",
+        ] {
+            let want = ["the function '", word, "' is not in the folder of the code"].concat();
+            check_bad(word, &files, &want);
+        }
+        check("/code/a.f", &files, (files[0], "f", Language::Shell));
+        check("/code/a.sh", &files, (files[0], "", Language::Shell));
+        check(
+            "a..f",
+            &["/code/a..sh"],
+            ("/code/a..sh", "f", Language::Shell),
+        );
+    }
+
+    #[test]
+    fn what_is_no_function() {
+        for word in [
+            "", ".", "a", "a.", ".f", "b/", "b/.f", "b.f", "...", "a.f.g",
+        ] {
+            let want = ["no file has the function '", word, "'"].concat();
+            check_bad(word, &["/code/a.sh", "/code/.sh", "/code/b/.sh"], &want);
+        }
+    }
+
+    #[test]
+    fn roots_end_as_they_like() {
+        for (root, path) in [
+            ("/code/", "/code/a.sh"),
+            ("/code//", "/code/a.sh"),
+            ("/", "/a.sh"),
+            ("", "/a.sh"),
+        ] {
+            let want = Ok((path.into(), "f".into(), Language::Shell));
+            assert_eq!(found("a.f", root, &[path]), want, "{root}");
+            let word = path.replace(".sh", ".f");
+            assert_eq!(found(&word, root, &[path]), want, "{root}");
+        }
+    }
+
+    #[test]
+    fn long_paths_are_refused() {
+        for (len, is_long) in [(118, false), (119, true), (4096, true)] {
+            let word = ["x".repeat(len - 2), ".f".into()].concat();
+            let file = ["/code/", &"x".repeat(len - 2), ".mjs"].concat();
+            let got = found(&word, "/code", &[&file]);
+            if is_long {
+                let want = ["the path of the function '", &word, "' is too long"].concat();
+                assert_eq!(got, Err(want));
+            } else {
+                assert_eq!(got.expect("a function").0, file);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_root_counts() {
+        let root_of = |set: &[(&str, &'static str)]| {
+            root(|name| {
+                let found = set.iter().find(|(other, _)| other.as_bytes() == name);
+                found.map(|(_, value)| value.as_bytes())
+            })
+        };
+        let fc = ("FC_FUNC_CODE_PATH", "/code/");
+        let lambda = ("LAMBDA_TASK_ROOT", "/var/task");
+        let scf = ("USER_CODE_ROOT", "/var/user/");
+        assert_eq!(root_of(&[fc, scf, lambda]), Some(&b"/var/task"[..]));
+        assert_eq!(
+            root_of(&[fc, scf, ("LAMBDA_TASK_ROOT", "")]),
+            Some(&b"/var/user/"[..])
+        );
+        assert_eq!(root_of(&[fc]), Some(&b"/code/"[..]));
+        assert_eq!(root_of(&[]), None);
+    }
+}
