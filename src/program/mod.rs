@@ -21,11 +21,12 @@ mod supervisor;
 mod variables;
 pub mod words;
 
+use core::mem::MaybeUninit;
+
 use crate::echo::Echo;
 use crate::handler::{Context, Error, Handler, Platform, Request, Response};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
-use crate::sys::strings::Strings;
 use command::Command;
 use kinds::Kinds;
 pub use launch::Launch;
@@ -53,7 +54,9 @@ pub enum Function {
     Missing(Error),
 }
 
-static COMMAND: Reserved<Option<Command>> = Reserved::new(None);
+/// One command at most, in its place.
+static COMMAND: Reserved<[MaybeUninit<Command>; 1]> =
+    Reserved::new([const { MaybeUninit::uninit() }]);
 
 /// Where the types of failures are kept.
 static KINDS: Reserved<[u8; KINDS_BYTES]> = Reserved::new([0; KINDS_BYTES]);
@@ -72,7 +75,8 @@ impl Function {
         let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
         let command = Command::new(launch, settings, kinds)?;
         let place = COMMAND.take().ok_or(Errno::AGAIN)?;
-        Ok(Self::Command(place.insert(command)))
+        let [place] = place;
+        Ok(Self::Command(place.write(command)))
     }
 }
 

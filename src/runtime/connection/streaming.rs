@@ -38,7 +38,8 @@ impl Connection {
     ) -> After {
         self.give_back(service);
         (self.buffer, self.input) = (Some(kept.buffer), kept.input);
-        if H::DEFERS && kept.streaming.stream.coding == Coding::Later {
+        let is_later = kept.streaming.stream.coding == Coding::Later;
+        if H::DEFERS && (is_later || !H::STREAMS) {
             return self.park(service, kept.streaming);
         }
         // Pieces are short and far between: none may wait for the last one's acknowledgement.
