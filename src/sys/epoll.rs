@@ -130,8 +130,7 @@ impl Epoll {
     /// # Errors
     /// Out of memory, or over the user's limit of watches.
     pub fn add(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
-        let fd = source.fd().raw();
-        self.control(libc::EPOLL_CTL_ADD, fd, token, interest.events())
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, interest.events())
     }
 
     /// The same, to read from a descriptor that somebody else owns, by its number. Whoever closes it
@@ -140,8 +139,8 @@ impl Epoll {
     /// # Errors
     /// As [`Epoll::add`]; `EBADF` when there is none of that number.
     pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
-        let fd = Fd::lent(number)?;
-        self.control(libc::EPOLL_CTL_ADD, fd.raw(), token, libc::EPOLLIN)
+        let fd = number.cast_unsigned() as usize;
+        self.control_number(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
     }
 
     /// The same, to read, and only once for each time that there is something.
@@ -150,7 +149,7 @@ impl Epoll {
     /// As [`Epoll::add`].
     pub fn add_once(&self, source: &impl Source, token: u64) -> Result<(), Errno> {
         let events = libc::EPOLLIN | libc::EPOLLET;
-        self.control(libc::EPOLL_CTL_ADD, source.fd().raw(), token, events)
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, events)
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_MOD`: waits for something else from now on.
@@ -163,8 +162,7 @@ impl Epoll {
         token: u64,
         interest: Interest,
     ) -> Result<(), Errno> {
-        let fd = source.fd().raw();
-        self.control(libc::EPOLL_CTL_MOD, fd, token, interest.events())
+        self.control(libc::EPOLL_CTL_MOD, source.fd(), token, interest.events())
     }
 
     /// `epoll_ctl(2)`, `EPOLL_CTL_DEL`: waits for it no more.
@@ -172,7 +170,7 @@ impl Epoll {
     /// # Errors
     /// The descriptor was never added.
     pub fn remove(&self, source: &impl Source) -> Result<(), Errno> {
-        self.control(libc::EPOLL_CTL_DEL, source.fd().raw(), 0, 0)
+        self.control(libc::EPOLL_CTL_DEL, source.fd(), 0, 0)
     }
 
     /// `epoll_pwait(2)`: the descriptors that are ready; none after `timeout_ms` milliseconds, or
@@ -193,7 +191,17 @@ impl Epoll {
         }
     }
 
-    fn control(&self, operation: c_int, fd: usize, token: u64, events: c_int) -> Result<(), Errno> {
+    fn control(&self, operation: c_int, fd: &Fd, token: u64, events: c_int) -> Result<(), Errno> {
+        self.control_number(operation, fd.raw(), token, events)
+    }
+
+    fn control_number(
+        &self,
+        operation: c_int,
+        fd: usize,
+        token: u64,
+        events: c_int,
+    ) -> Result<(), Errno> {
         let event = libc::epoll_event {
             events: events.cast_unsigned(),
             u64: token,

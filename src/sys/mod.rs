@@ -21,26 +21,25 @@
 unsafe extern "C" {}
 
 mod call;
-#[allow(dead_code, reason = "for programs, which are to come")]
+#[cfg(feature = "command")]
 pub mod child;
 pub mod clock;
 mod entry;
 pub mod env;
 pub mod epoll;
 pub mod fd;
-#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod file;
 pub mod memory;
-#[allow(dead_code, reason = "for programs, which are to come")]
+#[cfg(feature = "command")]
 pub mod pipe;
 pub mod process;
 pub mod signal;
 pub mod socket;
-#[allow(dead_code, reason = "for programs, which are to come")]
+#[cfg(feature = "command")]
 pub mod strings;
-#[allow(dead_code, reason = "for programs, which are to come")]
+#[cfg(feature = "command")]
 pub mod timer;
-#[allow(dead_code, reason = "for programs, which are to come")]
+#[cfg(feature = "command")]
 pub mod wait;
 // With std the C library starts the program.
 #[cfg(not(feature = "std"))]

@@ -57,8 +57,14 @@ impl Connection {
         if !is_it || streaming.is_over {
             return None;
         }
-        let after = self.answer_late(service, streaming, Due::Woken);
-        Some(self.follow(service, after))
+        let want = match self.answer_late(service, streaming, Due::Woken) {
+            After::Wait(want) => want,
+            After::NextMessage => self.take(service),
+        };
+        if want == Want::Close && self.link.side.is_client() {
+            return Some(self.send_again(service));
+        }
+        Some(want)
     }
 
     fn answer_late<H: Handler>(

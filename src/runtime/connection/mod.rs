@@ -137,12 +137,6 @@ impl Connection {
             Phase::Streaming(_) => After::Wait(Want::Close),
             Phase::Lingering => After::Wait(self.discard()),
         };
-        self.follow(service, after)
-    }
-
-    /// Goes on after a step, up to where there is something to wait for.
-    #[inline]
-    fn follow<H: Handler>(&mut self, service: &mut Service<H>, after: After) -> Want {
         let want = match after {
             After::Wait(want) => want,
             After::NextMessage => self.take(service),
