@@ -394,13 +394,6 @@ impl Job {
         process.is_some_and(|process| process.pid == pid && process.status.is_none())
     }
 
-    fn label(&self, is_prefixed: bool) -> Label<'_> {
-        Label {
-            is_prefixed,
-            request_id: bytes::slice(&self.memory, 0..self.id_len),
-        }
-    }
-
     fn read_output(&mut self, bytes_max: usize) {
         if let Some(process) = &mut self.process
             && !process.read_output(bytes_max)

@@ -11,6 +11,8 @@ mod hosts;
 mod panics;
 mod poll;
 mod poller;
+#[cfg(feature = "command")]
+mod programs;
 mod push;
 mod receipts;
 mod server;

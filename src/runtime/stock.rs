@@ -1,25 +1,23 @@
-//! Which function the stock program serves, and with which settings.
+//! What the stock program's arguments say that every build of it knows, and which function a build without
+//! programs serves.
 
+#[cfg(not(feature = "command"))]
 use super::config::Config;
 use super::fatal;
-use super::settings::{Bad, Settings, Switch};
-use crate::bytes::Writer;
-use crate::handler::{Error, Platform};
-use crate::limits::WORD_BYTES_MAX;
+#[cfg(not(feature = "command"))]
+use crate::echo::Echo;
 use crate::log;
-use crate::program::words::Words;
-use crate::program::{self, Function, Launch};
 use crate::sys::env::{self, Args};
-use crate::sys::fd::Errno;
 use crate::sys::process;
-use crate::sys::strings::Strings;
+
+#[cfg(feature = "command")]
+pub use super::programs::{NAMES, function};
 
 /// How the names of the variables go on behind `FNBOOT_` that only programs have.
-pub const NAMES: &[u8] = b"CONTENT_TYPE LOG_PREFIX TIMEOUT";
+#[cfg(not(feature = "command"))]
+pub const NAMES: &[u8] = b"";
 
-/// Room for the arguments of a program: as much as the kernel takes of them by default (execve(2)).
-const ARGUMENTS_BYTES: usize = 2 * 1024 * 1024;
-
+#[cfg(feature = "command")]
 const USAGE: &str = "usage: bootstrap [--help | --version]
        bootstrap command CMD [ARG...]
 Serves a function on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000, or for AWS_LAMBDA_RUNTIME_API or
@@ -29,126 +27,38 @@ Without arguments: what FNBOOT says, in the same words; else what _HANDLER names
 FNBOOT_MAX_BODY: in bytes. FNBOOT_TIMEOUT: in seconds. FNBOOT_CONTENT_TYPE: of answers to HTTP requests.
 FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM, FNBOOT_LOG_PREFIX: on or off.
 ";
+#[cfg(not(feature = "command"))]
+const USAGE: &str = "usage: bootstrap [--help | --version]
+Serves the function that _HANDLER names (echo) on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000,
+or for AWS_LAMBDA_RUNTIME_API or SCF_RUNTIME_API with SCF_RUNTIME_API_PORT.
+FNBOOT_MAX_BODY: in bytes.
+FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM: on or off.
+";
 
-/// What the arguments say, or else the environment.
-pub fn function(args: Args, config: &Config) -> Function {
-    match args.get(1) {
-        Some(b"--version") => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
-        Some(b"--help") => print(USAGE),
-        Some(kind) => of_kind(kind, from_arguments(args), config),
-        None => match env::var(b"FNBOOT").filter(|text| !text.is_empty()) {
-            Some(text) => of_text(text, config),
-            None => of_handler(),
-        },
+/// The only function.
+#[cfg(not(feature = "command"))]
+pub fn function(args: Args, _: &Config) -> Echo {
+    if let Some(word) = word(args) {
+        fatal::usage("unknown argument '$'; see --help", word);
+    }
+    check_handler();
+    Echo
+}
+
+/// What the first argument is, if it is none that asks about the program itself.
+pub fn word(args: Args) -> Option<&'static [u8]> {
+    match args.get(1)? {
+        b"--version" => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
+        b"--help" => print(USAGE),
+        word => Some(word),
     }
 }
 
-/// What `_HANDLER` names.
-fn of_handler() -> Function {
+/// Whether `_HANDLER` names the built-in function.
+pub fn check_handler() {
     if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
         let text = "_HANDLER: '$' is not a function of this build: it has echo only";
         fatal::value(text, name);
-    }
-    Function::ECHO
-}
-
-/// What `FNBOOT` says.
-fn of_text(text: &'static [u8], config: &Config) -> Function {
-    let mut words = Words::new(text);
-    let mut place = [0; 16];
-    let mut kind = Writer::new(&mut place);
-    match words.next(&mut kind) {
-        // It has nothing but blanks.
-        Ok(false) => of_handler(),
-        Ok(true) => of_kind(kind.written(), from_words(words, text), config),
-        Err(bad) => fatal::value(bad, text),
-    }
-}
-
-fn of_kind(kind: &[u8], words: Result<Strings, Errno>, config: &Config) -> Function {
-    let words = fatal::kernel("cannot read the arguments: !", words);
-    match kind {
-        b"echo" => Function::ECHO,
-        b"command" => command(words, config),
-        _ => fatal::usage("unknown argument '$'; see --help", kind),
-    }
-}
-
-fn command(words: Strings, config: &Config) -> Function {
-    if words.get(0).is_none() {
-        fatal::usage("command: which program? see --help", b"");
-    }
-    let settings = settings(config);
-    let (errno, words) = match Launch::find(words) {
-        Ok(launch) => {
-            let function = Function::command(launch, settings);
-            return fatal::kernel("cannot set up programs: !", function);
-        }
-        Err(failed) => failed,
-    };
-    let text = if errno == Errno::ACCES {
-        "command: nobody may execute the program '$'"
-    } else {
-        "command: there is no program '$'"
-    };
-    missing(text, words.get(0).unwrap_or_default(), config)
-}
-
-/// There is no function: where the platform takes that as an init error it is told so, else the process ends.
-fn missing(text: &'static str, value: &[u8], config: &Config) -> Function {
-    if config.platform() != Platform::Lambda {
-        fatal::value(text, value);
-    }
-    fatal::tell_value(text, value);
-    let (before, after) = text.split_once('$').unwrap_or_default();
-    let parts = [before.as_bytes(), value, after.as_bytes()];
-    Function::Missing(Error::of("Runtime.InvalidEntrypoint", &parts))
-}
-
-/// The arguments behind the kind.
-fn from_arguments(args: Args) -> Result<Strings, Errno> {
-    let mut words = Strings::new(ARGUMENTS_BYTES)?;
-    let mut index = 2;
-    while let Some(word) = args.get(index) {
-        words.put(&[word])?;
-        index += 1;
-    }
-    Ok(words)
-}
-
-/// The words that are left of `text`.
-fn from_words(mut left: Words<'_>, text: &[u8]) -> Result<Strings, Errno> {
-    let mut words = Strings::new(ARGUMENTS_BYTES)?;
-    let mut place = [0; WORD_BYTES_MAX];
-    loop {
-        let mut word = Writer::new(&mut place);
-        match left.next(&mut word) {
-            Ok(true) if word.is_cut() => return Err(Errno::TOOBIG),
-            Ok(true) => words.put(&[word.written()])?,
-            Ok(false) => return Ok(words),
-            Err(bad) => fatal::value(bad, text),
-        }
-    }
-}
-
-/// What is set for programs.
-fn settings(config: &Config) -> program::Settings {
-    let mut settings = Settings {
-        var: env::var,
-        bad: None,
-    };
-    let prefix = settings.switch("FNBOOT_LOG_PREFIX: '$' is not on or off", Switch::Off);
-    let timeout = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
-    settings.number(timeout, 1..=86_400);
-    let content_type = settings.value("FNBOOT_CONTENT_TYPE: '$' is not a type");
-    if let Some(Bad { text, value }) = settings.bad {
-        fatal::value(text, value);
-    }
-    program::Settings {
-        platform: config.platform(),
-        body_bytes_max: config.body_bytes_max,
-        content_type: content_type.unwrap_or(b"application/octet-stream"),
-        prefixes_log: prefix == Switch::On,
     }
 }
 

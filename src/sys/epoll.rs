@@ -6,8 +6,6 @@ use super::call::{call3, call6};
 use super::fd::{Errno, Fd, check};
 use super::signal::Wake;
 use super::socket::{self, Listener, Socket};
-use super::timer::Timer;
-use super::wait::Ends;
 
 /// What to wait for on a descriptor. Errors and hang-ups are always told, to whoever waits for nothing only
 /// once.
@@ -78,18 +76,6 @@ impl Source for Fd {
 
 /// A set that is waited for in another one.
 impl Source for Epoll {
-    fn fd(&self) -> &Fd {
-        &self.0
-    }
-}
-
-impl Source for Ends {
-    fn fd(&self) -> &Fd {
-        &self.0
-    }
-}
-
-impl Source for Timer {
     fn fd(&self) -> &Fd {
         &self.0
     }

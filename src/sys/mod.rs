@@ -21,25 +21,30 @@
 unsafe extern "C" {}
 
 mod call;
-#[cfg(feature = "command")]
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod child;
 pub mod clock;
 mod entry;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod env;
 pub mod epoll;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod fd;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod file;
 pub mod memory;
-#[cfg(feature = "command")]
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod pipe;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod process;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod signal;
 pub mod socket;
-#[cfg(feature = "command")]
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod strings;
-#[cfg(feature = "command")]
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod timer;
-#[cfg(feature = "command")]
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod wait;
 // With std the C library starts the program.
 #[cfg(not(feature = "std"))]

@@ -3,6 +3,7 @@
 use libc::{c_long, itimerspec, time_t, timespec};
 
 use super::call::{call3, call6};
+use super::epoll::Source;
 use super::fd::{Errno, Fd, check};
 
 /// Readable from the moment that was set until another is.
@@ -12,6 +13,12 @@ pub struct Timer(pub(super) Fd);
 /// [`monotonic_ms`](super::clock::monotonic_ms) is behind by up to a tick of the kernel's timer, which is
 /// 10 ms at most.
 const TICK_MS: u64 = 10;
+
+impl Source for Timer {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
 
 impl Timer {
     /// `timerfd_create(2)`: no moment is set.

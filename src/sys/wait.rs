@@ -7,6 +7,7 @@ use libc::c_int;
 
 use super::call::call6;
 use super::child::Pid;
+use super::epoll::Source;
 use super::fd::{Errno, Fd, Io, check, restart};
 use super::signal;
 
@@ -28,6 +29,12 @@ pub enum Status {
 pub struct End {
     pub process: Pid,
     pub status: Status,
+}
+
+impl Source for Ends {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
 }
 
 impl Ends {
