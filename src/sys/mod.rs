@@ -26,7 +26,9 @@ pub mod child;
 pub mod clock;
 mod entry;
 pub mod env;
+#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod epoll;
+#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod fd;
 #[allow(dead_code, reason = "for programs, which are to come")]
 pub mod file;
