@@ -95,7 +95,9 @@ static TABLE: Reserved<Table> = Reserved::new([const { MaybeUninit::uninit() }; 
 impl Calls {
     /// None yet. There is one such table in a process; another one would have no room.
     pub fn new() -> Self {
-        Self(List::new(TABLE.take().map_or(&mut [], |table| &mut table[..])))
+        Self(List::new(
+            TABLE.take().map_or(&mut [], |table| &mut table[..]),
+        ))
     }
 
     /// Puts a call into the table. Returns whether there was room.

@@ -92,7 +92,13 @@ pub fn failure_line(written: &[u8]) -> Option<(&[u8], &[u8])> {
 /// Type and message of a line that a shim writes: it has both.
 pub fn parts(line: &[u8]) -> (&[u8], &[u8]) {
     let kind = bytes::before(line, b':');
-    (kind, bytes::trim(bytes::slice(line, (kind.len() + 1).min(line.len())..line.len())))
+    (
+        kind,
+        bytes::trim(bytes::slice(
+            line,
+            (kind.len() + 1).min(line.len())..line.len(),
+        )),
+    )
 }
 
 /// Whether a name that may be one of a program is rather one of a type; `last` is the last part of it.

@@ -14,15 +14,15 @@ mod failure;
 pub mod find;
 mod input;
 mod kinds;
-mod language;
+pub mod language;
 mod launch;
 mod orphans;
 mod process;
 mod programs;
 mod supervisor;
 mod variables;
-mod worker;
 pub mod words;
+mod worker;
 
 use core::mem::MaybeUninit;
 
@@ -30,13 +30,13 @@ use crate::echo::Echo;
 use crate::handler::{Context, Error, Handler, Platform, Request, Response};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
-use calls::Task;
 pub use calls::Stay;
+use calls::Task;
 use environment::Environment;
 use kinds::Kinds;
 pub use launch::Launch;
-pub use programs::Settings;
 use programs::Programs;
+pub use programs::Settings;
 
 /// The function of the stock program.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Function {
     /// Does what a hook is for. Where no request asks for it, it is waited for.
     fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<(), Error> {
         match self {
-            Self::Programs(programs) if programs.stays() && cx.is_polled() => {
+            Self::Programs(programs) if programs.stays() && !cx.may_defer() => {
                 programs.perform(task, cx, timeout_ms)
             }
             Self::Programs(programs) if !programs.stays() => Ok(()),

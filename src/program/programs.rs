@@ -22,12 +22,12 @@ use super::supervisor::{Ready, Supervisor};
 use super::worker::{Stage, Worker};
 use crate::handler::{Context, Error, Request};
 use crate::limits::{DEATH_COUNT_MAX, PROCESS_COUNT_MAX};
+use crate::log;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
 use crate::sys::memory::{List, Reserved};
 use crate::sys::wait::{self, Status};
 use crate::sys::{process, signal};
-use crate::log;
 
 /// What is set for all programs.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +75,13 @@ impl Programs {
     ///
     /// # Errors
     /// Out of descriptors or memory.
-    pub fn new(launch: Launch, settings: Settings, environment: Environment, kinds: Kinds) -> Result<Self, Errno> {
-        let workers = WORKERS.take().map_or(&mut [], |table| &mut table[..]);
+    pub fn new(
+        launch: Launch,
+        settings: Settings,
+        environment: Environment,
+        kinds: Kinds,
+    ) -> Result<Self, Errno> {
+        let workers = WORKERS.take().map(|table| &mut table[..]);
         Ok(Self {
             launch,
             settings,
@@ -85,7 +90,7 @@ impl Programs {
             supervisor: Supervisor::new()?,
             orphans: Orphans::new(),
             calls: Calls::new(),
-            workers: List::new(workers),
+            workers: List::new(workers.unwrap_or_default()),
             running_count: 0,
             death_count: 0,
             is_initialized: false,
@@ -130,13 +135,28 @@ impl Programs {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             if left_ms == 0 {
                 self.abandon(HOOK);
-                return Err(failure::error(&mut self.kinds, Some(Fault::TimedOut), None, b""));
+                return Err(failure::error(
+                    &mut self.kinds,
+                    Some(Fault::TimedOut),
+                    None,
+                    b"",
+                ));
             }
             self.supervisor.wait(left_ms);
             self.look();
         }
         let done = self.answer(HOOK).map(drop);
         done.map_err(|(error, _)| error)
+    }
+
+    /// What an answer to an HTTP request is.
+    pub fn content_type(&self) -> &'static [u8] {
+        self.settings.content_type
+    }
+
+    /// Whether its processes serve many calls.
+    pub fn stays(&self) -> bool {
+        self.settings.stay == Stay::Resident
     }
 
     /// The number of the descriptor that tells that something is to be done.
@@ -199,7 +219,9 @@ impl Programs {
                 && let Some(place) = self.workers.get_mut(index)
             {
                 match place {
-                    Some(worker) if worker.process.status.is_none() => worker.release(self.settings.event_count_max),
+                    Some(worker) if worker.process.status.is_none() => {
+                        worker.release(self.settings.event_count_max)
+                    }
                     _ => *place = None,
                 }
             }
@@ -276,7 +298,9 @@ impl Programs {
         };
         let mut call = self.calls.of_worker(index);
         let is_prefixed = self.settings.prefixes_log;
-        worker.process.drain_log(label(call.as_deref(), is_prefixed));
+        worker
+            .process
+            .drain_log(label(call.as_deref(), is_prefixed));
         let is_whole = worker.process.drain_output(self.settings.body_bytes_max);
         if call.is_none() && worker.is_starting() {
             call = self.calls.next_waiting();
@@ -297,14 +321,20 @@ impl Programs {
             let end = match wait::ended(None) {
                 Ok(Some(end)) => end,
                 // What still lives has left its group, if nothing has to live.
-                Ok(None) if !self.calls.iter().any(|call| matches!(call.state, State::Runs(_))) => {
+                Ok(None)
+                    if !self
+                        .calls
+                        .iter()
+                        .any(|call| matches!(call.state, State::Runs(_))) =>
+                {
                     return self.kill_orphans();
                 }
                 Ok(None) | Err(_) => return,
             };
             let is_it = |place: &Option<Worker>| {
                 let process = place.as_ref().map(|worker| &worker.process);
-                process.is_some_and(|process| process.pid == end.process && process.status.is_none())
+                process
+                    .is_some_and(|process| process.pid == end.process && process.status.is_none())
             };
             if let Some(index) = self.workers.iter().position(is_it) {
                 self.bury(index, end.status);
@@ -451,7 +481,13 @@ const REAP_COUNT_MAX: usize = 1024;
 /// What the log of a program is marked with while it has that call.
 fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
     let request_id = b"";
-    call.map_or(Label { is_prefixed, request_id }, |call| call.label(is_prefixed))
+    call.map_or(
+        Label {
+            is_prefixed,
+            request_id,
+        },
+        |call| call.label(is_prefixed),
+    )
 }
 
 /// What a call has come to whose worker has ended it.

@@ -86,7 +86,8 @@ impl Fd {
 
     /// A descriptor that somebody else owns and closes.
     pub(super) fn lent(number: c_int) -> Result<ManuallyDrop<Self>, Errno> {
-        Self::own(number as isize).map(ManuallyDrop::new)
+        let fd = NonZeroI32::new(!number).map(Self);
+        fd.map(ManuallyDrop::new).ok_or(Errno(libc::EBADF))
     }
 
     /// `read(2)`: bytes placed at the front of `into`; zero means that no more will come, or that there
