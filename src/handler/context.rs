@@ -201,6 +201,7 @@ impl<'a> Context<'a> {
     }
 
     /// Whether the call may be put off: not a hook that no request asks for.
+    #[cfg(feature = "command")]
     pub(crate) fn may_defer(&self) -> bool {
         matches!(self.rest.get(), Rest::Offered(_))
     }

@@ -1,6 +1,7 @@
 //! The environment that a program is started with: the process's own variables, then those of the call.
 
 use super::calls::Stay;
+use super::cgi;
 use super::variables::{self, Owner, VARIABLE_BYTES_MAX};
 use crate::bytes;
 use crate::handler::Platform;
@@ -29,7 +30,12 @@ impl Environment {
     pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
         let mut strings = Strings::new(ROOM_BYTES)?;
         for variable in env::variables() {
-            match variables::owner(platform, bytes::before(variable, b'=')) {
+            let name = bytes::before(variable, b'=');
+            // What this process has is about another request, if about any.
+            if cgi::is_of_request(name) && !name.starts_with(b"HTTP_") {
+                continue;
+            }
+            match variables::owner(platform, name) {
                 Owner::Process => strings.put(&[variable])?,
                 Owner::Both if stay == Stay::Resident => strings.put(&[variable])?,
                 Owner::Both | Owner::Call => {}

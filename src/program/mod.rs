@@ -11,9 +11,11 @@ mod calls;
 mod cgi;
 mod environment;
 mod failure;
+#[cfg(feature = "function")]
 pub mod find;
 mod input;
 mod kinds;
+#[cfg(feature = "function")]
 pub mod language;
 mod launch;
 mod orphans;

@@ -154,9 +154,9 @@ impl Programs {
         self.settings.content_type
     }
 
-    /// Whether its processes serve many calls.
+    /// Whether its processes serve many calls. The build without functions has no code for that.
     pub fn stays(&self) -> bool {
-        self.settings.stay == Stay::Resident
+        cfg!(feature = "function") && self.settings.stay == Stay::Resident
     }
 
     /// The number of the descriptor that tells that something is to be done.
@@ -220,7 +220,7 @@ impl Programs {
             {
                 match place {
                     Some(worker) if worker.process.status.is_none() => {
-                        worker.release(self.settings.event_count_max)
+                        worker.release(self.settings.event_count_max);
                     }
                     _ => *place = None,
                 }
@@ -355,7 +355,7 @@ impl Programs {
         let is_channel = worker.channel.is_some();
         self.end(index);
         let call = self.calls.of_worker(index);
-        if is_channel && !call.as_ref().is_some_and(|call| call.fault.is_some()) {
+        if is_channel && call.as_ref().is_none_or(|call| call.fault.is_none()) {
             self.death_count += 1;
         }
         if call.is_none()
@@ -415,12 +415,13 @@ impl Programs {
             if is_enough || self.running_count >= self.settings.worker_count_max {
                 return;
             }
+            let is_resident = self.stays();
             let started = self.start(number);
             let Some(call) = self.calls.numbered(number) else {
                 return;
             };
             match started {
-                Ok(index) if self.settings.stay == Stay::OneEvent => {
+                Ok(index) if !is_resident => {
                     call.state = State::Runs(index);
                     self.supervisor.alarm(call.signal_ms);
                 }
@@ -450,16 +451,18 @@ impl Programs {
         let free = self.workers.iter().position(Option::is_none);
         let index = free.unwrap_or(self.workers.len());
         let call = self.calls.numbered(number);
-        let call = call.filter(|_| self.settings.stay == Stay::OneEvent);
+        let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
+        let call = call.filter(|_| !is_resident);
         let (variables, event) = call.map_or((&b""[..], &b""[..]), |call| {
             let call = &*call;
             (call.variables(), call.event())
         });
         let strings = self.environment.of_call(variables)?;
         let (launch, supervisor) = (&self.launch, &self.supervisor);
-        let worker = match self.settings.stay {
-            Stay::OneEvent => Worker::once(launch, strings, event, supervisor, index)?,
-            Stay::Resident => Worker::resident(launch, strings, supervisor, index)?,
+        let worker = if is_resident {
+            Worker::resident(launch, strings, supervisor, index)?
+        } else {
+            Worker::once(launch, strings, event, supervisor, index)?
         };
         match self.workers.get_mut(index) {
             Some(place) => *place = Some(worker),

@@ -3,12 +3,12 @@
 
 #[cfg(not(feature = "command"))]
 use super::config::Config;
-#[cfg(not(feature = "command"))]
+#[cfg(not(feature = "function"))]
 use super::fatal;
 #[cfg(not(feature = "command"))]
 use crate::echo::Echo;
 use crate::log;
-#[cfg(not(feature = "command"))]
+#[cfg(not(feature = "function"))]
 use crate::sys::env;
 use crate::sys::env::Args;
 use crate::sys::process;
@@ -58,8 +58,8 @@ pub fn word(args: Args) -> Option<&'static [u8]> {
 }
 
 /// Whether `_HANDLER` names the built-in function.
-#[cfg(not(feature = "command"))]
-fn check_handler() {
+#[cfg(not(feature = "function"))]
+pub fn check_handler() {
     if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
         let text = "_HANDLER: '$' is not a function of this build: it has echo only";
         fatal::value(text, name);

@@ -37,6 +37,7 @@ impl File {
 }
 
 /// `newfstatat(2)`: whether there is a file at `path`, and no folder.
+#[cfg(feature = "function")]
 pub fn is_file(path: &CStr) -> bool {
     matches!(kind(path), Ok(libc::S_IFREG))
 }
@@ -55,6 +56,7 @@ pub fn executable(path: &CStr) -> Result<(), Errno> {
 }
 
 /// `newfstatat(2)`: whether two paths lead to one file.
+#[cfg(feature = "function")]
 pub fn is_same(path: &CStr, other: &CStr) -> bool {
     match (stat(path), stat(other)) {
         (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),

@@ -93,7 +93,8 @@ impl Strings {
     }
 
     /// The strings in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).map_while(|index| self.get(index))
     }
 
