@@ -220,7 +220,7 @@ extern "C" fn child(program: &Program) -> ! {
     process::exit(127)
 }
 
-/// Real-time signals included: cargo was seen to ignore number 32.
+/// Real-time signals included: what glibc's `posix_spawn(3)` started ignores the numbers 32 and 33.
 const SIGNAL_COUNT: c_int = 64;
 
 /// Becomes the program. Only an error returns.
@@ -449,8 +449,8 @@ mod tests {
             // SAFETY: alarm(2) takes no pointers. It ends what hangs.
             unsafe { libc::alarm(60) };
             std::panic::set_hook(std::boxed::Box::new(|panic| {
-                let text = panic.to_string();
-                let _ = process::Stream::Stderr.write(text.as_bytes());
+                let reason = panic.to_string();
+                let _ = process::Stream::Stderr.write(reason.as_bytes());
                 process::exit(1)
             }));
             test();

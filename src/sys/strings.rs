@@ -205,7 +205,7 @@ mod tests {
     fn the_table_bounds_the_count() {
         let mut strings = Strings::new(1).unwrap();
         let room = words(&strings.table).len();
-        let fitted = (0..).take_while(|_| strings.put(&[]).is_ok()).count();
+        let fitted = (0..=room).take_while(|_| strings.put(&[]).is_ok()).count();
         assert_eq!(fitted, room - 1);
         assert_eq!(strings.iter().count(), room - 1);
     }
