@@ -79,6 +79,12 @@ pub const MARGIN_MS_MAX: u64 = 500;
 /// Processes of a command at once; further calls wait for the end of one.
 pub const PROCESS_COUNT_MAX: usize = 256;
 
+/// Interpreters of a function at once, unless `FNBOOT_WORKERS` says otherwise; further calls wait for one.
+pub const WORKER_COUNT_DEFAULT: usize = 16;
+
+/// Interpreters that may end in a row without a call that was served; then the process ends.
+pub const DEATH_COUNT_MAX: usize = 3;
+
 /// Longest path of a program or a function; a longer one is not found.
 pub const PATH_BYTES_MAX: usize = 4096;
 

@@ -200,6 +200,12 @@ impl<'a> Context<'a> {
         call
     }
 
+    /// Whether the call may be put off: not a hook that no request asks for.
+    #[cfg(feature = "command")]
+    pub(crate) fn may_defer(&self) -> bool {
+        matches!(self.rest.get(), Rest::Offered(_))
+    }
+
     /// What [`defer`](Context::defer) returned, if it was called: for tests of functions.
     #[must_use]
     pub fn deferred(&self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! The environment that a program is started with: the process's own variables, then those of the call.
 
+use super::calls::Stay;
+use super::cgi;
 use super::variables::{self, Owner, VARIABLE_BYTES_MAX};
 use crate::bytes;
 use crate::handler::Platform;
@@ -20,15 +22,23 @@ pub struct Environment {
 const ROOM_BYTES: usize = 2 * 1024 * 1024 + VARIABLE_BYTES_MAX;
 
 impl Environment {
-    /// The variables of the process, but for those that tell of a call.
+    /// The variables of the process, but for those that tell of a call. A program that stays also gets those that
+    /// the process has where no call says otherwise.
     ///
     /// # Errors
     /// Out of memory, or more variables than the kernel takes.
-    pub fn new(platform: Platform) -> Result<Self, Errno> {
+    pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
         let mut strings = Strings::new(ROOM_BYTES)?;
         for variable in env::variables() {
-            if variables::owner(platform, bytes::before(variable, b'=')) == Owner::Process {
-                strings.put(&[variable])?;
+            let name = bytes::before(variable, b'=');
+            // What this process has is about another request, if about any.
+            if cgi::is_of_request(name) && !name.starts_with(b"HTTP_") {
+                continue;
+            }
+            match variables::owner(platform, name) {
+                Owner::Process => strings.put(&[variable])?,
+                Owner::Both if stay == Stay::Resident => strings.put(&[variable])?,
+                Owner::Both | Owner::Call => {}
             }
         }
         let own = strings.mark();

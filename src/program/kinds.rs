@@ -89,6 +89,18 @@ pub fn failure_line(written: &[u8]) -> Option<(&[u8], &[u8])> {
     is_it.then_some((kind, message))
 }
 
+/// Type and message of a line that a shim writes: it has both.
+pub fn parts(line: &[u8]) -> (&[u8], &[u8]) {
+    let kind = bytes::before(line, b':');
+    (
+        kind,
+        bytes::trim(bytes::slice(
+            line,
+            (kind.len() + 1).min(line.len())..line.len(),
+        )),
+    )
+}
+
 /// Whether a name that may be one of a program is rather one of a type; `last` is the last part of it.
 fn is_type(kind: &[u8], last: &[u8]) -> bool {
     kind.ends_with(b"rror")

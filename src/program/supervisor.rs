@@ -124,7 +124,7 @@ fn token(ready: Ready) -> u64 {
 }
 
 fn what(token: u64) -> Option<Ready> {
-    let index = token as u32 as usize;
+    let index = usize::try_from(token & u64::from(u32::MAX)).unwrap_or(0);
     match token >> KIND_BITS {
         0 => Some(Ready::Output(index)),
         1 => Some(Ready::Log(index)),
