@@ -97,6 +97,7 @@
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
+//! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
@@ -209,6 +210,8 @@ extern crate std;
 #[cfg(not(any(feature = "fc", feature = "lambda", feature = "scf")))]
 compile_error!("a platform is missing: one of the features `fc`, `lambda`, `scf`");
 
+#[cfg(feature = "std")]
+mod answers;
 mod bytes;
 mod calendar;
 mod echo;
@@ -224,6 +227,8 @@ mod runtime;
 mod sys;
 pub mod testing;
 
+#[cfg(feature = "std")]
+pub use answers::{AnswerSender, Answers};
 pub use bytes::Writer;
 pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request, Response};
 pub use log::Level;
