@@ -171,8 +171,13 @@ impl<'a> Context<'a> {
     /// The answer to an HTTP request is sent as it comes. The answer to an event is collected and
     /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in
     /// pieces (Lambda, with `FNBOOT_STREAMING=on`).
+    ///
+    /// A call does either this or [`defer`](Context::defer): one that does both fails.
     pub fn stream(&self, state: u64) {
-        self.rest.set(Rest::Stream(state));
+        self.rest.set(match self.rest.get() {
+            Rest::Later(_) => Rest::Later(0),
+            _ => Rest::Stream(state),
+        });
     }
 
     /// What [`stream`](Context::stream) was given last: for tests of functions.
