@@ -50,7 +50,7 @@
 //! expire) can be read in one function, `Connections::tick` in `runtime::connections`. `runtime::server`
 //! adds accepting connections, and after `SIGTERM` draining them; `runtime::poller` adds opening
 //! connections, and after `SIGTERM` waiting for the last answers. Both wait for `limits::DRAIN_MS_MAX` at
-//! most, whose doc says for what. The life of a connection is in the drawing at the top of
+//! most, whose doc says for what; a call that was put off is in flight. The life of a connection is in the drawing at the top of
 //! `runtime::connection`; nobody outside of that folder reads from a socket or writes to it, and in it only
 //! `Link::prepare`, in `link`, replaces one.
 //!
@@ -75,6 +75,17 @@
 //! taken the last and it is due: no thread, no queue, and a client that does not read stops the handler.
 //! (The pieces of an answer that a platform takes only as a whole are collected there first.) A handler
 //! that never streams carries none of this.
+//!
+//! A call that is put off ([`Context::defer`]) is such an answer, too, of which there is nothing yet. Its
+//! mapping holds the head of its call and the requests behind it, and the connection waits without reading.
+//! Three things end the wait. The handler's own descriptor, its waker, becomes readable: then the loop asks
+//! it ([`Handler::woken`]) for the numbers of calls that can be answered, and has each answered
+//! ([`Handler::resume`]) and rendered by the code that renders an answer which is there at once. Or the
+//! deadline comes, less a moment in which the platform still takes a failure: the call is abandoned, and
+//! fails with `TimedOut`. Or nobody is there any more: the peer has reset the connection, or `SIGTERM` has
+//! waited for long enough. The number of a call leads to its connection, and is used once, so that an answer
+//! that comes too late reaches nobody. Where it is kept which number is next, and whether the waker is
+//! watched, are statics (`runtime::deferred`) that a handler which puts nothing off does not have.
 //!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. `sys/layout.ld`, beside it, tells the linker how the program lies in memory, and to
@@ -129,6 +140,10 @@
 //!   failed), memory is out or the process ends. One whose peer does not answer the kernel any more (TCP
 //!   keep-alive) breaks.
 //! - Nothing that follows a refused request is read as a request.
+//! - No call that was put off ends twice, or never: it is resumed once, or abandoned once, or was failed by
+//!   the handler before it returned. Nothing is read on its connection meanwhile, so that answers keep the
+//!   order of their requests. No answer that comes late reaches another call.
+//! - No call is ended because its client has sent its end (FIN): that client may still read.
 //! - How the network cut a stream changes nothing: the protocol never looks ahead.
 //! - No header and no credential is logged. A request id is, without whatever could end its line.
 //! - No call waits for a log: who does not read it loses lines, after one moment of patience.
