@@ -34,7 +34,7 @@ STATIC  := $(CROSS) cargo build --quiet --release --target $(TARGET)
 # A program with std unwinds, so that a panic fails its call alone; that needs the tables.
 UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=unwind \
            cargo build --quiet --release --target $(TARGET) --features std
-EXAMPLES := event http json
+EXAMPLES := event http json concurrent
 
 # Debian keeps servers and debootstrap in folders that a user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -111,7 +111,7 @@ smallest: linker target tool ## the smallest program, for one platform alone: pk
 	@echo "$(PKG)/fc/bootstrap: $$(wc -c < $(PKG)/fc/bootstrap) bytes, zip $$(wc -c < $(PKG)/fc/bootstrap.zip)"
 
 example: linker target ## a function of examples/ as a static bootstrap: NAME=event
-	@$(if $(filter json,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
+	@$(if $(filter json concurrent,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
 	@mkdir -p $(PKG)/$(NAME)
 	@install -m 755 $(BUILT)/examples/$(NAME) $(PKG)/$(NAME)/bootstrap
 	@echo "$(PKG)/$(NAME)/bootstrap: $$(wc -c < $(PKG)/$(NAME)/bootstrap) bytes"
@@ -121,7 +121,7 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std
+	@$(UNWIND) --example fixture_std --example deferred
 	@cargo build --quiet --example chaos
 	@cc -O1 -o $(BUILT)/examples/without_memfd tests/fixture/without_memfd.c
 
