@@ -55,7 +55,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz soak oldest peers newcomer bench wrk coldstart deploy clean
+        test lint unit integration gates slow miri fuzz soak oldest peers newcomer bench wrk coldstart programs deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -216,6 +216,14 @@ coldstart: musl linker ## against other servers, from start to the first answer 
 	$(call need,go,golang-go)
 	$(SMALLEST)
 	cargo bench --quiet --bench coldstart
+
+programs: musl linker ## functions that are programs, against bare loops and other runtimes (MEASURE_…, WATCHDOG: benches/programs.rs)
+	$(call need,bash,bash)
+	$(call need,curl,curl)
+	$(call need,php,php-cli)
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
+	cargo bench --quiet --bench programs
 
 DEVS := npm install -g @serverless-devs/s && s config add
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml
