@@ -246,10 +246,9 @@ const VARIABLES_BYTES_MAX: usize = CALL_BYTES_MAX + cgi::REQUEST_BYTES_MAX + VAR
 /// When a program is told to end, and how long it then has: a tenth of the time before the deadline, within
 /// bounds.
 fn moments(cx: &Context<'_>) -> (u64, u64) {
-    let Some(left) = cx.remaining() else {
+    let Some(left_ms) = cx.remaining_ms() else {
         return (NEVER, MARGIN_MS_MAX);
     };
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(NEVER);
     let margin_ms = (left_ms / 10).clamp(MARGIN_MS_MIN, MARGIN_MS_MAX);
     let end_ms = clock::monotonic_ms().saturating_add(left_ms.saturating_sub(margin_ms));
     (end_ms, margin_ms)

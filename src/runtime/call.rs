@@ -1,7 +1,6 @@
 //! One call, from a complete message to the answer's bytes: marker, handler, marker, renderer.
 
 use core::cell::Cell;
-use core::time::Duration;
 
 use super::answer::{Coding, Due, Outcome, Renderer, Reply, Stream};
 use super::config::Config;
@@ -118,13 +117,11 @@ impl<H: Handler> Caller<H> {
         )
     }
 
-    /// How long a call may still take that was put off, if there is a limit. `head` is that of its message,
-    /// which came at `arrived_ms`.
-    pub fn remaining(&self, kind: Kind, head: &[u8], arrived_ms: u64) -> Option<Duration> {
-        let mut fields = head::fields();
-        let head = parsed_again(kind, head, &mut fields);
+    /// How long the call may still take whose message has that head and came at `arrived_ms`, if there is a
+    /// limit.
+    pub fn remaining_ms(&self, head: &Head<'_>, arrived_ms: u64) -> Option<u64> {
         let unused = Cell::new(Rest::Nothing);
-        context(&self.renderer.config, arrived_ms, &head, &unused).remaining()
+        context(&self.renderer.config, arrived_ms, head, &unused).remaining_ms()
     }
 
     /// The answer to a call that was put off as `number`: from the handler, or because its time is over. `head`
