@@ -147,30 +147,26 @@ impl<H: Handler> Caller<H> {
             config, buffers, ..
         } = renderer;
         let cx = context(config, arrived_ms, &head, &unused);
-        let result = match due {
+        let mut report = &b""[..];
+        let resumed = match due {
             Due::Woken => {
                 let is_http = call == Call::Http;
-                let resumed = panics::call(|| Ok(handler.resume_any(number, is_http, &cx)));
-                resumed.unwrap_or_else(|panic| Err((panic, b"")))
+                panics::call(|| handler.resume_any(number, is_http, &mut report, &cx))
             }
             Due::TooLate => {
                 give_up(handler, number);
-                Err((
-                    Error::fixed("TimedOut", "no answer before the deadline"),
-                    &b""[..],
-                ))
+                Err(Error::fixed("TimedOut", "no answer before the deadline"))
             }
         };
-        let result = result.and_then(|response| {
-            let place = if side.is_client() {
-                &mut buffers.prelude_or_failure[..]
-            } else {
-                &mut buffers.head[..]
-            };
-            let mut place = Writer::new(place);
+        let place = if side.is_client() {
+            &mut buffers.prelude_or_failure[..]
+        } else {
+            &mut buffers.head[..]
+        };
+        let mut place = Writer::new(place);
+        let result = resumed.and_then(|response| {
             if call == Call::Http {
-                response::head(config.platform(), &response, &mut place)
-                    .map_err(|error| (error, &b""[..]))?;
+                response::head(config.platform(), &response, &mut place)?;
             }
             Ok(Outcome {
                 status: response.status,
@@ -180,10 +176,9 @@ impl<H: Handler> Caller<H> {
         });
         match &result {
             Ok(_) => log_marker(config, call, Marker::End, cx.id()),
-            Err((error, _)) => log_failure(config, call, error, cx.id()),
+            Err(error) => log_failure(config, call, error, cx.id()),
         }
-        let report = result.as_ref().map_or_else(|(_, report)| *report, |_| b"");
-        let result = result.as_ref().map_err(|(error, _)| error);
+        let result = result.as_ref();
         render(renderer, side, call, &head, persist, result, report, None)
     }
 

@@ -100,7 +100,13 @@ fn fill(
 ) -> Option<Kept> {
     let chunk_bytes = chunk::SIZE_BYTES + chunk::DATA_END.len();
     let len = reply.head.len() + chunk_bytes + reply.body.len();
-    let mut kept = keep(pool, stream, record, ahead, len + PIECE_BYTES + END_ROOM_BYTES)?;
+    let mut kept = keep(
+        pool,
+        stream,
+        record,
+        ahead,
+        len + PIECE_BYTES + END_ROOM_BYTES,
+    )?;
     let start = kept.streaming.output.from as usize;
     let mut writer = Writer::new(kept.buffer.get_mut(start..).unwrap_or_default());
     // What is collected gets its head at the end.
