@@ -133,7 +133,9 @@ impl Programs {
         self.begin(HOOK, task, b"", None, cx)?;
         while !self.calls.numbered(HOOK).is_some_and(|call| call.is_due()) {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
-            if left_ms == 0 {
+            // `SIGTERM` ends what comes before the first event, and begins what comes after the last.
+            let is_over = task == Task::Initialize && signal::terminating();
+            if left_ms == 0 || is_over {
                 self.abandon(HOOK);
                 return Err(failure::error(
                     &mut self.kinds,
@@ -258,7 +260,8 @@ impl Programs {
     fn look(&mut self) {
         for ready in self.supervisor.ready().into_iter().flatten() {
             match ready {
-                Ready::Output(index) | Ready::Log(index) => self.read(index),
+                Ready::Output(index) => self.read_output(index),
+                Ready::Log(index) => self.read_log(index),
                 Ready::Control(index) => self.hear(index),
                 Ready::Ends => self.reap(),
                 Ready::Moment => self.signal_due(),
@@ -267,17 +270,22 @@ impl Programs {
         self.serve_waiting();
     }
 
-    /// Reads what a program has written.
-    fn read(&mut self, index: usize) {
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
-            return;
-        };
-        let call = self.calls.of_worker(index);
-        let is_prefixed = self.settings.prefixes_log;
-        worker.process.read_log(label(call.as_deref(), is_prefixed));
-        if !worker.process.read_output(self.settings.body_bytes_max) {
+    /// Reads what a program has written to its log.
+    fn read_log(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index) {
+            let call = self.calls.of_worker(index);
+            let is_prefixed = self.settings.prefixes_log;
+            worker.process.read_log(label(call.as_deref(), is_prefixed));
+        }
+    }
+
+    /// Reads what a program has written of its answer.
+    fn read_output(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index)
+            && !worker.process.read_output(self.settings.body_bytes_max)
+        {
             worker.kill();
-            if let Some(call) = call {
+            if let Some(call) = self.calls.of_worker(index) {
                 call.fault.get_or_insert(Fault::TooLong);
             }
         }
@@ -294,7 +302,7 @@ impl Programs {
         let Some(status) = channel.reply() else {
             return;
         };
-        let stage = channel.stage;
+        let (stage, has_group) = (channel.stage, channel.has_group());
         if stage == Stage::Loading && status == 0 && self.is_initialized {
             channel.stage = Stage::Initializing;
             // One that has gone is reaped.
@@ -308,6 +316,9 @@ impl Programs {
             self.death_count = 0;
             let task = self.calls.of_worker(index).map(|call| call.task);
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
+            if has_group {
+                self.kill_orphans();
+            }
         } else if status != 0
             && let Some(Some(worker)) = self.workers.get_mut(index)
         {
@@ -390,7 +401,13 @@ impl Programs {
         }
     }
 
+    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
+    /// program's helper, could not be told.
     fn kill_orphans(&self) {
+        let mut calls = self.calls.iter();
+        if calls.any(|call| matches!(call.state, State::Runs(_))) {
+            return;
+        }
         self.orphans.kill(|pid| {
             let mut workers = self.workers.iter().flatten();
             workers.any(|worker| worker.process.pid == pid)
@@ -465,9 +482,14 @@ impl Programs {
         };
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
-        if worker.ask(call).is_ok() {
-            call.state = State::Runs(index);
-            self.supervisor.alarm(call.signal_ms);
+        match worker.ask(call) {
+            Ok(()) => {
+                call.state = State::Runs(index);
+                self.supervisor.alarm(call.signal_ms);
+            }
+            // It has gone, so another one is asked.
+            Err(Errno::PIPE) => {}
+            Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
         }
     }
 
