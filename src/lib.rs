@@ -151,7 +151,7 @@
 //! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
-//! | `program::variables`, lines of variables | `#`, `@`, `+` | the request id, the deadline, what the process may have, too |
+//! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! # What was tried and did not pay
