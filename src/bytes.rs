@@ -136,6 +136,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Forgets what was written behind the first `len` bytes.
+    #[cfg(feature = "command")]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
@@ -253,6 +254,7 @@ pub fn before(text: &[u8], mark: u8) -> &[u8] {
 
 /// Takes the next part of `rest`, up to a byte that is `mark`, or all of it; `None` if nothing is left.
 /// [`split`] as a function that is called: as an iterator, it is in every loop anew.
+#[cfg(feature = "command")]
 #[inline(never)]
 pub fn take_part<'a>(rest: &mut &'a [u8], mark: u8) -> Option<&'a [u8]> {
     if rest.is_empty() {
@@ -375,6 +377,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "command")]
     #[test]
     fn parts_are_taken_one_by_one() {
         let mut rest = &b"a  bc"[..];
