@@ -123,6 +123,7 @@ fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
 	@$(UNWIND) --example fixture_std
 	@cargo build --quiet --example chaos
+	@cc -O1 -o $(BUILT)/examples/without_memfd tests/fixture/without_memfd.c
 
 test: lint unit integration ## everything CI runs
 

@@ -218,6 +218,10 @@ mod handler;
 // Public because tests, benches and fuzzers drive the protocol in memory; nothing of it is promised.
 #[doc(hidden)]
 pub mod http;
+#[cfg_attr(
+    not(feature = "function"),
+    allow(dead_code, reason = "some bounds are those of programs")
+)]
 mod limits;
 mod log;
 mod net;

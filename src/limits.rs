@@ -62,6 +62,35 @@ pub const LOG_LINE_BYTES_MAX: usize = 32 * 1024;
 /// Longest request id that is repeated in a log line; the rest is cut.
 pub const REQUEST_ID_BYTES_MAX: usize = 128;
 
+/// How long before its deadline a call fails that was put off and has no answer: a twentieth of the time
+/// that was left for it, but at least this.
+pub const GRACE_MS_MIN: u64 = 50;
+
+/// And at most this.
+pub const GRACE_MS_MAX: u64 = 250;
+
+/// How long before its deadline a program is told to end: a tenth of the time that was left for it, but at
+/// least this. When half of that is over it is killed.
+pub const MARGIN_MS_MIN: u64 = 100;
+
+/// And at most this.
+pub const MARGIN_MS_MAX: u64 = 500;
+
+/// Processes of a command at once; further calls wait for the end of one.
+pub const PROCESS_COUNT_MAX: usize = 256;
+
+/// Interpreters of a function at once, unless `FNBOOT_WORKERS` says otherwise; further calls wait for one.
+pub const WORKER_COUNT_DEFAULT: usize = 16;
+
+/// Interpreters that may end in a row without a call that was served; then the process ends.
+pub const DEATH_COUNT_MAX: usize = 3;
+
+/// Longest path of a program or a function; a longer one is not found.
+pub const PATH_BYTES_MAX: usize = 4096;
+
+/// Longest word of `FNBOOT`; a longer one is refused at the start.
+pub const WORD_BYTES_MAX: usize = 4096;
+
 /// Connections held at once; further ones wait in the kernel's queue.
 pub const CONN_COUNT_MAX: usize = 16 * 1024;
 

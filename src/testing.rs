@@ -28,7 +28,7 @@
 
 use core::cell::Cell;
 
-use crate::handler::{Context, Platform, Request};
+use crate::handler::{Context, Platform, Request, Rest};
 use crate::http::head::{self, Head, Headers};
 use crate::sys::{clock, env};
 
@@ -74,7 +74,7 @@ pub fn request<T>(
         arrived_ms: clock::epoch_ms(),
         now_ms: clock::epoch_ms,
         environment: env::var,
-        stream: &Cell::new(None),
+        rest: &Cell::new(Rest::Offered(1 << 32)),
     };
     test(&Request { head, body }, &cx)
 }
@@ -99,6 +99,12 @@ mod tests {
                 assert_eq!(cx.streamed(), None);
                 cx.stream(7);
                 assert_eq!(cx.streamed(), Some(7));
+            });
+            event(platform, &[], |cx| {
+                assert_eq!(cx.deferred(), None);
+                let call = cx.defer();
+                assert_eq!((cx.deferred(), cx.streamed()), (Some(call), None));
+                assert_eq!(cx.defer(), call);
             });
         }
     }

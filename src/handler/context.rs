@@ -71,8 +71,20 @@ pub struct Context<'a> {
     pub(crate) arrived_ms: u64,
     pub(crate) now_ms: fn() -> u64,
     pub(crate) environment: fn(&[u8]) -> Option<&'static [u8]>,
-    /// Where a handler leaves that its answer goes on.
-    pub(crate) stream: &'a Cell<Option<u64>>,
+    /// Where a handler leaves that its answer goes on, or comes later.
+    pub(crate) rest: &'a Cell<Rest>,
+}
+
+/// What there is of an answer beside what the call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Nothing,
+    /// Nothing so far, but the call may be put off: then this is its number.
+    Offered(u64),
+    /// More of it, for which the handler keeps this state.
+    Stream(u64),
+    /// All of it, under this number; zero if the call must not be put off.
+    Later(u64),
 }
 
 /// Keys that a function may call other services of the platform with: secrets.
@@ -161,13 +173,47 @@ impl<'a> Context<'a> {
     /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in
     /// pieces (Lambda, with `FNBOOT_STREAMING=on`).
     pub fn stream(&self, state: u64) {
-        self.stream.set(Some(state));
+        self.rest.set(Rest::Stream(state));
     }
 
     /// What [`stream`](Context::stream) was given last: for tests of functions.
     #[must_use]
     pub fn streamed(&self) -> Option<u64> {
-        self.stream.get()
+        match self.rest.get() {
+            Rest::Stream(state) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// Puts the call off: it is answered later, by [`Handler::resume`](super::Handler::resume), and what it
+    /// returns now, unless it is an error, is dropped. Returns the number of the call, which no other call of
+    /// the process has. For handlers that say so with [`Handler::DEFERS`](super::Handler::DEFERS); any
+    /// other fails the call, as do hooks that no request asks for.
+    ///
+    /// The event is lent for this call only: whatever answers it later needs a copy.
+    #[must_use = "the answer is known by this number"]
+    pub fn defer(&self) -> u64 {
+        let call = match self.rest.get() {
+            Rest::Offered(call) | Rest::Later(call) => call,
+            Rest::Nothing | Rest::Stream(_) => 0,
+        };
+        self.rest.set(Rest::Later(call));
+        call
+    }
+
+    /// Whether the call may be put off: not a hook that no request asks for.
+    #[cfg(feature = "command")]
+    pub(crate) fn may_defer(&self) -> bool {
+        matches!(self.rest.get(), Rest::Offered(_))
+    }
+
+    /// What [`defer`](Context::defer) returned, if it was called: for tests of functions.
+    #[must_use]
+    pub fn deferred(&self) -> Option<u64> {
+        match self.rest.get() {
+            Rest::Later(call) => Some(call),
+            _ => None,
+        }
     }
 
     /// Name of the function.

@@ -67,6 +67,34 @@ impl Error {
         Self { kind, text }
     }
 
+    /// An error whose message is made of `parts`, without formatting, and made nowhere in particular. Where they
+    /// are not UTF-8, each byte that is not ASCII becomes a question mark.
+    #[cfg(feature = "command")]
+    #[cold]
+    pub(crate) fn of(kind: &'static str, parts: &[&[u8]]) -> Self {
+        let mut bytes = [0; ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX];
+        let mut message = Writer::new(&mut bytes[..ERROR_BYTES_MAX]);
+        for part in parts {
+            message.put(part);
+        }
+        let (len, is_cut) = (message.written().len(), message.is_cut());
+        let message = bytes::slice_mut(&mut bytes, 0..len);
+        let mut message_len = bytes::text(message).len();
+        // Whatever a cut has left of a character is at most three bytes.
+        if message_len + if is_cut { 3 } else { 0 } < len {
+            for byte in message.iter_mut().filter(|byte| !byte.is_ascii()) {
+                *byte = b'?';
+            }
+            message_len = len;
+        }
+        let text = Text::Written {
+            bytes,
+            message_len,
+            trace_len: 0,
+        };
+        Self { kind, text }
+    }
+
     /// An error that was made at `place`.
     #[cold]
     #[inline(never)]

@@ -17,6 +17,7 @@ use core::time::Duration;
 
 use crate::bytes::Writer;
 
+pub(crate) use context::Rest;
 pub use context::{Context, Credentials, Platform};
 pub use error::Error;
 pub use request::Request;
@@ -43,6 +44,10 @@ pub trait Handler {
     /// Whether answers may go on after what a call returns: see [`Handler::stream`]. A program
     /// whose handler never does is 4 KiB smaller.
     const STREAMS: bool = false;
+
+    /// Whether calls may be put off with [`Context::defer`], to be answered later: see
+    /// [`Handler::resume`]. A program whose handler never does carries none of it.
+    const DEFERS: bool = false;
 
     /// Answers an event: bytes in, bytes out.
     ///
@@ -122,8 +127,66 @@ pub trait Handler {
     /// head alone; an API refuses it; the status has no content; fnboot refused the response or a piece;
     /// memory is out; or the process ends. Called once, and not for an answer that the handler ended itself,
     /// by [`Flow::End`] or an error.
+    ///
+    /// A call that was put off is abandoned under its number: if its client is gone, its time is over, or the
+    /// process ends. From then on [`resume`](Handler::resume) is not called for it.
     fn abandon(&mut self, state: u64) {
         let _ = state; // Nothing is held by default.
+    }
+
+    /// The descriptor that is readable while [`woken`](Handler::woken) has something to tell: an eventfd, one
+    /// end of a socket pair, an epoll. It is asked for until there is one, is watched from then on, and stays
+    /// the handler's, who must not close it.
+    fn waker(&mut self) -> Option<i32> {
+        None // No call is put off by default.
+    }
+
+    /// The number of a call that was put off and can be answered now. Called when the [`waker`](Handler::waker)
+    /// is readable, until there is none; what made it readable must have been read by then. It is no fault to
+    /// name a call that was abandoned.
+    fn woken(&mut self) -> Option<u64> {
+        None // No call is put off by default.
+    }
+
+    /// Answers an event whose call was put off: asked once, after [`woken`](Handler::woken) told its number.
+    /// While it is not, the call waits, and other calls are served, until a moment before its
+    /// [deadline](Context::deadline) (a twentieth of the time that was left, 50 to 250 ms): then it fails
+    /// with the type `TimedOut`.
+    ///
+    /// # Errors
+    /// The call fails, as one that was not put off.
+    fn resume<'a>(&'a mut self, call: u64, cx: &Context<'_>) -> Result<&'a [u8], Error> {
+        let _ = (call, cx);
+        Err(Error::fixed("NotResumed", "Handler::resume is not written"))
+    }
+
+    /// The same for an HTTP request. Unless it is written, what [`resume`](Handler::resume) answers is the
+    /// body of a 200.
+    ///
+    /// # Errors
+    /// As of [`http`](Handler::http).
+    fn resume_http<'a>(&'a mut self, call: u64, cx: &Context<'_>) -> Result<Response<'a>, Error> {
+        Ok(Response::new(200)
+            .header("Content-Type", "application/octet-stream")
+            .body(self.resume(call, cx)?))
+    }
+
+    /// The same for either kind of call, for a handler whose failures come as JSON: it is sent as it is, or
+    /// made of the error where it is empty.
+    #[doc(hidden)]
+    fn resume_any<'a>(
+        &'a mut self,
+        call: u64,
+        is_http: bool,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, (Error, &'a [u8])> {
+        let response = if is_http {
+            self.resume_http(call, cx)
+        } else {
+            self.resume(call, cx)
+                .map(|answer| Response::new(200).body(answer))
+        };
+        response.map_err(|error| (error, &b""[..]))
     }
 
     /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
@@ -163,6 +226,7 @@ pub trait Handler {
 )]
 impl<H: Handler> Handler for &mut H {
     const STREAMS: bool = H::STREAMS;
+    const DEFERS: bool = H::DEFERS;
 
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         (**self).invoke(event, cx)
@@ -187,6 +251,31 @@ impl<H: Handler> Handler for &mut H {
 
     fn abandon(&mut self, state: u64) {
         (**self).abandon(state);
+    }
+
+    fn waker(&mut self) -> Option<i32> {
+        (**self).waker()
+    }
+
+    fn woken(&mut self) -> Option<u64> {
+        (**self).woken()
+    }
+
+    fn resume<'a>(&'a mut self, call: u64, cx: &Context<'_>) -> Result<&'a [u8], Error> {
+        (**self).resume(call, cx)
+    }
+
+    fn resume_http<'a>(&'a mut self, call: u64, cx: &Context<'_>) -> Result<Response<'a>, Error> {
+        (**self).resume_http(call, cx)
+    }
+
+    fn resume_any<'a>(
+        &'a mut self,
+        call: u64,
+        is_http: bool,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, (Error, &'a [u8])> {
+        (**self).resume_any(call, is_http, cx)
     }
 
     fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
@@ -227,6 +316,7 @@ mod tests {
     )]
     impl Handler for Recorder {
         const STREAMS: bool = true;
+        const DEFERS: bool = true;
 
         fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
             self.0.push("invoke");
@@ -259,6 +349,38 @@ mod tests {
             self.0.push("abandon");
         }
 
+        fn waker(&mut self) -> Option<i32> {
+            self.0.push("waker");
+            Some(9)
+        }
+
+        fn woken(&mut self) -> Option<u64> {
+            self.0.push("woken");
+            Some(10)
+        }
+
+        fn resume<'a>(&'a mut self, call: u64, _: &Context<'_>) -> Result<&'a [u8], Error> {
+            assert_eq!(call, 10);
+            self.0.push("resume");
+            Ok(b"late")
+        }
+
+        fn resume_http<'a>(&'a mut self, _: u64, _: &Context<'_>) -> Result<Response<'a>, Error> {
+            self.0.push("resume_http");
+            Ok(Response::new(202))
+        }
+
+        fn resume_any<'a>(
+            &'a mut self,
+            call: u64,
+            is_http: bool,
+            _: &Context<'_>,
+        ) -> Result<Response<'a>, (Error, &'a [u8])> {
+            assert_eq!((call, is_http), (10, true));
+            self.0.push("resume_any");
+            Err((Error::fixed("Own", "resume_any"), b"{}"))
+        }
+
         fn initialize(&mut self, _: &Context<'_>) -> Result<(), Error> {
             self.0.push("initialize");
             Err(Error::fixed("Own", "initialize"))
@@ -278,7 +400,7 @@ mod tests {
     /// Calls every method of the trait. That it is generic matters: on a handler's own type the
     /// compiler would look through the reference.
     fn call_all<H: Handler>(mut handler: H, request: &Request<'_>, cx: &Context<'_>) {
-        assert!(H::STREAMS);
+        assert!(H::STREAMS && H::DEFERS);
         let message = |result: Result<(), Error>| result.map_err(|error| error.kind());
         assert_eq!(message(handler.initialize(cx)), Err("Own"));
         assert_eq!(handler.invoke(b"event", cx).expect("an answer"), b"event");
@@ -290,6 +412,11 @@ mod tests {
         assert_eq!(flow.expect("a piece"), Flow::More);
         assert_eq!((state, piece.finish()), (8, &b"piece"[..]));
         handler.abandon(state);
+        assert_eq!((handler.waker(), handler.woken()), (Some(9), Some(10)));
+        assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
+        assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
+        let failed = handler.resume_any(10, true, cx).err().expect("an error");
+        assert_eq!((failed.0.kind(), failed.1), ("Own", &b"{}"[..]));
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
     }
@@ -307,6 +434,11 @@ mod tests {
             "http",
             "stream",
             "abandon",
+            "waker",
+            "woken",
+            "resume",
+            "resume_http",
+            "resume_any",
             "pre_freeze",
             "pre_stop",
         ];

@@ -15,6 +15,9 @@ pub const LISTENER: u64 = u64::MAX;
 /// The token of what `SIGTERM` wakes the wait by, which no connection has, either.
 const WAKE: u64 = u64::MAX - 1;
 
+/// The token of what a handler says that calls can be answered by.
+pub const WAKER: u64 = u64::MAX - 2;
+
 /// The listener before the first connection.
 #[derive(Debug)]
 pub struct Waiting {
@@ -129,6 +132,14 @@ impl Reactor {
         self.set_accepting(false);
         // An error would mean that it is shut down already.
         let _ = self.listener.as_ref().map(Listener::shutdown);
+    }
+
+    /// Waits for a handler's waker from now on.
+    ///
+    /// # Errors
+    /// It is no descriptor that can be waited for, or as of [`Reactor::add`].
+    pub fn watch(&self, waker: i32) -> Result<(), Errno> {
+        self.epoll.add_number(waker, WAKER)
     }
 
     /// Waits for a connection from now on.

@@ -95,6 +95,13 @@ pub fn failure_line(written: &[u8]) -> Option<(&[u8], &[u8])> {
     (is_type && kind.first()?.is_ascii_alphabetic()).then_some((kind, bytes::trim(message)))
 }
 
+/// Type and message of a line that a shim writes: it has both.
+pub fn parts(line: &[u8]) -> (&[u8], &[u8]) {
+    let mut rest = line;
+    let kind = bytes::take_part(&mut rest, b':').unwrap_or_default();
+    (kind, bytes::trim(rest))
+}
+
 /// What looks like a type and is none.
 const WORDS: &[u8] = b"debug deprecated fatal hint info note notice usage warning";
 
@@ -263,6 +270,22 @@ mod tests {
             "-Error: x",
         ] {
             check(line, None);
+        }
+    }
+
+    #[test]
+    fn parts_of_a_reply() {
+        for (line, kind, message) in [
+            ("ValueError: a: b", "ValueError", "a: b"),
+            ("Foo\\Bar: y ", "Foo\\Bar", "y"),
+            ("Error:", "Error", ""),
+            ("Error", "Error", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(
+                parts(line.as_bytes()),
+                (kind.as_bytes(), message.as_bytes())
+            );
         }
     }
 

@@ -1,16 +1,194 @@
-//! Functions that are programs: what they are started with, and what their failures are.
+//! Functions that are programs: [`Function`] is what the stock program serves.
 //!
-//! [`variables`] is what a program is told about a call, [`cgi`] what it is told about an HTTP request
-//! besides. [`kinds`] finds the type of a failure in what the program wrote. [`words`] splits a command
-//! line, [`find`] tells which file a function is in.
+//! [`programs`] has the calls, [`calls`], and what serves them: a [`worker`] is a [`process`] for one call, or an
+//! interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
+//! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
+//! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
+//! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.
+//! [`words`] splits a command line, [`find`] tells which file a function is in.
 
-#[allow(dead_code, reason = "no kind of program calls it yet")]
-pub mod cgi;
-#[allow(dead_code, reason = "no kind of program calls it yet")]
+mod calls;
+mod cgi;
+mod environment;
+mod failure;
+#[cfg(feature = "function")]
 pub mod find;
-#[allow(dead_code, reason = "no kind of program calls it yet")]
-pub mod kinds;
-#[allow(dead_code, reason = "no kind of program calls it yet")]
-pub mod variables;
-#[allow(dead_code, reason = "no kind of program calls it yet")]
+mod input;
+mod kinds;
+#[cfg(feature = "function")]
+pub mod language;
+mod launch;
+mod orphans;
+mod process;
+mod programs;
+mod supervisor;
+mod variables;
 pub mod words;
+mod worker;
+
+use core::mem::MaybeUninit;
+
+use crate::echo::Echo;
+use crate::handler::{Context, Error, Handler, Platform, Request, Response};
+use crate::sys::fd::Errno;
+use crate::sys::memory::Reserved;
+pub use calls::Stay;
+use calls::Task;
+use environment::Environment;
+use kinds::Kinds;
+pub use launch::Launch;
+use programs::Programs;
+pub use programs::Settings;
+
+/// The function of the stock program.
+#[derive(Debug)]
+pub enum Function {
+    /// The built-in one.
+    Echo(Echo),
+    Programs(&'static mut Programs),
+    /// There is none: the instance cannot be initialized.
+    Missing(Error),
+}
+
+/// There is one in a process.
+static PROGRAMS: Reserved<[MaybeUninit<Programs>; 1]> =
+    Reserved::new([const { MaybeUninit::uninit() }]);
+
+/// Where the types of failures are kept.
+static KINDS: Reserved<[u8; KINDS_BYTES]> = Reserved::new([0; KINDS_BYTES]);
+
+const KINDS_BYTES: usize = 4096;
+
+/// How long a hook may take that no request asks for: after `SIGTERM` little time is left.
+const PRE_STOP_MS_MAX: u64 = 1500;
+
+impl Function {
+    /// The built-in function.
+    pub const ECHO: Self = Self::Echo(Echo);
+
+    /// The function that a program is.
+    ///
+    /// # Errors
+    /// Out of descriptors, processes or memory.
+    pub fn programs(launch: Launch, settings: Settings, platform: Platform) -> Result<Self, Errno> {
+        let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
+        let environment = Environment::new(platform, settings.stay)?;
+        let [place] = PROGRAMS.take().ok_or(Errno::AGAIN)?;
+        let programs = place.write(Programs::new(launch, settings, environment, kinds)?);
+        if settings.stay == Stay::Resident {
+            programs.prepare()?;
+        }
+        Ok(Self::Programs(programs))
+    }
+
+    fn begin<'a>(
+        &mut self,
+        task: Task,
+        event: &[u8],
+        request: Option<&Request<'_>>,
+        cx: &Context<'_>,
+    ) -> Result<&'a [u8], Error> {
+        match self {
+            Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx)?,
+            Self::Echo(_) => {}
+            Self::Missing(error) => return Err(error.clone()),
+        }
+        Ok(b"")
+    }
+
+    /// Does what a hook is for. Where no request asks for it, it is waited for.
+    fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<(), Error> {
+        match self {
+            Self::Programs(programs) if programs.stays() && !cx.may_defer() => {
+                programs.perform(task, cx, timeout_ms)
+            }
+            Self::Programs(programs) if !programs.stays() => Ok(()),
+            _ => self.begin(task, b"", None, cx).map(drop),
+        }
+    }
+}
+
+impl Handler for Function {
+    const DEFERS: bool = true;
+
+    fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
+        match self {
+            Self::Echo(echo) => echo.invoke(event, cx),
+            _ => self.begin(Task::Invoke, event, None, cx),
+        }
+    }
+
+    fn http<'a>(
+        &'a mut self,
+        request: &Request<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        match self {
+            Self::Echo(echo) => echo.http(request, cx),
+            _ if is_probe(request, cx) => Ok(Response::new(200)),
+            _ => self
+                .begin(Task::Invoke, request.body(), Some(request), cx)
+                .map(|_| Response::new(200)),
+        }
+    }
+
+    fn waker(&mut self) -> Option<i32> {
+        match self {
+            Self::Programs(programs) => Some(programs.waker()),
+            Self::Echo(_) | Self::Missing(_) => None,
+        }
+    }
+
+    fn woken(&mut self) -> Option<u64> {
+        match self {
+            Self::Programs(programs) => programs.woken(),
+            Self::Echo(_) | Self::Missing(_) => None,
+        }
+    }
+
+    fn resume_any<'a>(
+        &'a mut self,
+        call: u64,
+        is_http: bool,
+        _: &Context<'_>,
+    ) -> Result<Response<'a>, (Error, &'a [u8])> {
+        let response = Response::new(200);
+        let Self::Programs(programs) = self else {
+            return Ok(response);
+        };
+        let content_type = programs.content_type();
+        let response = response.body(programs.answer(call)?);
+        Ok(if is_http {
+            response.header("Content-Type", content_type)
+        } else {
+            response
+        })
+    }
+
+    fn abandon(&mut self, call: u64) {
+        if let Self::Programs(programs) = self {
+            programs.abandon(call);
+        }
+    }
+
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.hook(Task::Initialize, u64::MAX, cx)
+    }
+
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.hook(Task::PreStop, PRE_STOP_MS_MAX, cx)
+    }
+}
+
+/// Whether a request is none that a function is meant to see, so that no program is started for it: FC looks
+/// by GET whether an instance is healthy, without the id that a call has; and whatever hook it may ask for
+/// besides those that are known, it says so in a header.
+fn is_probe(request: &Request<'_>, cx: &Context<'_>) -> bool {
+    if cx.platform() != Platform::Fc {
+        return false;
+    }
+    match request.header("x-fc-control-path") {
+        Some(path) => path != b"/http-invoke",
+        None => cx.request_id().is_empty() && matches!(request.method(), "GET" | "HEAD"),
+    }
+}

@@ -60,6 +60,7 @@ impl<'a> Variables<'a> {
     }
 
     /// Whether something did not fit.
+    #[cfg(test)]
     pub fn is_cut(&self) -> bool {
         self.into.is_cut()
     }

@@ -125,6 +125,8 @@ pub enum Coding {
     Plain,
     /// All together, once the last one is there.
     Collected,
+    /// As a whole, because there is nothing of it yet: the call was put off.
+    Later,
     /// Not at all: an answer to `HEAD`, or one whose status has no content.
     Dropped,
     /// Not at all: fnboot refused the response, and that is logged.
@@ -138,6 +140,15 @@ impl Coding {
     }
 }
 
+/// Why a call that was put off is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The handler has the answer.
+    Woken,
+    /// The platform is about to end the call.
+    TooLate,
+}
+
 /// What a call came to, if it did not fail.
 pub struct Outcome<'a> {
     pub status: u16,
@@ -147,8 +158,11 @@ pub struct Outcome<'a> {
     pub body: &'a [u8],
 }
 
-/// The failure of a call as JSON.
-pub fn failure_body<'a>(error: &Error, place: &'a mut [u8]) -> &'a [u8] {
+/// The failure of a call as JSON: the function's own `report`, if there is one.
+pub fn failure_body<'a>(error: &Error, report: &'a [u8], place: &'a mut [u8]) -> &'a [u8] {
+    if !report.is_empty() {
+        return report;
+    }
     let mut body = Writer::new(place);
     platform::failure_body(error, &mut body);
     body.finish()

@@ -1,15 +1,16 @@
 //! One call, from a complete message to the answer's bytes: marker, handler, marker, renderer.
 
 use core::cell::Cell;
+use core::time::Duration;
 
-use super::answer::{Coding, Outcome, Renderer, Reply, Stream};
+use super::answer::{Coding, Due, Outcome, Renderer, Reply, Stream};
 use super::config::Config;
 use super::poll::{self, Progress, Turn};
 use super::settings::Switch;
 use super::side::Side;
-use super::{panics, push};
+use super::{deferred, panics, push};
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Flow, Handler, Platform, Request};
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Rest};
 use crate::http::exchange::Message;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist};
@@ -65,8 +66,12 @@ impl<H: Handler> Caller<H> {
         } else {
             (push::route(config, &request), &mut buffers.head[..])
         };
-        let state = Cell::new(None);
-        let cx = context(config, renderer.time.now_ms(), &message.head, &state);
+        let rest = Cell::new(if H::DEFERS {
+            Rest::Offered(deferred::next_call())
+        } else {
+            Rest::Nothing
+        });
+        let cx = context(config, renderer.time.now_ms(), &message.head, &rest);
         let id = cx.id();
         log_marker(config, call, Marker::Start, id);
         // With many events at once there is no one trace.
@@ -74,8 +79,12 @@ impl<H: Handler> Caller<H> {
             env::export("_X_AMZN_TRACE_ID", || cx.trace_id());
         }
         let result = perform(handler, call, &request, &cx, &mut Writer::new(place));
-        let stream = state.get().filter(|_| H::STREAMS);
+        let stream = match rest.get() {
+            Rest::Stream(state) if H::STREAMS => Some(state),
+            _ => None,
+        };
         match &result {
+            Ok(_) if H::DEFERS && matches!(rest.get(), Rest::Later(_)) => {}
             Ok(_) if stream.is_none() => log_marker(config, call, Marker::End, id),
             Ok(_) => {}
             Err(error) => log_failure(config, call, error, id),
@@ -86,6 +95,17 @@ impl<H: Handler> Caller<H> {
                 receipt.begin(id);
             }
         }
+        if H::DEFERS
+            && result.is_ok()
+            && let Rest::Later(number) = rest.get()
+        {
+            let coding = Coding::Later;
+            return Reply {
+                persist: message.persist,
+                rest: Some((Stream { call, coding }, number)),
+                ..Reply::NOTHING
+            };
+        }
         render(
             renderer,
             side,
@@ -93,8 +113,81 @@ impl<H: Handler> Caller<H> {
             &message.head,
             message.persist,
             result.as_ref(),
+            b"",
             stream,
         )
+    }
+
+    /// How long a call may still take that was put off, if there is a limit. `head` is that of its message,
+    /// which came at `arrived_ms`.
+    pub fn remaining(&self, kind: Kind, head: &[u8], arrived_ms: u64) -> Option<Duration> {
+        let mut fields = head::fields();
+        let head = parsed_again(kind, head, &mut fields);
+        let unused = Cell::new(Rest::Nothing);
+        context(&self.renderer.config, arrived_ms, &head, &unused).remaining()
+    }
+
+    /// The answer to a call that was put off as `number`: from the handler, or because its time is over. `head`
+    /// is the head of the message that is answered, which came at `arrived_ms`.
+    #[allow(clippy::too_many_arguments, reason = "what is kept of a call")]
+    pub fn resume<'a>(
+        &'a mut self,
+        side: &mut Side,
+        head: &[u8],
+        arrived_ms: u64,
+        persist: Persist,
+        call: Call,
+        number: u64,
+        due: Due,
+    ) -> Reply<'a> {
+        let mut fields = head::fields();
+        let head = parsed_again(side.kind(), head, &mut fields);
+        let unused = Cell::new(Rest::Nothing);
+        let Self {
+            handler, renderer, ..
+        } = self;
+        let Renderer {
+            config, buffers, ..
+        } = renderer;
+        let cx = context(config, arrived_ms, &head, &unused);
+        let result = match due {
+            Due::Woken => {
+                let is_http = call == Call::Http;
+                let resumed = panics::call(|| Ok(handler.resume_any(number, is_http, &cx)));
+                resumed.unwrap_or_else(|panic| Err((panic, b"")))
+            }
+            Due::TooLate => {
+                give_up(handler, number);
+                Err((
+                    Error::fixed("TimedOut", "no answer before the deadline"),
+                    &b""[..],
+                ))
+            }
+        };
+        let result = result.and_then(|response| {
+            let place = if side.is_client() {
+                &mut buffers.prelude_or_failure[..]
+            } else {
+                &mut buffers.head[..]
+            };
+            let mut place = Writer::new(place);
+            if call == Call::Http {
+                response::head(config.platform(), &response, &mut place)
+                    .map_err(|error| (error, &b""[..]))?;
+            }
+            Ok(Outcome {
+                status: response.status,
+                head_len: place.written().len(),
+                body: response.body,
+            })
+        });
+        match &result {
+            Ok(_) => log_marker(config, call, Marker::End, cx.id()),
+            Err((error, _)) => log_failure(config, call, error, cx.id()),
+        }
+        let report = result.as_ref().map_or_else(|(_, report)| *report, |_| b"");
+        let result = result.as_ref().map_err(|(error, _)| error);
+        render(renderer, side, call, &head, persist, result, report, None)
     }
 
     /// The answer to an event whose pieces were collected, or whose handler failed over them: `head` is
@@ -121,6 +214,7 @@ impl<H: Handler> Caller<H> {
             &head,
             persist,
             result,
+            b"",
             None,
         )
     }
@@ -142,7 +236,7 @@ impl<H: Handler> Caller<H> {
         let room = piece.room();
         let mut fields = head::fields();
         let head = parsed_again(kind, head, &mut fields);
-        let unused = Cell::new(None);
+        let unused = Cell::new(Rest::Nothing);
         let config = &self.renderer.config;
         let cx = context(config, arrived_ms, &head, &unused);
         let handler = &mut self.handler;
@@ -176,10 +270,25 @@ impl<H: Handler> Caller<H> {
         }
         let mut fields = head::fields();
         let head = parsed_again(kind, head, &mut fields);
-        let unused = Cell::new(None);
+        let unused = Cell::new(Rest::Nothing);
         let Renderer { config, time, .. } = &mut self.renderer;
         let request_id = context(config, time.now_ms(), &head, &unused).id();
+        if H::DEFERS && stream.coding == Coding::Later {
+            let error = Error::fixed("Abandoned", "nobody waits for the answer any more");
+            return log_failure(config, stream.call, &error, request_id);
+        }
         log_marker(config, stream.call, Marker::End, request_id);
+    }
+
+    /// The descriptor by which the handler tells that calls can be answered which were put off.
+    pub fn waker(&mut self) -> Option<i32> {
+        panics::call(|| Ok(self.handler.waker())).unwrap_or_default()
+    }
+
+    /// A call that was put off and can be answered.
+    pub fn woken(&mut self) -> Option<u64> {
+        // A panic in it has no call that it could fail: it is printed by its hook.
+        panics::call(|| Ok(self.handler.woken())).unwrap_or_default()
     }
 
     /// Calls `initialize` or `pre_stop`, because no message asks for them.
@@ -188,8 +297,8 @@ impl<H: Handler> Caller<H> {
     /// The handler failed, and that is logged.
     pub fn hook(&mut self, call: Call) -> Result<(), Error> {
         let Renderer { config, time, .. } = &mut self.renderer;
-        let state = Cell::new(None);
-        let cx = context(config, time.now_ms(), &Head::default(), &state);
+        let rest = Cell::new(Rest::Nothing);
+        let cx = context(config, time.now_ms(), &Head::default(), &rest);
         let request = Request::default();
         let handler = &mut self.handler;
         let done = perform(handler, call, &request, &cx, &mut Writer::new(&mut []));
@@ -201,7 +310,12 @@ impl<H: Handler> Caller<H> {
 }
 
 /// The answer to a call, whoever sends it and however late: `head` is that of the message which asked for it,
-/// `stream` what the handler knows the rest of it by, if there is more to come.
+/// `report` a failure as JSON where the function has written it itself, `stream` what the handler knows the
+/// rest of the answer by, if there is more to come.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one call for each part of a call"
+)]
 #[inline(never)]
 fn render<'a>(
     renderer: &'a mut Renderer,
@@ -210,11 +324,12 @@ fn render<'a>(
     head: &Head<'_>,
     persist: Persist,
     result: Result<&Outcome<'a>, &Error>,
+    report: &'a [u8],
     stream: Option<u64>,
 ) -> Reply<'a> {
     match side.client() {
-        Some(client) => poll::render(renderer, client, call, head, result, stream),
-        None => push::render(renderer, call, head, persist, result, stream),
+        Some(client) => poll::render(renderer, client, call, head, result, report, stream),
+        None => push::render(renderer, call, head, persist, result, report, stream),
     }
 }
 
@@ -245,7 +360,7 @@ fn context<'a>(
     config: &Config,
     arrived_ms: u64,
     head: &Head<'a>,
-    stream: &'a Cell<Option<u64>>,
+    rest: &'a Cell<Rest>,
 ) -> Context<'a> {
     Context {
         platform: config.platform(),
@@ -253,7 +368,7 @@ fn context<'a>(
         arrived_ms,
         now_ms: clock::epoch_ms,
         environment: env::var,
-        stream,
+        rest,
     }
 }
 
@@ -297,7 +412,7 @@ fn perform<'a, H: Handler>(
         Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..]),
         Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..]),
     })?;
-    check_stream::<H>(call, cx)?;
+    check_rest::<H>(call, cx)?;
     Ok(Outcome {
         status: 200,
         head_len: 0,
@@ -307,7 +422,7 @@ fn perform<'a, H: Handler>(
 
 /// Calls the handler. One that fails has ended its answer itself, so that nothing of it goes on.
 fn ended<T>(cx: &Context<'_>, handler: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    panics::call(handler).inspect_err(|_| cx.stream.set(None))
+    panics::call(handler).inspect_err(|_| cx.rest.set(Rest::Nothing))
 }
 
 /// Calls an HTTP function, and writes what its response begins with to `head`.
@@ -319,7 +434,7 @@ fn perform_http<'a, H: Handler>(
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
     let given = ended(cx, || handler.http(request, cx))?;
-    check_stream::<H>(Call::Http, cx)?;
+    check_rest::<H>(Call::Http, cx)?;
     response::head(cx.platform(), &given, head)?;
     Ok(Outcome {
         status: given.status,
@@ -329,11 +444,12 @@ fn perform_http<'a, H: Handler>(
 }
 
 /// Whether the call may go on as it wants to.
-fn check_stream<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
-    let fault = match call {
-        _ if cx.stream.get().is_none() => return Ok(()),
-        _ if !H::STREAMS => "Handler::STREAMS is false",
-        Call::Http | Call::Invoke => return Ok(()),
+fn check_rest<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
+    let fault = match (cx.rest.get(), call) {
+        (Rest::Nothing, _) => return Ok(()),
+        (Rest::Offered(_) | Rest::Later(1..), _) if H::DEFERS => return Ok(()),
+        _ if !H::STREAMS => "STREAMS or DEFERS is false",
+        (Rest::Stream(_), Call::Http | Call::Invoke) => return Ok(()),
         _ => "a hook has no answer",
     };
     Err(Error::fixed("NoStream", fault))

@@ -78,12 +78,16 @@ impl Config {
     }
 
     /// Reads the environment of the process. The first variable that looks like one of fnboot's and is
-    /// none is named on standard error, because it is likely misspelt.
+    /// none is named on standard error, because it is likely misspelt; `more` are names that are known
+    /// besides.
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
-    pub fn from_environment() -> Result<Self, Bad> {
-        let is_unknown = |name: &&[u8]| !bytes::split(NAMES, b' ').any(|known| known == *name);
+    pub fn from_environment(more: &[u8]) -> Result<Self, Bad> {
+        let is_unknown = |name: &&[u8]| {
+            let names = bytes::split(NAMES, b' ').chain(bytes::split(more, b' '));
+            !names.into_iter().any(|known| known == *name)
+        };
         if let Some(name) = env::names_after(b"FNBOOT_").find(is_unknown) {
             fatal::warn("FNBOOT_$: unknown variable", name);
         }

@@ -2,11 +2,12 @@
 
 use super::answer::Time;
 use super::connection::{Connection, Want};
+use super::deferred;
 use super::fatal::kernel;
 use super::service::Service;
-use super::slots::Slots;
+use super::slots::{self, Slots};
 use crate::handler::Handler;
-use crate::limits::WARM_IDLE_MS;
+use crate::limits::{CONN_COUNT_MAX, WARM_IDLE_MS};
 use crate::net::reactor::{self, Reactor};
 use crate::platform::runtime_api::Ask;
 use crate::sys::clock::{self, NEVER};
@@ -33,6 +34,9 @@ impl<H: Handler> Connections<H> {
     /// One tick of the loop: waits until something is ready or due, but not longer than until `until_ms`,
     /// then serves what is ready and expires what is due. Returns whether there is a connection to accept.
     pub fn tick(&mut self, reactor: &Reactor, events: &mut [Event], until_ms: u64) -> bool {
+        if H::DEFERS && !deferred::is_watched() {
+            self.watch(reactor);
+        }
         let timeout_ms = self.timeout_ms(until_ms);
         let ready = kernel("cannot wait: !", reactor.wait(events, timeout_ms));
         self.service.caller.renderer.time = Time::UNKNOWN;
@@ -44,6 +48,7 @@ impl<H: Handler> Connections<H> {
         for event in ready {
             match event.token() {
                 reactor::LISTENER => may_accept = true,
+                reactor::WAKER if H::DEFERS => self.wake(reactor),
                 // All of them were told before the first is served. An event for a connection that has been
                 // closed since would reach nobody, because a token has the generation of its slot, which the
                 // next connection in that slot does not share.
@@ -88,8 +93,42 @@ impl<H: Handler> Connections<H> {
         let Some(connection) = self.slots.get(token) else {
             return;
         };
+        if H::DEFERS {
+            deferred::serving(slots::index(token));
+        }
         let want = connection.serve(&mut self.service);
         self.settle(reactor, token, want);
+    }
+
+    /// Waits from now on for what tells that calls can be answered which were put off, if the handler has it.
+    fn watch(&mut self, reactor: &Reactor) {
+        if let Some(waker) = self.service.caller.waker() {
+            kernel(
+                "cannot wait for the handler's waker: !",
+                reactor.watch(waker),
+            );
+            deferred::set_watched();
+        }
+    }
+
+    /// Answers the calls that were put off and can be answered now.
+    fn wake(&mut self, reactor: &Reactor) {
+        // No more calls can wait than there are connections.
+        for _ in 0..CONN_COUNT_MAX {
+            let Some(call) = self.service.caller.woken() else {
+                return;
+            };
+            let Some(token) = self.slots.token_at(deferred::index(call)) else {
+                continue;
+            };
+            let Some(connection) = self.slots.get(token) else {
+                continue;
+            };
+            deferred::serving(deferred::index(call));
+            if let Some(want) = connection.resume(&mut self.service, call) {
+                self.settle(reactor, token, want);
+            }
+        }
     }
 
     /// Asks the kernel for what a connection waits for.
@@ -136,7 +175,7 @@ impl<H: Handler> Connections<H> {
 
     /// Whether an event is being received, or its answer has no response yet.
     pub fn is_busy(&mut self) -> bool {
-        self.slots.iter_mut().any(Connection::is_busy)
+        self.slots.iter_mut().any(Connection::is_busy::<H>)
     }
 
     /// Closes the connection of that token.

@@ -5,11 +5,16 @@ mod call;
 pub mod config;
 mod connection;
 mod connections;
+mod deferred;
 mod fatal;
+#[cfg(feature = "command")]
+mod handler;
 mod hosts;
 mod panics;
 mod poll;
 mod poller;
+#[cfg(feature = "command")]
+mod programs;
 mod push;
 mod receipts;
 mod server;
@@ -17,17 +22,18 @@ mod service;
 mod settings;
 mod side;
 mod slots;
+#[cfg(feature = "command")]
+mod starting;
 mod statics;
+mod stock;
 
 use core::panic::Location;
 
-use crate::echo::Echo;
 use crate::handler::Handler;
 use crate::limits::HANDLER_BYTES_MAX;
-use crate::log;
 use crate::sys::env::Args;
 use crate::sys::memory::Reserved;
-use crate::sys::{env, process};
+use crate::sys::process;
 use config::{Config, Source};
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
@@ -78,7 +84,16 @@ fn serve<H: Handler>(handler: H) -> ! {
         );
     }
     panics::prepare();
-    let config = Config::from_environment().unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
+    serve_with(read_config(b""), handler)
+}
+
+/// The settings; the names of those that only the stock program has are known, too.
+fn read_config(names: &[u8]) -> Config {
+    Config::from_environment(names).unwrap_or_else(|bad| fatal::value(bad.text, bad.value))
+}
+
+#[inline]
+fn serve_with<H: Handler>(config: Config, handler: H) -> ! {
     let (mut connections, events) = statics::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
@@ -90,29 +105,10 @@ fn serve<H: Handler>(handler: H) -> ! {
 /// The stock program: what its arguments say, else the built-in function.
 #[doc(hidden)]
 pub fn bootstrap(args: Args) -> ! {
-    match args.get(1) {
-        None => {}
-        Some(b"--version") => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
-        Some(b"--help") => print(USAGE),
-        Some(word) => fatal::usage("unknown argument '$'; see --help", word),
-    }
-    if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
-        let text = "_HANDLER: '$' is not a function of this build: it has echo only";
-        fatal::value(text, name);
-    }
-    start(args, Echo)
-}
-
-const USAGE: &str = "usage: bootstrap [--help | --version]
-Serves the function that _HANDLER names (echo) on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000,
-or for AWS_LAMBDA_RUNTIME_API or SCF_RUNTIME_API with SCF_RUNTIME_API_PORT.
-FNBOOT_MAX_BODY: in bytes.
-FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM: on or off.
-";
-
-fn print(text: &str) -> ! {
-    log::write(text.as_bytes());
-    process::exit(0)
+    panics::prepare();
+    let config = read_config(stock::NAMES);
+    let function = stock::function(args, &config);
+    serve_with(config, function)
 }
 
 /// What a panic comes to in a program without unwinding: one line that says where, and the end.

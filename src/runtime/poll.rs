@@ -214,13 +214,13 @@ pub fn ask<'a>(
         Ask::Register => lambda::REGISTER,
         _ => b"",
     };
-    render_whole(renderer, *client, after, Ok(body))
+    render_whole(renderer, *client, after, Ok(body), b"")
 }
 
 /// Says that nothing could be initialized.
 pub fn report<'a>(renderer: &'a mut Renderer, client: &mut Client, error: &Error) -> Reply<'a> {
     client.ask = Ask::InitError;
-    render_whole(renderer, *client, &Head::default(), Err(error))
+    render_whole(renderer, *client, &Head::default(), Err(error), b"")
 }
 
 /// The answer to an event: `event` is the head of the response that it came with, `stream` what the
@@ -231,6 +231,7 @@ pub fn render<'a>(
     call: Call,
     event: &Head<'_>,
     result: Result<&Outcome<'a>, &Error>,
+    report: &'a [u8],
     stream: Option<u64>,
 ) -> Reply<'a> {
     client.is_last_try = false;
@@ -259,7 +260,10 @@ pub fn render<'a>(
             body: outcome.body,
             ..Reply::NOTHING
         },
-        result => render_whole(renderer, *client, event, result.map(|outcome| outcome.body)),
+        result => {
+            let body = result.map(|outcome| outcome.body);
+            render_whole(renderer, *client, event, body, report)
+        }
     };
     reply.rest = rest;
     reply
@@ -269,7 +273,7 @@ pub fn render<'a>(
 pub fn end_failed(renderer: &mut Renderer, error: &Error, end: &mut Writer<'_>) -> bool {
     let has_words = renderer.config.platform() == Platform::Lambda;
     if has_words {
-        let body = failure_body(error, &mut renderer.buffers.prelude_or_failure);
+        let body = failure_body(error, b"", &mut renderer.buffers.prelude_or_failure);
         lambda::error_trailers(error, body, end);
     }
     has_words
@@ -283,6 +287,7 @@ fn render_whole<'a>(
     client: Client,
     after: &Head<'_>,
     body: Result<&'a [u8], &Error>,
+    report: &'a [u8],
 ) -> Reply<'a> {
     let Buffers {
         receipts,
@@ -301,7 +306,7 @@ fn render_whole<'a>(
                 }
             }
             head.put(b"Content-Type: application/json\r\n");
-            failure_body(error, prelude_or_failure)
+            failure_body(error, report, prelude_or_failure)
         }
     };
     if client.ask.has_body() {

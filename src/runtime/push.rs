@@ -29,6 +29,7 @@ pub fn render<'a>(
     request: &Head<'_>,
     persist: Persist,
     result: Result<&Outcome<'a>, &Error>,
+    report: &'a [u8],
     stream: Option<u64>,
 ) -> Reply<'a> {
     let Renderer {
@@ -50,7 +51,10 @@ pub fn render<'a>(
         Err(error) => {
             fc::failure_head(config.platform(), call, &mut head);
             // Of a status only the rules for its body are asked from here on: its line is written.
-            (404, failure_body(error, &mut buffers.prelude_or_failure))
+            (
+                404,
+                failure_body(error, report, &mut buffers.prelude_or_failure),
+            )
         }
     };
     let version = request.version;

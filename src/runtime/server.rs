@@ -6,8 +6,8 @@ use core::mem::MaybeUninit;
 
 use super::connection::{Connection, Want};
 use super::connections::Connections;
+use super::deferred;
 use super::fatal::{self, kernel};
-use super::service::Service;
 use super::side::Side;
 use crate::handler::Handler;
 use crate::limits::{ACCEPT_COUNT_MAX, DRAIN_MS_MAX, PAUSE_MS_MAX};
@@ -42,9 +42,7 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     log::prepare();
     touch_stack();
     // The first connection is answered before anything is set up for those to come.
-    let first = waiting
-        .first()
-        .map(|socket| served(socket, &mut connections.service));
+    let first = waiting.first().map(|socket| served(socket, connections));
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);
@@ -88,7 +86,11 @@ enum Tick {
 }
 
 /// A new connection, read from at once: its first request is nearly always there.
-fn served<H: Handler>(socket: Socket, service: &mut Service<H>) -> (Connection, Want) {
+fn served<H: Handler>(socket: Socket, connections: &mut Connections<H>) -> (Connection, Want) {
+    if H::DEFERS {
+        deferred::serving(connections.slots.next_index());
+    }
+    let service = &mut connections.service;
     let mut connection = Connection::new(socket, Side::Server);
     let want = connection.serve(service);
     // After the first answer, which leaves at once anyway: Nagle's algorithm delays only later
@@ -123,7 +125,7 @@ impl<H: Handler> Server<'_, H> {
             }
             match self.reactor.accept() {
                 Ok(socket) => {
-                    let (connection, want) = served(socket, &mut self.connections.service);
+                    let (connection, want) = served(socket, self.connections);
                     self.connections.keep(&self.reactor, connection, want);
                 }
                 Err(Errno::AGAIN) => return Queue::Empty,

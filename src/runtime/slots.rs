@@ -132,6 +132,6 @@ fn token(slot: &Slot, index: usize) -> u64 {
     clippy::cast_possible_truncation,
     reason = "the lower half is the index"
 )]
-fn index(token: u64) -> usize {
+pub fn index(token: u64) -> usize {
     token as u32 as usize
 }

@@ -29,6 +29,11 @@ pub fn names_after(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
     starting(prefix).map(|rest| rest.split(|&byte| byte == b'=').next().unwrap_or_default())
 }
 
+/// Every string of the environment, `NAME=value`.
+pub fn variables() -> impl Iterator<Item = &'static [u8]> {
+    starting(b"")
+}
+
 /// Whether the program was started under that file name: by the path that `execve(2)` was given, which
 /// no caller can make up, as it can the first argument.
 pub fn is_program(name: &str) -> bool {

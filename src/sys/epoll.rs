@@ -68,6 +68,19 @@ impl Source for Wake {
     }
 }
 
+impl Source for Fd {
+    fn fd(&self) -> &Fd {
+        self
+    }
+}
+
+/// A set that is waited for in another one.
+impl Source for Epoll {
+    fn fd(&self) -> &Fd {
+        &self.0
+    }
+}
+
 /// A set of descriptors to wait for.
 #[derive(Debug)]
 pub struct Epoll(Fd);
@@ -104,6 +117,16 @@ impl Epoll {
     /// Out of memory, or over the user's limit of watches.
     pub fn add(&self, source: &impl Source, token: u64, interest: Interest) -> Result<(), Errno> {
         self.control(libc::EPOLL_CTL_ADD, source.fd(), token, interest.events())
+    }
+
+    /// The same, to read from a descriptor that somebody else owns, by its number. Whoever closes it
+    /// removes it.
+    ///
+    /// # Errors
+    /// As [`Epoll::add`]; `EBADF` when there is none of that number.
+    pub fn add_number(&self, number: c_int, token: u64) -> Result<(), Errno> {
+        let fd = number.cast_unsigned() as usize;
+        self.control_number(libc::EPOLL_CTL_ADD, fd, token, libc::EPOLLIN)
     }
 
     /// The same, to read, and only once for each time that there is something.
@@ -155,13 +178,48 @@ impl Epoll {
     }
 
     fn control(&self, operation: c_int, fd: &Fd, token: u64, events: c_int) -> Result<(), Errno> {
+        self.control_number(operation, fd.raw(), token, events)
+    }
+
+    fn control_number(
+        &self,
+        operation: c_int,
+        fd: usize,
+        token: u64,
+        events: c_int,
+    ) -> Result<(), Errno> {
         let event = libc::epoll_event {
             events: events.cast_unsigned(),
             u64: token,
         };
         let place = (&raw const event).expose_provenance();
-        let arguments = [self.0.raw(), operation as usize, fd.raw(), place, 0, 0];
+        let arguments = [self.0.raw(), operation as usize, fd, place, 0, 0];
         // SAFETY: `event` lives through the call.
         check(unsafe { call6(libc::SYS_epoll_ctl, arguments) }).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pipe::pipe;
+    use super::*;
+
+    #[test]
+    fn a_set_in_a_set_and_a_number_are_waited_for() {
+        let (outer, inner) = (Epoll::new().unwrap(), Epoll::new().unwrap());
+        let [ours, theirs] = pipe().unwrap();
+        outer.add(&inner, 1, Interest::Read).unwrap();
+        inner.add_number(ours.number(), 2).unwrap();
+        assert_eq!(inner.add_number(-1, 3), Err(Errno(libc::EBADF)));
+        let mut events = [Event::EMPTY; 4];
+        assert!(outer.wait(&mut events, 0).unwrap().is_empty());
+        theirs.write(b"x");
+        for (epoll, token) in [(&outer, 1), (&inner, 2)] {
+            let events = epoll.wait(&mut events, 1000).unwrap();
+            assert_eq!(events.len(), 1);
+            assert_eq!(events[0].token(), token);
+        }
+        inner.remove(&ours).unwrap();
+        assert!(outer.wait(&mut events, 0).unwrap().is_empty());
     }
 }

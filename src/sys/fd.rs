@@ -18,6 +18,19 @@ impl Errno {
     pub const INPROGRESS: Self = Self(libc::EINPROGRESS);
     pub const CONNRESET: Self = Self(libc::ECONNRESET);
     pub const CONNREFUSED: Self = Self(libc::ECONNREFUSED);
+    pub const CHILD: Self = Self(libc::ECHILD);
+    pub const EXIST: Self = Self(libc::EEXIST);
+    pub const INVAL: Self = Self(libc::EINVAL);
+    pub const NOENT: Self = Self(libc::ENOENT);
+    pub const NOEXEC: Self = Self(libc::ENOEXEC);
+    pub const NOSPC: Self = Self(libc::ENOSPC);
+    pub const SRCH: Self = Self(libc::ESRCH);
+    pub const TOOBIG: Self = Self(libc::E2BIG);
+
+    /// Whether it is a state that passes: also out of processes.
+    pub fn is_passing(self) -> bool {
+        self.is_exhaustion() || self == Self::AGAIN
+    }
 
     /// Whether the kernel is out of descriptors or of memory for one more: a state that passes.
     pub fn is_exhaustion(self) -> bool {
@@ -66,6 +79,26 @@ impl Fd {
     /// The descriptor's number.
     pub fn number(&self) -> c_int {
         !self.0.get()
+    }
+
+    /// `read(2)`: bytes placed at the front of `into`; zero means that no more will come, or that there
+    /// is no room.
+    pub fn read(&self, into: &mut [u8]) -> Io {
+        let (place, room) = (into.as_mut_ptr().expose_provenance(), into.len());
+        // SAFETY: place and room are those of one exclusively borrowed slice.
+        Io::from(restart(|| unsafe {
+            call3(libc::SYS_read, self.raw(), place, room)
+        }))
+    }
+
+    /// `write(2)`: how much of `bytes` the kernel took. Where nobody will read it, it comes to
+    /// [`Io::Closed`] only if `SIGPIPE` is ignored.
+    pub fn write(&self, bytes: &[u8]) -> Io {
+        let (place, len) = (bytes.as_ptr().expose_provenance(), bytes.len());
+        // SAFETY: place and length are those of one live slice.
+        Io::from(restart(|| unsafe {
+            call3(libc::SYS_write, self.raw(), place, len)
+        }))
     }
 
     /// `fcntl(2)`: from now on a call returns `EAGAIN` instead of waiting.

@@ -21,16 +21,32 @@
 unsafe extern "C" {}
 
 mod call;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
+pub mod child;
 pub mod clock;
 mod entry;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod env;
+#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod epoll;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod fd;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod file;
 pub mod memory;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
+pub mod pipe;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod process;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod signal;
 pub mod socket;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
+pub mod strings;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
+pub mod timer;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
+pub mod wait;
 // With std the C library starts the program.
 #[cfg(not(feature = "std"))]
 mod start;

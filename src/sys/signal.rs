@@ -153,6 +153,30 @@ mod threads {
     }
 }
 
+/// `rt_sigaction(2)`: the signal has its default action from now on.
+pub(super) fn set_default(signal: c_int) {
+    // An error is ignored: those of which the action cannot be changed have the default one.
+    let _ = action(signal, libc::SIG_DFL);
+}
+
+/// `rt_sigprocmask(2)`, `SIG_SETMASK`: the signals that this thread blocks from now on, and those that it
+/// blocked before. Signal number `n` is bit `n - 1`.
+pub(super) fn set_mask(mask: u64) -> u64 {
+    let mut before = 0;
+    let arguments = [
+        libc::SIG_SETMASK as usize,
+        (&raw const mask).expose_provenance(),
+        (&raw mut before).expose_provenance(),
+        size_of_val(&mask),
+        0,
+        0,
+    ];
+    // There is no way for this to fail.
+    // SAFETY: both masks live through the call, `before` exclusively borrowed, with their size behind.
+    unsafe { call6(libc::SYS_rt_sigprocmask, arguments) };
+    before
+}
+
 fn action(signal: c_int, handler: libc::sighandler_t) -> Result<(), Errno> {
     let action = KernelAction {
         handler,

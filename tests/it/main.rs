@@ -22,6 +22,7 @@
 mod api;
 mod arm64;
 mod chaos;
+mod command;
 mod conform;
 mod crates;
 mod cruel;

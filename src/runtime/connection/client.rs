@@ -177,8 +177,11 @@ impl Connection {
         }
     }
 
-    /// Whether a part of an event is there, or an answer to which the API has not responded.
-    pub fn is_busy(&mut self) -> bool {
+    /// Whether a part of an event is there, one whose call was put off, or an answer to which the API has not responded.
+    pub fn is_busy<H: Handler>(&mut self) -> bool {
+        if H::DEFERS && matches!(self.phase, Phase::Streaming(_)) {
+            return true;
+        }
         let is_receiving = matches!(self.phase, Phase::Open { .. }) && self.buffer.is_some();
         is_receiving && self.asks(Ask::Next) || self.is_answering()
     }

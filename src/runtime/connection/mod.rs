@@ -25,11 +25,13 @@
 
 mod client;
 mod kept;
+mod later;
 mod link;
 mod send;
 mod span;
 mod streaming;
 
+use super::answer::Coding;
 use super::call::Caller;
 use super::fatal;
 use super::poll;
@@ -126,6 +128,11 @@ impl Connection {
         let after = match self.phase {
             Phase::Open { room } => After::Wait(self.read(service, room)),
             Phase::Sending { output } => self.write(service, output),
+            Phase::Streaming(streaming)
+                if H::DEFERS && streaming.stream.coding == Coding::Later =>
+            {
+                self.go_on_waiting(service, streaming)
+            }
             Phase::Streaming(streaming) if H::STREAMS => self.go_on_streaming(service, streaming),
             Phase::Streaming(_) => After::Wait(Want::Close),
             Phase::Lingering => After::Wait(self.discard()),
@@ -173,7 +180,7 @@ impl Connection {
 
     /// Tells the handler that nobody takes the rest of an answer, if there is more to come.
     fn abandon<H: Handler>(&mut self, service: &mut Service<H>) {
-        if H::STREAMS
+        if (H::STREAMS || H::DEFERS)
             && let Phase::Streaming(streaming) = self.phase
             && !streaming.is_over
             && let Some(record) = Record::read(self.bytes(), streaming.record_len)
@@ -512,15 +519,19 @@ fn answer<H: Handler>(
     let may_have_more = is_owned || input.to as usize == place.len();
     *input = input.skip(message.len);
     let (kind, address) = (link.side.kind(), caller.renderer.config.address);
-    let arrived_ms = if H::STREAMS {
+    let arrived_ms = if H::STREAMS || H::DEFERS {
         caller.renderer.time.now_ms()
     } else {
         0
     };
     let reply = caller.answer(&mut link.side, message);
     link.persist = reply.persist;
-    let rest = reply.rest.filter(|_| H::STREAMS);
-    if kind == Kind::Response && reply.persist == Persist::Keep {
+    let rest = reply.rest.filter(|_| H::STREAMS || H::DEFERS);
+    let is_later = H::DEFERS && rest.is_some_and(|(stream, _)| stream.coding == Coding::Later);
+    if is_later && kind == Kind::Response {
+        link.is_spent |= message.persist == Persist::Close;
+        link.persist = Persist::Keep;
+    } else if kind == Kind::Response && reply.persist == Persist::Keep {
         link.is_spent |= message.persist == Persist::Close;
         if !link.prepare(input, &address, may_have_more) {
             if let Some((stream, state)) = rest {

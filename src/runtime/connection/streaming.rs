@@ -8,11 +8,14 @@ use super::span::Span;
 use super::{After, Connection, Phase, TURN_COUNT_MAX, Want};
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
+use crate::http::Persist;
 use crate::http::chunk;
 use crate::limits::PIECE_BYTES;
-use crate::runtime::answer::Coding;
+use crate::runtime::answer::{Coding, Reply};
+use crate::runtime::call::Caller;
 use crate::runtime::poll;
 use crate::runtime::service::Service;
+use crate::runtime::side::Side;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Io;
 
@@ -35,6 +38,10 @@ impl Connection {
     ) -> After {
         self.give_back(service);
         (self.buffer, self.input) = (Some(kept.buffer), kept.input);
+        let is_later = kept.streaming.stream.coding == Coding::Later;
+        if H::DEFERS && (is_later || !H::STREAMS) {
+            return self.park(service, kept.streaming);
+        }
         // Pieces are short and far between: none may wait for the last one's acknowledgement.
         // Without it they only come later.
         let _ = self.link.socket.set_nodelay();
@@ -241,34 +248,58 @@ impl Connection {
         }
         streaming.is_over = true;
         self.phase = Phase::Streaming(*streaming);
+        let output = streaming.output;
+        let result = result.as_ref();
+        Asked::Answered(self.send_whole(
+            service,
+            streaming,
+            |caller, side, buffer, record, persist| {
+                let result = result.map(|_| bytes::slice(buffer, output.range()));
+                caller.collected(side, record.head, persist, result)
+            },
+        ))
+    }
+
+    /// Sends the answer to a kept call as a whole: `render` makes it, of the record and of what lies in the
+    /// buffer.
+    #[inline]
+    pub(super) fn send_whole<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        streaming: &Streaming,
+        render: impl for<'a> FnOnce(
+            &'a mut Caller<H>,
+            &mut Side,
+            &'a [u8],
+            &Record<'_>,
+            Persist,
+        ) -> Reply<'a>,
+    ) -> After {
         let buffer = self.buffer.as_deref().unwrap_or_default();
         let Some(record) = Record::read(buffer, streaming.record_len) else {
-            return Asked::Broken;
+            return After::Wait(Want::Close);
         };
-        let body = bytes::slice(buffer, streaming.output.range());
-        let result = result.as_ref().map(|_| body);
         let address = service.caller.renderer.config.address;
-        let side = &mut self.link.side;
-        let reply = service
-            .caller
-            .collected(side, record.head, self.link.persist, result);
-        self.link.persist = reply.persist;
-        if self.link.side.is_client() && !self.link.prepare(&mut self.input, &address, false) {
-            return Asked::Broken;
+        let link = &mut self.link;
+        let caller = &mut service.caller;
+        let reply = render(caller, &mut link.side, buffer, &record, link.persist);
+        link.persist = reply.persist;
+        if link.side.is_client() && !link.prepare(&mut self.input, &address, false) {
+            return After::Wait(Want::Close);
         }
         let ahead = Ahead {
             input: bytes::slice(buffer, self.input.range()),
-            room: self.link.early_room(),
+            room: link.early_room(),
         };
-        let sent = send(&self.link.socket, service.pool, &reply, Some(buffer), ahead);
-        Asked::Answered(match self.sent(service, sent) {
+        let sent = send(&link.socket, service.pool, &reply, Some(buffer), ahead);
+        match self.sent(service, sent) {
             After::NextMessage => self.finish(service),
             after @ After::Wait(_) => after,
-        })
+        }
     }
 }
 
-fn later(time: Duration) -> u64 {
+pub fn later(time: Duration) -> u64 {
     let time_ms = u64::try_from(time.as_millis()).unwrap_or(NEVER);
     // Rounded up by one: the clock is one that ticks.
     clock::monotonic_ms()

@@ -1,0 +1,90 @@
+//! Why the call of a program failed, as the platform is told.
+
+use super::kinds::{self, Kinds};
+use crate::bytes::{self, Writer};
+use crate::handler::Error;
+use crate::sys::fd::Errno;
+use crate::sys::wait::Status;
+
+/// What went wrong, other than that the program says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It could not be started.
+    Start(Errno),
+    /// It was told to end, because the deadline was near.
+    TimedOut,
+    /// It wrote more than a body may be long.
+    TooLong,
+}
+
+/// So much of what a program wrote last is part of the message.
+const LAST_BYTES_MAX: usize = 400;
+
+/// What a call came to whose program did not serve it: `tail` is what the program has written to its log last.
+pub fn error(
+    kinds: &mut Kinds,
+    fault: Option<Fault>,
+    status: Option<Status>,
+    tail: &[u8],
+) -> Error {
+    match fault {
+        Some(Fault::TimedOut) => {
+            return Error::fixed("TimedOut", "no answer before the deadline");
+        }
+        Some(Fault::TooLong) => {
+            let text = "the program wrote more than FNBOOT_MAX_BODY allows";
+            return Error::fixed("ResponseTooLong", text);
+        }
+        Some(Fault::Start(errno)) => return start(errno),
+        None => {}
+    }
+    if let Some((kind, message)) = kinds::failure_line(tail) {
+        return Error::of(kinds.keep(kind), &[message]);
+    }
+    let (kind, what, number) = match status {
+        Some(Status::Exited(number)) => ("ExitError", &b"exit status "[..], number),
+        Some(Status::Killed(number)) => ("Signal", &b"signal "[..], number),
+        None => ("ExitError", &b"it is gone"[..], 0),
+    };
+    let mut place = [0; 20];
+    let mut digits = Writer::new(&mut place);
+    digits.put_decimal(u64::from(number.unsigned_abs()));
+    let last = last_lines(tail);
+    let mark: &[u8] = if last.is_empty() { b"" } else { b": " };
+    Error::of(kind, &[what, digits.finish(), mark, last])
+}
+
+/// A program that could not be started.
+pub fn start(errno: Errno) -> Error {
+    let (kind, text) = match errno {
+        Errno::NOENT => (
+            "NotExecutable",
+            "the program, or what its first line names, is not there; a line that ends with CR names nothing",
+        ),
+        Errno::ACCES => ("NotExecutable", "nobody may execute the program"),
+        Errno::NOEXEC => (
+            "NotExecutable",
+            "the program is neither a binary for this machine nor begins with #!",
+        ),
+        Errno::TOOBIG => ("EventTooLong", "the event's variables are too long"),
+        Errno::NOSPC => ("NoSpace", "there is no room for the event"),
+        errno if errno.is_passing() => {
+            ("OutOfResources", "out of processes, descriptors or memory")
+        }
+        _ => ("NotStarted", "the program cannot be started"),
+    };
+    Error::fixed(kind, text)
+}
+
+/// The last lines of a log, without the end of the last one.
+fn last_lines(tail: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !byte.is_ascii_whitespace();
+    let end = tail.iter().rposition(is_text).map_or(0, |last| last + 1);
+    let tail = bytes::slice(tail, 0..end);
+    let from = tail.len().saturating_sub(LAST_BYTES_MAX);
+    let last = bytes::slice(tail, from..tail.len());
+    match last.iter().position(|&byte| byte == b'\n') {
+        Some(end) if from > 0 => bytes::slice(last, end + 1..last.len()),
+        _ => last,
+    }
+}

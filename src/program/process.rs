@@ -1,0 +1,233 @@
+//! A program that was started: its process, what it writes, how it ends.
+
+use super::launch::Launch;
+use super::supervisor::{Ready, Supervisor};
+use crate::bytes;
+use crate::log;
+use crate::sys::child::{self, Pid, Signal};
+use crate::sys::fd::{Errno, Fd, Io};
+use crate::sys::memory::Mapping;
+use crate::sys::pipe::pipe;
+use crate::sys::strings::Strings;
+use crate::sys::wait::Status;
+
+/// A process, and what it has written that nobody has taken yet.
+///
+/// Its memory has the log in front, then the output:
+///
+/// ```text
+///  ┌──────────── LOG_BYTES ───────────┐
+///  │ tail, passed on │ not passed on  │ output …
+/// ```
+#[derive(Debug)]
+pub struct Process {
+    pub pid: Pid,
+    /// How it ended: then it is reaped.
+    pub status: Option<Status>,
+    output: Option<Fd>,
+    log: Option<Fd>,
+    memory: Mapping,
+    output_len: usize,
+    log_len: usize,
+    /// How much of the log was passed on.
+    passed_len: usize,
+}
+
+/// Where the log of a process is read to.
+const LOG_BYTES: usize = 4096;
+
+/// So much of what was passed on stays, because a failure is told by it.
+const TAIL_BYTES: usize = 1024;
+
+/// Room for the output at first.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// Reads in a row from one process, before others get their turn.
+const TURN_COUNT_MAX: usize = 16;
+
+/// Reads from a process that has ended: what is in its pipes, unless somebody fills them again.
+const LAST_COUNT_MAX: usize = 1024;
+
+/// Whose log it is that is passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Label<'a> {
+    /// Whether each line gets time, request id and level.
+    pub is_prefixed: bool,
+    pub request_id: &'a [u8],
+}
+
+impl Process {
+    /// Starts a program, known by `index`, with these descriptors from 3 on.
+    ///
+    /// # Errors
+    /// What the kernel says, to the last step, which is `execve(2)`.
+    pub fn start(
+        launch: &Launch,
+        environment: &Strings,
+        input: &Fd,
+        more: &[&Fd],
+        supervisor: &Supervisor,
+        index: usize,
+    ) -> Result<Self, Errno> {
+        let memory = Mapping::new(LOG_BYTES + OUTPUT_BYTES)?;
+        let [output, output_end] = pipe()?;
+        let [log, log_end] = pipe()?;
+        supervisor.watch(&output, Ready::Output(index))?;
+        supervisor.watch(&log, Ready::Log(index))?;
+        let mut descriptors = [input, &output_end, &log_end, input, input];
+        let count = 3 + more.len();
+        for (place, &fd) in descriptors.iter_mut().skip(3).zip(more) {
+            *place = fd;
+        }
+        let descriptors = descriptors.get(..count).unwrap_or_default();
+        let pid = child::spawn(launch.path(), &launch.arguments, environment, descriptors)?;
+        Ok(Self {
+            pid,
+            status: None,
+            output: Some(output),
+            log: Some(log),
+            memory,
+            output_len: 0,
+            log_len: 0,
+            passed_len: 0,
+        })
+    }
+
+    /// Sends a signal to it and to what it has started, unless that has left its group.
+    pub fn signal(&self, signal: Signal) {
+        if self.status.is_none() {
+            // An error means that nobody is left there.
+            let _ = child::kill_group(self.pid, signal);
+        }
+    }
+
+    /// What it has written to its standard output.
+    pub fn output(&self) -> &[u8] {
+        bytes::slice(&self.memory, LOG_BYTES..LOG_BYTES + self.output_len)
+    }
+
+    /// The last that it has written to its standard error.
+    pub fn tail(&self) -> &[u8] {
+        let from = self.log_len.saturating_sub(TAIL_BYTES);
+        bytes::slice(&self.memory, from..self.log_len)
+    }
+
+    /// Forgets what was read of what it has written, and gives the memory back that was long.
+    pub fn reset(&mut self) {
+        self.output_len = 0;
+        if self.passed_len == self.log_len {
+            (self.log_len, self.passed_len) = (0, 0);
+        }
+        if self.memory.len() > LOG_BYTES + OUTPUT_BYTES
+            && let Ok(mut short) = Mapping::new(LOG_BYTES + OUTPUT_BYTES)
+        {
+            bytes::copy(&mut short, bytes::slice(&self.memory, 0..LOG_BYTES));
+            self.memory = short;
+        }
+    }
+
+    /// Throws away what it has written to its standard output and nobody has read.
+    pub fn discard_output(&mut self) {
+        for _ in 0..LAST_COUNT_MAX {
+            self.output_len = 0;
+            if self.fill_output(0, 1) {
+                break;
+            }
+        }
+    }
+
+    /// Reads what it has written, up to `bytes_max` in all. Returns false if it has written more, or memory
+    /// is out.
+    pub fn read_output(&mut self, bytes_max: usize) -> bool {
+        self.fill_output(bytes_max, TURN_COUNT_MAX)
+    }
+
+    /// The same for a process that has ended, or has written all that belongs to a call.
+    pub fn drain_output(&mut self, bytes_max: usize) -> bool {
+        self.fill_output(bytes_max, LAST_COUNT_MAX)
+    }
+
+    fn fill_output(&mut self, bytes_max: usize, turns: usize) -> bool {
+        for _ in 0..turns {
+            let Some(output) = &self.output else {
+                return true;
+            };
+            let used = LOG_BYTES + self.output_len;
+            if used == self.memory.len() && self.memory.grow(2 * used).is_err() {
+                return false;
+            }
+            let end = self.memory.len();
+            match output.read(bytes::slice_mut(&mut self.memory, used..end)) {
+                Io::Done(0) | Io::Closed(_) => self.output = None,
+                Io::Done(count) => self.output_len += count,
+                Io::Blocked => return true,
+            }
+            if self.output_len > bytes_max {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Passes on what it has written to the log: whole lines, and of a line that is too long what there is.
+    pub fn read_log(&mut self, label: Label<'_>) {
+        self.pass_log(label, TURN_COUNT_MAX);
+    }
+
+    /// Reads and passes on all that is left of the log of a process that has ended, or of a call.
+    pub fn drain_log(&mut self, label: Label<'_>) {
+        self.pass_log(label, LAST_COUNT_MAX);
+        self.pass(self.log_len, label);
+    }
+
+    fn pass_log(&mut self, label: Label<'_>, turns: usize) {
+        for _ in 0..turns {
+            let Some(log) = &self.log else {
+                return;
+            };
+            let place = bytes::slice_mut(&mut self.memory, self.log_len..LOG_BYTES);
+            let count = match log.read(place) {
+                Io::Blocked => return,
+                Io::Done(count) => count,
+                Io::Closed(_) => 0,
+            };
+            if count == 0 {
+                self.log = None;
+                return self.pass(self.log_len, label);
+            }
+            let from = self.log_len;
+            self.log_len += count;
+            let new = bytes::slice(&self.memory, from..self.log_len);
+            if let Some(end) = new.iter().rposition(|&byte| byte == b'\n') {
+                self.pass(from + end + 1, label);
+            }
+            self.make_room(label);
+        }
+    }
+
+    /// Passes on the log up to `end`.
+    fn pass(&mut self, end: usize, label: Label<'_>) {
+        let text = bytes::slice(&self.memory, self.passed_len..end);
+        self.passed_len = end;
+        if !label.is_prefixed {
+            return log::pass(text, self.pid.number().cast_unsigned());
+        }
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        if !text.is_empty() {
+            for line in bytes::split(text, b'\n') {
+                log::line(label.request_id, line);
+            }
+        }
+    }
+
+    /// Moves the tail to the front when there is little room behind it.
+    fn make_room(&mut self, label: Label<'_>) {
+        if LOG_BYTES - self.log_len >= TAIL_BYTES {
+            return;
+        }
+        self.pass(self.log_len, label);
+        let from = self.log_len - TAIL_BYTES;
+        bytes::shift(&mut self.memory, from..self.log_len, 0);
+        (self.log_len, self.passed_len) = (TAIL_BYTES, TAIL_BYTES);
+    }
+}

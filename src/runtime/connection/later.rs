@@ -1,0 +1,90 @@
+//! A call that was put off: the connection waits, reads nothing, and owns the buffer with the call's record,
+//! until the handler has the answer, the time is over, or nobody is there to take it.
+
+use core::time::Duration;
+
+use super::kept::{Record, Streaming};
+use super::streaming::later;
+use super::{After, Connection, Phase, Want};
+use crate::handler::Handler;
+use crate::limits::{GRACE_MS_MAX, GRACE_MS_MIN};
+use crate::runtime::answer::{Coding, Due};
+use crate::runtime::service::Service;
+use crate::sys::clock::{self, NEVER};
+
+impl Connection {
+    /// Waits for the answer to a call that was put off.
+    pub(super) fn park<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        streaming: Streaming,
+    ) -> After {
+        self.phase = Phase::Streaming(streaming);
+        let Some(record) = Record::read(self.bytes(), streaming.record_len) else {
+            return After::Wait(Want::Close);
+        };
+        let kind = self.link.side.kind();
+        let caller = &service.caller;
+        let remaining = caller.remaining(kind, record.head, record.arrived_ms);
+        self.deadline_ms = remaining.map_or(NEVER, |left| later(left.saturating_sub(grace(left))));
+        After::Wait(Want::Nothing)
+    }
+
+    /// The deadline of a call that was put off has come, or else its peer's end.
+    pub(super) fn go_on_waiting<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        streaming: Streaming,
+    ) -> After {
+        if self.deadline_ms <= clock::monotonic_ms() {
+            return self.answer_late(service, streaming, Due::TooLate);
+        }
+        if !self.link.side.is_client() {
+            return After::Wait(Want::Close);
+        }
+        // The API has ended this connection. The answer will go out on another.
+        self.link.is_spent = true;
+        After::Wait(Want::Nothing)
+    }
+
+    /// Answers the call that was put off as `number`; `None` if that is not the one which waits here.
+    pub fn resume<H: Handler>(&mut self, service: &mut Service<H>, number: u64) -> Option<Want> {
+        let Phase::Streaming(streaming) = self.phase else {
+            return None;
+        };
+        let record = Record::read(self.bytes(), streaming.record_len)?;
+        let is_it = streaming.stream.coding == Coding::Later && record.state == number;
+        if !is_it || streaming.is_over {
+            return None;
+        }
+        let want = match self.answer_late(service, streaming, Due::Woken) {
+            After::Wait(want) => want,
+            After::NextMessage => self.take(service),
+        };
+        if want == Want::Close && self.link.side.is_client() {
+            return Some(self.send_again(service));
+        }
+        Some(want)
+    }
+
+    fn answer_late<H: Handler>(
+        &mut self,
+        service: &mut Service<H>,
+        mut streaming: Streaming,
+        due: Due,
+    ) -> After {
+        streaming.is_over = true;
+        (self.phase, self.deadline_ms) = (Phase::Streaming(streaming), NEVER);
+        let call = streaming.stream.call;
+        self.send_whole(service, &streaming, |caller, side, _, record, persist| {
+            let (arrived_ms, number) = (record.arrived_ms, record.state);
+            caller.resume(side, record.head, arrived_ms, persist, call, number, due)
+        })
+    }
+}
+
+/// How long before its deadline a call fails that has no answer, so that the platform still takes that.
+fn grace(left: Duration) -> Duration {
+    let (min, max) = (GRACE_MS_MIN, GRACE_MS_MAX);
+    (left / 20).clamp(Duration::from_millis(min), Duration::from_millis(max))
+}
