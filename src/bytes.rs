@@ -136,7 +136,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Forgets what was written behind the first `len` bytes.
-    #[cfg(feature = "command")]
+    #[cfg(feature = "function")]
     pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
     }
