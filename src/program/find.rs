@@ -283,6 +283,11 @@ mod tests {
                 "no file has the function 'index.a.b'",
             );
         }
+        check_bad(
+            "package.module.a.b",
+            &module,
+            "no file has the function 'package.module.a.b'",
+        );
         // The last dot that finds a file counts.
         let both = ["/code/a.js", "/code/a/b.py"];
         check("a.b.f", &both, (both[1], "f", Language::Python));
