@@ -152,7 +152,8 @@ impl<'a> Context<'a> {
         bytes::slice(id, 0..end.unwrap_or(id.len()))
     }
 
-    fn sent_id(&self) -> &'a [u8] {
+    /// The same as it was sent.
+    pub(crate) fn sent_id(&self) -> &'a [u8] {
         let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
