@@ -24,8 +24,14 @@ try {
 
 // At once, so that the log of a call is out before its answer.
 for (const key of ['stdout', 'stderr']) {
-  const stream = new Writable({ write(chunk, coding, next) { write(2, chunk); next(); } });
+  const stream = new Writable();
   stream.fd = 2;
+  // The whole `write`, because a Writable of Node.js 10 keeps chunks for later.
+  stream.write = (chunk, coding, next) => {
+    write(2, typeof chunk === 'string' ? Buffer.from(chunk, typeof coding === 'string' ? coding : 'utf8') : chunk);
+    if (typeof (next || coding) === 'function') process.nextTick(next || coding);
+    return true;
+  };
   Object.defineProperty(process, key, { configurable: true, get: () => stream });
 }
 
