@@ -26,7 +26,6 @@ try {
 for (const key of ['stdout', 'stderr']) {
   const stream = new Writable();
   stream.fd = 2;
-  // The whole `write`, because a Writable of Node.js 10 keeps chunks for later.
   stream.write = (chunk, coding, next) => {
     write(2, typeof chunk === 'string' ? Buffer.from(chunk, typeof coding === 'string' ? coding : 'utf8') : chunk);
     if (typeof (next || coding) === 'function') process.nextTick(next || coding);
@@ -34,6 +33,8 @@ for (const key of ['stdout', 'stderr']) {
   };
   Object.defineProperty(process, key, { configurable: true, get: () => stream });
 }
+// The console of Node.js 10 holds the first streams already.
+if (console._stderr !== process.stderr) global.console = new console.Console(process.stdout, process.stderr);
 
 const read = (fd, size = fs.fstatSync(fd).size, into = Buffer.allocUnsafeSlow(size)) =>
   // With an offset of its own, because whatever inherits fd 0 shares the offset.
