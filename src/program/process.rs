@@ -127,6 +127,11 @@ impl Process {
         }
     }
 
+    /// Whether it has not closed its standard output.
+    pub fn is_writing(&self) -> bool {
+        self.output.is_some()
+    }
+
     /// Throws away what it has written to its standard output and nobody has read.
     pub fn discard_output(&mut self) {
         for _ in 0..LAST_COUNT_MAX {

@@ -142,7 +142,9 @@ impl Programs {
         self.begin(HOOK, task, b"", None, cx)?;
         while !self.calls.numbered(HOOK).is_some_and(|call| call.is_due()) {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
-            if left_ms == 0 {
+            // `SIGTERM` ends what comes before the first event, and begins what comes after the last.
+            let is_over = task == Task::Initialize && signal::terminating();
+            if left_ms == 0 || is_over {
                 self.abandon(HOOK);
                 return Err(failure::error(
                     &mut self.kinds,
@@ -155,8 +157,7 @@ impl Programs {
             self.supervisor.wait(left_ms);
             self.look();
         }
-        let done = self.answer(HOOK).map(drop);
-        done.map_err(|(error, _)| error)
+        self.answer(HOOK, &mut &b""[..]).map(drop)
     }
 
     /// What an answer to an HTTP request is.
@@ -190,22 +191,50 @@ impl Programs {
         due.map(|call| call.number)
     }
 
-    /// What a call came to: its answer; or why it failed, and the same as JSON, if the program has written that.
+    /// What a call came to: its answer; or why it failed, and in `report` the same as JSON, if the program has
+    /// written that.
     ///
     /// # Errors
     /// The program failed.
-    pub fn answer(&mut self, number: u64) -> Result<&[u8], (Error, &[u8])> {
+    #[inline(never)]
+    pub fn answer<'a>(&'a mut self, number: u64, report: &mut &'a [u8]) -> Result<&'a [u8], Error> {
         let Some(call) = self.calls.numbered(number) else {
-            return Err((failure::start(Errno::SRCH), b""));
+            return Err(failure::start(Errno::SRCH));
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        outcome(
+        let worker = worker.and_then(Option::as_ref);
+        let Some(Worker { process, channel }) = worker else {
+            return Err(failure::error(
+                &mut self.kinds,
+                &self.launch,
+                call.fault,
+                None,
+                b"",
+            ));
+        };
+        let mut status = process.status;
+        if let Some(channel) = channel
+            && let Some(reply) = channel.status()
+        {
+            let message = channel.message();
+            if call.fault.is_none() && !message.is_empty() {
+                let (kind, text) = kinds::parts(message);
+                *report = process.output();
+                return Err(Error::of(self.kinds.keep(kind), &[text]));
+            }
+            status = Some(Status::Exited(reply));
+        }
+        if status == Some(Status::Exited(0)) && call.fault.is_none() {
+            return Ok(process.output());
+        }
+        Err(failure::error(
             &mut self.kinds,
             &self.launch,
             call.fault,
-            worker.and_then(Option::as_ref),
-        )
+            status,
+            process.tail(),
+        ))
     }
 
     /// Nobody waits for the answer any more: the program is told to end, or, if it was told before, killed.
@@ -248,7 +277,8 @@ impl Programs {
     fn look(&mut self) {
         for ready in self.supervisor.ready().into_iter().flatten() {
             match ready {
-                Ready::Output(index) | Ready::Log(index) => self.read(index),
+                Ready::Output(index) => self.read_output(index),
+                Ready::Log(index) => self.read_log(index),
                 Ready::Control(index) => self.hear(index),
                 Ready::Ends => self.reap(),
                 Ready::Moment => self.signal_due(),
@@ -257,17 +287,22 @@ impl Programs {
         self.serve_waiting();
     }
 
-    /// Reads what a program has written.
-    fn read(&mut self, index: usize) {
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
-            return;
-        };
-        let call = self.calls.of_worker(index);
-        let is_prefixed = self.settings.prefixes_log;
-        worker.process.read_log(label(call.as_deref(), is_prefixed));
-        if !worker.process.read_output(self.settings.body_bytes_max) {
+    /// Reads what a program has written to its log.
+    fn read_log(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index) {
+            let call = self.calls.of_worker(index);
+            let is_prefixed = self.settings.prefixes_log;
+            worker.process.read_log(label(call.as_deref(), is_prefixed));
+        }
+    }
+
+    /// Reads what a program has written of its answer.
+    fn read_output(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index)
+            && !worker.process.read_output(self.settings.body_bytes_max)
+        {
             worker.kill();
-            if let Some(call) = call {
+            if let Some(call) = self.calls.of_worker(index) {
                 call.fault.get_or_insert(Fault::TooLong);
             }
         }
@@ -284,7 +319,7 @@ impl Programs {
         let Some(status) = channel.reply() else {
             return;
         };
-        let stage = channel.stage;
+        let (stage, has_group) = (channel.stage, channel.has_group());
         if stage == Stage::Loading && status == 0 && self.is_initialized {
             channel.stage = Stage::Initializing;
             // One that has gone is reaped.
@@ -298,6 +333,9 @@ impl Programs {
             self.death_count = 0;
             let task = self.calls.of_worker(index).map(|call| call.task);
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
+            if has_group {
+                self.kill_orphans();
+            }
         } else if status != 0
             && let Some(Some(worker)) = self.workers.get_mut(index)
         {
@@ -380,7 +418,13 @@ impl Programs {
         }
     }
 
+    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
+    /// program's helper, could not be told.
     fn kill_orphans(&self) {
+        let mut calls = self.calls.iter();
+        if calls.any(|call| matches!(call.state, State::Runs(_))) {
+            return;
+        }
         self.orphans.kill(|pid| {
             let mut workers = self.workers.iter().flatten();
             workers.any(|worker| worker.process.pid == pid)
@@ -456,8 +500,11 @@ impl Programs {
         };
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
-        if worker.ask(call).is_ok() {
-            call.state = State::Runs(index);
+        match worker.ask(call) {
+            Ok(()) => call.state = State::Runs(index),
+            // It has gone, so another one is asked.
+            Err(Errno::PIPE) => {}
+            Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
         }
     }
 
@@ -506,34 +553,4 @@ fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
         },
         |call| call.label(is_prefixed),
     )
-}
-
-/// What a call has come to whose worker has ended it.
-fn outcome<'a>(
-    kinds: &mut Kinds,
-    launch: &Launch,
-    fault: Option<Fault>,
-    worker: Option<&'a Worker>,
-) -> Result<&'a [u8], (Error, &'a [u8])> {
-    let Some(Worker { process, channel }) = worker else {
-        return Err((failure::error(kinds, launch, fault, None, b""), b""));
-    };
-    let mut status = process.status;
-    if let Some(channel) = channel
-        && let Some(reply) = channel.status()
-    {
-        let message = channel.message();
-        if fault.is_none() && !message.is_empty() {
-            let (kind, text) = kinds::parts(message);
-            return Err((Error::of(kinds.keep(kind), &[text]), process.output()));
-        }
-        status = Some(Status::Exited(reply));
-    }
-    match status {
-        Some(Status::Exited(0)) if fault.is_none() => Ok(process.output()),
-        status => Err((
-            failure::error(kinds, launch, fault, status, process.tail()),
-            b"",
-        )),
-    }
 }

@@ -139,9 +139,8 @@ pub fn put_event(event: &[u8], into: &mut Variables<'_>) {
 /// When the call is ended by force, in milliseconds since the Unix epoch; empty if nobody says.
 fn deadline<'p>(cx: &Context<'_>, place: &'p mut [u8]) -> &'p [u8] {
     let mut digits = Writer::new(place);
-    if let Some(deadline) = cx.deadline() {
-        let ms = u64::from(deadline.subsec_millis());
-        digits.put_decimal(deadline.as_secs().saturating_mul(1000).saturating_add(ms));
+    if let Some(deadline_ms) = cx.deadline_ms() {
+        digits.put_decimal(deadline_ms);
     }
     digits.finish()
 }

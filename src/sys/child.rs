@@ -432,7 +432,7 @@ mod tests {
         assert_eq!(fails(c"/bin/nothing-of-that-name"), Errno::NOENT);
         assert_eq!(fails(c"/bin"), Errno::ACCES);
         assert_eq!(fails(c"/etc/passwd"), Errno::ACCES);
-        assert_eq!(fails(c"/bin/sh/x"), Errno::NOTDIR);
+        assert_eq!(fails(c"/bin/sh/x"), Errno(libc::ENOTDIR));
         let long = std::format!("A={}", "x".repeat(200_000));
         let long = run(c"/bin/cat", &["cat"], &[&long], b"").map(|run| run.status);
         assert_eq!(long, Err(Errno::TOOBIG));

@@ -259,7 +259,7 @@ mod tests {
         assert_eq!(executable(c"/etc/passwd"), Err(Errno::ACCES));
         assert_eq!(executable(c"/dev/null"), Err(Errno::ACCES));
         assert_eq!(executable(c"/bin/nothing-of-that-name"), Err(Errno::NOENT));
-        assert_eq!(executable(c"/bin/sh/cat"), Err(Errno::NOTDIR));
+        assert_eq!(executable(c"/bin/sh/cat"), Err(Errno(libc::ENOTDIR)));
         assert_eq!(executable(c""), Err(Errno::NOENT));
     }
 }

@@ -34,6 +34,7 @@ mod gateway;
 mod harness;
 mod lambda;
 mod lambda_tool;
+mod later;
 mod library;
 mod package;
 mod polled;
