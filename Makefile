@@ -40,7 +40,7 @@ STATIC  := $(CROSS) cargo build --quiet --release --target $(TARGET)
 # A program with std unwinds, so that a panic fails its call alone; that needs the tables.
 UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=unwind \
            cargo build --quiet --release --target $(TARGET) --features std
-EXAMPLES := event http json
+EXAMPLES := event http json concurrent
 
 # Debian keeps servers and debootstrap in folders that a user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -61,7 +61,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart deploy clean
+        test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart programs deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -122,7 +122,7 @@ smallest: linker target tool ## the smallest program, for one platform alone: pk
 	@echo "$(PKG)/fc/bootstrap: $$(wc -c < $(PKG)/fc/bootstrap) bytes, zip $$(wc -c < $(PKG)/fc/bootstrap.zip)"
 
 example: linker target ## a function of examples/ as a static bootstrap: NAME=event
-	@$(if $(filter json,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
+	@$(if $(filter json concurrent,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
 	@mkdir -p $(PKG)/$(NAME)
 	@install -m 755 $(BUILT)/examples/$(NAME) $(PKG)/$(NAME)/bootstrap
 	@echo "$(PKG)/$(NAME)/bootstrap: $$(wc -c < $(PKG)/$(NAME)/bootstrap) bytes"
@@ -132,8 +132,9 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std
+	@$(UNWIND) --example fixture_std --example deferred
 	@cargo build --quiet --example chaos
+	@cc -O1 -o $(BUILT)/examples/without_memfd tests/fixture/without_memfd.c
 
 test: lint unit integration ## everything CI runs
 
@@ -240,6 +241,14 @@ coldstart: musl linker ## against other servers, from start to the first answer 
 	$(call need,go,golang-go)
 	$(SMALLEST)
 	cargo bench --quiet --bench coldstart
+
+programs: musl linker ## functions that are programs, against bare loops and other runtimes (MEASURE_…, WATCHDOG: benches/programs.rs)
+	$(call need,bash,bash)
+	$(call need,curl,curl)
+	$(call need,php,php-cli)
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
+	cargo bench --quiet --bench programs
 
 DEVS := npm install -g @serverless-devs/s && s config add
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml

@@ -38,6 +38,8 @@ pub struct Settings {
     pub content_type: &'static [u8],
     /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
     pub prefixes_log: bool,
+    /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
+    pub timeout_ms: u64,
     pub stay: Stay,
     /// `FNBOOT_WORKERS`: workers at once.
     pub worker_count_max: usize,
@@ -110,7 +112,8 @@ impl Programs {
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         self.sweep();
-        let call = Call::new(number, task, self.settings.stay, event, request, cx)?;
+        let call = Call::new(number, task, &self.settings, event, request, cx)?;
+        self.supervisor.alarm(call.signal_ms);
         if !self.calls.insert(call) {
             return Err(failure::start(Errno::AGAIN));
         }
@@ -118,7 +121,13 @@ impl Programs {
         match self.calls.numbered(number) {
             Some(call) if call.state == State::Failed => {
                 call.number = 0;
-                Err(failure::error(&mut self.kinds, call.fault, None, b""))
+                Err(failure::error(
+                    &mut self.kinds,
+                    &self.launch,
+                    call.fault,
+                    None,
+                    b"",
+                ))
             }
             _ => Ok(()),
         }
@@ -133,10 +142,13 @@ impl Programs {
         self.begin(HOOK, task, b"", None, cx)?;
         while !self.calls.numbered(HOOK).is_some_and(|call| call.is_due()) {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
-            if left_ms == 0 {
+            // `SIGTERM` ends what comes before the first event, and begins what comes after the last.
+            let is_over = task == Task::Initialize && signal::terminating();
+            if left_ms == 0 || is_over {
                 self.abandon(HOOK);
                 return Err(failure::error(
                     &mut self.kinds,
+                    &self.launch,
                     Some(Fault::TimedOut),
                     None,
                     b"",
@@ -190,7 +202,12 @@ impl Programs {
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        outcome(&mut self.kinds, call.fault, worker.and_then(Option::as_ref))
+        outcome(
+            &mut self.kinds,
+            &self.launch,
+            call.fault,
+            worker.and_then(Option::as_ref),
+        )
     }
 
     /// Nobody waits for the answer any more: the program is told to end, or, if it was told before, killed.
@@ -233,7 +250,8 @@ impl Programs {
     fn look(&mut self) {
         for ready in self.supervisor.ready().into_iter().flatten() {
             match ready {
-                Ready::Output(index) | Ready::Log(index) => self.read(index),
+                Ready::Output(index) => self.read_output(index),
+                Ready::Log(index) => self.read_log(index),
                 Ready::Control(index) => self.hear(index),
                 Ready::Ends => self.reap(),
                 Ready::Moment => self.signal_due(),
@@ -242,17 +260,22 @@ impl Programs {
         self.serve_waiting();
     }
 
-    /// Reads what a program has written.
-    fn read(&mut self, index: usize) {
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
-            return;
-        };
-        let call = self.calls.of_worker(index);
-        let is_prefixed = self.settings.prefixes_log;
-        worker.process.read_log(label(call.as_deref(), is_prefixed));
-        if !worker.process.read_output(self.settings.body_bytes_max) {
+    /// Reads what a program has written to its log.
+    fn read_log(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index) {
+            let call = self.calls.of_worker(index);
+            let is_prefixed = self.settings.prefixes_log;
+            worker.process.read_log(label(call.as_deref(), is_prefixed));
+        }
+    }
+
+    /// Reads what a program has written of its answer.
+    fn read_output(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index)
+            && !worker.process.read_output(self.settings.body_bytes_max)
+        {
             worker.kill();
-            if let Some(call) = call {
+            if let Some(call) = self.calls.of_worker(index) {
                 call.fault.get_or_insert(Fault::TooLong);
             }
         }
@@ -269,7 +292,7 @@ impl Programs {
         let Some(status) = channel.reply() else {
             return;
         };
-        let stage = channel.stage;
+        let (stage, has_group) = (channel.stage, channel.has_group());
         if stage == Stage::Loading && status == 0 && self.is_initialized {
             channel.stage = Stage::Initializing;
             // One that has gone is reaped.
@@ -283,6 +306,9 @@ impl Programs {
             self.death_count = 0;
             let task = self.calls.of_worker(index).map(|call| call.task);
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
+            if has_group {
+                self.kill_orphans();
+            }
         } else if status != 0
             && let Some(Some(worker)) = self.workers.get_mut(index)
         {
@@ -365,7 +391,13 @@ impl Programs {
         }
     }
 
+    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
+    /// program's helper, could not be told.
     fn kill_orphans(&self) {
+        let mut calls = self.calls.iter();
+        if calls.any(|call| matches!(call.state, State::Runs(_))) {
+            return;
+        }
         self.orphans.kill(|pid| {
             let mut workers = self.workers.iter().flatten();
             workers.any(|worker| worker.process.pid == pid)
@@ -377,12 +409,16 @@ impl Programs {
         let now_ms = clock::monotonic_ms();
         let mut next_ms = NEVER;
         for call in self.calls.iter_mut() {
+            let is_due = call.signal_ms <= now_ms;
             let State::Runs(index) = call.state else {
+                if is_due && call.state == State::Waits {
+                    (call.state, call.fault) = (State::Failed, Some(Fault::TimedOut));
+                } else if call.state == State::Waits {
+                    next_ms = next_ms.min(call.signal_ms);
+                }
                 continue;
             };
-            if call.signal_ms <= now_ms
-                && let Some(Some(worker)) = self.workers.get(index)
-            {
+            if is_due && let Some(Some(worker)) = self.workers.get(index) {
                 if call.fault == Some(Fault::TimedOut) || signal::terminating() {
                     worker.kill();
                     call.signal_ms = NEVER;
@@ -421,10 +457,7 @@ impl Programs {
                 return;
             };
             match started {
-                Ok(index) if !is_resident => {
-                    call.state = State::Runs(index);
-                    self.supervisor.alarm(call.signal_ms);
-                }
+                Ok(index) if !is_resident => call.state = State::Runs(index),
                 Ok(_) => {}
                 Err(errno) if self.running_count > 0 && errno.is_passing() => return,
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
@@ -440,9 +473,19 @@ impl Programs {
         };
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
+<<<<<<< HEAD
+        match worker.ask(call) {
+            Ok(()) => {
+                call.state = State::Runs(index);
+                self.supervisor.alarm(call.signal_ms);
+            }
+            // It has gone, so another one is asked.
+            Err(Errno::PIPE) => {}
+            Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
+=======
         if worker.ask(call).is_ok() {
             call.state = State::Runs(index);
-            self.supervisor.alarm(call.signal_ms);
+>>>>>>> wt-cmd
         }
     }
 
@@ -453,11 +496,11 @@ impl Programs {
         let call = self.calls.numbered(number);
         let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
         let call = call.filter(|_| !is_resident);
-        let (variables, event) = call.map_or((&b""[..], &b""[..]), |call| {
+        let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
             let call = &*call;
-            (call.variables(), call.event())
+            (call.variables(), call.event(), call.is_request)
         });
-        let strings = self.environment.of_call(variables)?;
+        let strings = self.environment.of_call(variables, is_request)?;
         let (launch, supervisor) = (&self.launch, &self.supervisor);
         let worker = if is_resident {
             Worker::resident(launch, strings, supervisor, index)?
@@ -496,11 +539,12 @@ fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
 /// What a call has come to whose worker has ended it.
 fn outcome<'a>(
     kinds: &mut Kinds,
+    launch: &Launch,
     fault: Option<Fault>,
     worker: Option<&'a Worker>,
 ) -> Result<&'a [u8], (Error, &'a [u8])> {
     let Some(Worker { process, channel }) = worker else {
-        return Err((failure::error(kinds, fault, None, b""), b""));
+        return Err((failure::error(kinds, launch, fault, None, b""), b""));
     };
     let mut status = process.status;
     if let Some(channel) = channel
@@ -515,6 +559,9 @@ fn outcome<'a>(
     }
     match status {
         Some(Status::Exited(0)) if fault.is_none() => Ok(process.output()),
-        status => Err((failure::error(kinds, fault, status, process.tail()), b"")),
+        status => Err((
+            failure::error(kinds, launch, fault, status, process.tail()),
+            b"",
+        )),
     }
 }

@@ -44,7 +44,9 @@ impl Supervisor {
     pub fn new() -> Result<Self, Errno> {
         // A kernel that does not know it leaves such processes to the first of all.
         let _ = child::become_subreaper();
-        let (epoll, ends, timer) = (Epoll::new()?, Ends::new()?, Timer::new()?);
+        // First, so that no pipe gets the number of a standard stream.
+        let epoll = Epoll::above_standard()?;
+        let (ends, timer) = (Ends::new()?, Timer::new()?);
         epoll.add(&ends, token(Ready::Ends), Interest::Read)?;
         epoll.add(&timer, token(Ready::Moment), Interest::Read)?;
         Ok(Self {

@@ -77,7 +77,7 @@ impl Channel {
     /// Asks for something, with what the files have.
     ///
     /// # Errors
-    /// Out of memory, or the interpreter has gone.
+    /// Out of memory, or, `EPIPE`, the interpreter has gone.
     pub fn ask(&mut self, line: &[u8], event: &[u8], context: &[u8]) -> Result<(), Errno> {
         (self.line_len, self.status, self.group) = (0, None, None);
         self.message = 0..0;
@@ -88,7 +88,7 @@ impl Channel {
         }
         match self.control.write(line) {
             Io::Done(count) if count == line.len() => Ok(()),
-            _ => Err(Errno::CONNRESET),
+            _ => Err(Errno::PIPE),
         }
     }
 
@@ -116,6 +116,11 @@ impl Channel {
             self.status = Some(number(word).unwrap_or(1));
             return self.status;
         }
+    }
+
+    /// Whether the function runs in a group of its own.
+    pub fn has_group(&self) -> bool {
+        self.group.is_some()
     }
 
     /// How it went, once it has said so.
@@ -173,12 +178,11 @@ impl Worker {
     /// Gives it a call, if it is idle.
     ///
     /// # Errors
-    /// It has gone, or there is no room for the event: then it is killed.
+    /// `EPIPE` if it has gone: then it is killed. Or there is no room for the event.
     pub fn ask(&mut self, call: &Call) -> Result<(), Errno> {
         let Some(channel) = &mut self.channel else {
             return Err(Errno::SRCH);
         };
-        channel.stage = Stage::Busy;
         let event = call.event();
         let line = match call.task {
             Task::Invoke if bytes::has(event, 0) => b"binary\n",
@@ -186,9 +190,13 @@ impl Worker {
             task => task.line(),
         };
         let asked = channel.ask(line, event, call.variables());
-        if asked.is_err() {
-            channel.stage = Stage::Leaving;
-            self.kill();
+        match asked {
+            Ok(()) => channel.stage = Stage::Busy,
+            Err(Errno::PIPE) => {
+                channel.stage = Stage::Leaving;
+                self.kill();
+            }
+            Err(_) => {}
         }
         asked
     }
@@ -199,7 +207,8 @@ impl Worker {
         if let Some(channel) = &mut self.channel {
             channel.event_count += 1;
             channel.stage = Stage::Idle;
-            if channel.event_count == event_count_max {
+            // One that has closed its output could answer nothing more.
+            if channel.event_count == event_count_max || !self.process.is_writing() {
                 self.channel = None;
             }
         }

@@ -20,6 +20,9 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 /// Whether the handler's waker is waited for.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
 
+/// Whether there may be calls that can be answered.
+static IS_WOKEN: AtomicBool = AtomicBool::new(false);
+
 /// Notes which connection is served from now on.
 pub fn serving(index: usize) {
     let count = LAST.load(Ordering::Relaxed) / CONN_COUNT_MAX as u64;
@@ -50,4 +53,15 @@ pub fn is_watched() -> bool {
 /// Notes that the handler's waker is waited for.
 pub fn set_watched() {
     IS_WATCHED.store(true, Ordering::Relaxed);
+}
+
+/// Whether there may be calls that can be answered: the waker was readable, and the handler has not said
+/// since that there are no more.
+pub fn is_woken() -> bool {
+    IS_WOKEN.load(Ordering::Relaxed)
+}
+
+/// Notes whether there may be calls that can be answered.
+pub fn set_woken(is_woken: bool) {
+    IS_WOKEN.store(is_woken, Ordering::Relaxed);
 }

@@ -13,13 +13,13 @@ pub fn function(_: &super::config::Config) -> crate::program::Function {
 #[cfg(feature = "function")]
 mod in_files {
     use crate::limits::PATH_BYTES_MAX;
-    use crate::program::find::{self, File};
+    use crate::program::find::{self, File, Language};
     use crate::program::{Function, Launch, Stay, language};
     use crate::runtime::config::Config;
     use crate::runtime::fatal::kernel;
     use crate::runtime::starting::{ARGUMENTS_BYTES, ENTRYPOINT, command, missing, start};
     use crate::sys::strings::{self, Strings};
-    use crate::sys::{env, file};
+    use crate::sys::{env, file, process};
 
     const NO_HANDLER: &str = "Runtime.NoSuchHandler";
 
@@ -37,7 +37,12 @@ mod in_files {
 
     /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one.
     pub fn named(word: &[u8], is_binding: bool, config: &Config) -> Function {
-        let root = find::root(env::var).unwrap_or(b".");
+        let mut folder = [0; PATH_BYTES_MAX];
+        let root = match find::root(env::var) {
+            Some(root) => root,
+            None if word.starts_with(b"/") => b"",
+            None => process::folder(&mut folder),
+        };
         let mut place = [0; PATH_BYTES_MAX];
         let found = match find::find(word, root, &mut place, look) {
             Ok(found) => found,
@@ -48,7 +53,13 @@ mod in_files {
             return Function::ECHO;
         }
         let programs = found.language.programs();
-        if programs.is_empty() {
+        // A file without the name of a function runs by itself. PHP's may return one.
+        let is_whole = found.name.is_empty() && found.language != Language::Php;
+        if is_whole && found.file != File::Executable {
+            let text = "'$' is a file: which function of it? FILE.NAME";
+            return missing(text, word, NO_HANDLER, config);
+        }
+        if is_whole || programs.is_empty() {
             let mut words = kernel("out of memory: !", Strings::new(ARGUMENTS_BYTES));
             kernel("out of memory: !", words.put(&[found.path]));
             return command(words, config);

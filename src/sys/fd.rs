@@ -24,6 +24,7 @@ impl Errno {
     pub const NOENT: Self = Self(libc::ENOENT);
     pub const NOEXEC: Self = Self(libc::ENOEXEC);
     pub const NOSPC: Self = Self(libc::ENOSPC);
+    pub const PIPE: Self = Self(libc::EPIPE);
     pub const SRCH: Self = Self(libc::ESRCH);
     pub const TOOBIG: Self = Self(libc::E2BIG);
 

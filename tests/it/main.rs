@@ -22,6 +22,7 @@
 mod api;
 mod arm64;
 mod chaos;
+mod command;
 mod conform;
 mod crates;
 mod cruel;
@@ -33,6 +34,7 @@ mod gateway;
 mod harness;
 mod lambda;
 mod lambda_tool;
+mod later;
 mod library;
 mod package;
 mod polled;

@@ -97,7 +97,12 @@ fn fill(
 ) -> Option<Kept> {
     let chunk_bytes = chunk::SIZE_BYTES + chunk::DATA_END.len();
     let len = record.len() + ahead.len() + reply.head.len() + chunk_bytes + reply.body.len();
-    let mut buffer = pool.take(len + PIECE_BYTES + END_ROOM_BYTES).ok()?;
+    // An answer that comes later is made elsewhere, as a whole.
+    let piece_bytes = match stream.coding {
+        Coding::Later => 0,
+        _ => PIECE_BYTES + END_ROOM_BYTES,
+    };
+    let mut buffer = pool.take(len + piece_bytes).ok()?;
     let mut writer = Writer::new(&mut buffer);
     writer.put(&record.state.to_le_bytes());
     writer.put(&record.arrived_ms.to_le_bytes());
