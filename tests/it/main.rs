@@ -42,6 +42,7 @@ mod port;
 #[path = "../../benches/measure/process.rs"]
 #[allow(dead_code, reason = "the measurements ask for more")]
 mod process;
+mod programs_tool;
 mod properties;
 mod props;
 mod scf;
