@@ -9,6 +9,8 @@ fn main() -> io::Result<()> {
     for arch in ["X86_64", "AARCH64"] {
         println!("cargo:rerun-if-env-changed=CARGO_TARGET_{arch}_UNKNOWN_LINUX_MUSL_LINKER");
     }
+    let folder = env::var("OUT_DIR").unwrap_or_default();
+    shims(Path::new(&folder))?;
     if env::var_os("CARGO_FEATURE_STD").is_some() {
         return Ok(());
     }
@@ -18,7 +20,6 @@ fn main() -> io::Result<()> {
     }
     // The linker looks for the script where it looks for libraries, which cargo hands on to whoever
     // depends on this crate: no argument holds a path, which may have a blank in it.
-    let folder = env::var("OUT_DIR").unwrap_or_default();
     fs::copy("src/sys/layout.ld", Path::new(&folder).join("fnboot.ld"))?;
     println!("cargo:rustc-link-search=native={folder}");
     let arguments = [
@@ -38,6 +39,31 @@ fn main() -> io::Result<()> {
     }
     // For the build scripts of functions in crates of their own: `DEP_FNBOOT_LINK_ARGS`.
     println!("cargo:link_args={}", arguments.join(" "));
+    Ok(())
+}
+
+/// Writes what fnboot runs in interpreters as it is embedded: without lines that are comments, and without the
+/// blanks that lines begin with, of which Python needs one for each level.
+fn shims(folder: &Path) -> io::Result<()> {
+    println!("cargo:rerun-if-changed=src/program/shims");
+    for entry in fs::read_dir("src/program/shims")? {
+        let path = entry?.path();
+        let mut shim = String::new();
+        for line in fs::read_to_string(&path)?.lines() {
+            let code = line.trim_start();
+            if code.is_empty() || code.starts_with("# ") || code.starts_with("//") || code == "#" {
+                continue;
+            }
+            let levels = (line.len() - code.len()) / 4;
+            if path.extension().is_some_and(|extension| extension == "py") {
+                shim.push_str(&" ".repeat(levels));
+            }
+            shim.push_str(code);
+            shim.push('\n');
+        }
+        let name = path.file_name().unwrap_or_default();
+        fs::write(folder.join(name), shim)?;
+    }
     Ok(())
 }
 

@@ -79,6 +79,12 @@ pub const MARGIN_MS_MAX: u64 = 500;
 /// Processes of a command at once; further calls wait for the end of one.
 pub const PROCESS_COUNT_MAX: usize = 256;
 
+/// Interpreters of a function at once, unless `FNBOOT_WORKERS` says otherwise; further calls wait for one.
+pub const WORKER_COUNT_DEFAULT: usize = 16;
+
+/// Interpreters that may end in a row without a call that was served; then the process ends.
+pub const DEATH_COUNT_MAX: usize = 3;
+
 /// Longest path of a program or a function; a longer one is not found.
 pub const PATH_BYTES_MAX: usize = 4096;
 
@@ -93,6 +99,10 @@ pub const BACKLOG_COUNT: i32 = 1024;
 
 /// Events taken from the kernel in one tick.
 pub const EVENT_COUNT_MAX: usize = 64;
+
+/// Calls that were put off and are answered in one tick, so that those whose answers are always there do not
+/// starve the others.
+pub const WAKE_COUNT_MAX: usize = 64;
 
 /// Connections accepted in one tick, so that a flood of them does not starve those that are open.
 pub const ACCEPT_COUNT_MAX: usize = 64;

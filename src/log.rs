@@ -5,7 +5,9 @@
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
 
 use core::fmt::{self, Write as _};
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+#[cfg(feature = "command")]
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::bytes::{self, Writer};
 use crate::calendar::civil;
@@ -348,10 +350,12 @@ pub fn write(lines: &[u8]) {
 }
 
 /// Whose line it is that does not end, if it is one that was passed on.
+#[cfg(feature = "command")]
 static LINE_OWNER: AtomicU32 = AtomicU32::new(0);
 
 /// Passes on what `owner`, which is not zero, has written to its log, as it is: whole lines, or a part of one.
 /// What others write meanwhile stands on lines of its own.
+#[cfg(feature = "command")]
 pub fn pass(text: &[u8], owner: u32) {
     if LINE_OWNER.swap(owner, Ordering::Relaxed) == owner {
         // It goes on with its own line, which others have ended if they wrote since.
@@ -363,6 +367,7 @@ pub fn pass(text: &[u8], owner: u32) {
 }
 
 /// A line of a program's log, as an entry.
+#[cfg(feature = "command")]
 pub fn line(request_id: &[u8], text: &[u8]) {
     let mut place = [0; PASSED_LINE_BYTES];
     let len = place.len() - end().len();
@@ -377,6 +382,7 @@ pub fn line(request_id: &[u8], text: &[u8]) {
 }
 
 /// Longest line of a program's log as an entry; the rest is cut.
+#[cfg(feature = "command")]
 const PASSED_LINE_BYTES: usize = 8 * 1024;
 
 /// Writes up to a page; whether it was taken.

@@ -152,7 +152,8 @@ impl<'a> Context<'a> {
         bytes::slice(id, 0..end.unwrap_or(id.len()))
     }
 
-    fn sent_id(&self) -> &'a [u8] {
+    /// The same as it was sent.
+    pub(crate) fn sent_id(&self) -> &'a [u8] {
         let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
@@ -171,8 +172,13 @@ impl<'a> Context<'a> {
     /// The answer to an HTTP request is sent as it comes. The answer to an event is collected and
     /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in
     /// pieces (Lambda, with `FNBOOT_STREAMING=on`).
+    ///
+    /// A call does either this or [`defer`](Context::defer): one that does both fails.
     pub fn stream(&self, state: u64) {
-        self.rest.set(Rest::Stream(state));
+        self.rest.set(match self.rest.get() {
+            Rest::Later(_) => Rest::Later(0),
+            _ => Rest::Stream(state),
+        });
     }
 
     /// What [`stream`](Context::stream) was given last: for tests of functions.
@@ -185,9 +191,12 @@ impl<'a> Context<'a> {
     }
 
     /// Puts the call off: it is answered later, by [`Handler::resume`](super::Handler::resume), and what it
-    /// returns now, unless it is an error, is dropped. Returns the number of the call, which no other call of
-    /// the process has. For handlers that say so with [`Handler::DEFERS`](super::Handler::DEFERS); any
-    /// other fails the call, as do hooks that no request asks for.
+    /// returns now is dropped. An error that it returns now is not: it ends the call, which is then neither
+    /// resumed nor abandoned. Returns the number of the call, which no other call of the process has.
+    ///
+    /// For handlers that say so with [`Handler::DEFERS`](super::Handler::DEFERS); any other fails the call, as do
+    /// one that streams as well, and hooks that no request asks for (`initialize` on Lambda and SCF, `pre_stop`
+    /// there).
     ///
     /// The event is lent for this call only: whatever answers it later needs a copy.
     #[must_use = "the answer is known by this number"]
@@ -198,6 +207,12 @@ impl<'a> Context<'a> {
         };
         self.rest.set(Rest::Later(call));
         call
+    }
+
+    /// Whether the call may be put off: not a hook that no request asks for.
+    #[cfg(feature = "command")]
+    pub(crate) fn may_defer(&self) -> bool {
+        matches!(self.rest.get(), Rest::Offered(_))
     }
 
     /// What [`defer`](Context::defer) returned, if it was called: for tests of functions.
@@ -439,18 +454,29 @@ impl<'a> Context<'a> {
     /// and [`function_timeout`](Context::function_timeout).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        if self.platform() == Platform::Lambda {
-            let deadline_ms = self.number("lambda-runtime-deadline-ms");
-            return deadline_ms.map(Duration::from_millis);
-        }
-        Duration::from_millis(self.arrived_ms).checked_add(self.function_timeout()?)
+        self.deadline_ms().map(Duration::from_millis)
     }
 
     /// How long the call may still take; zero when the deadline has passed.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        let now = Duration::from_millis((self.now_ms)());
-        Some(self.deadline()?.saturating_sub(now))
+        self.remaining_ms().map(Duration::from_millis)
+    }
+
+    /// [`deadline`](Context::deadline), in milliseconds.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        let (name, unit_ms) = match self.platform() {
+            Platform::Lambda => return self.number("lambda-runtime-deadline-ms"),
+            Platform::Fc => ("x-fc-function-timeout", 1000),
+            Platform::Scf => ("time_limit_in_ms", 1),
+        };
+        let timeout_ms = self.number(name)?.saturating_mul(unit_ms);
+        Some(self.arrived_ms.saturating_add(timeout_ms))
+    }
+
+    /// [`remaining`](Context::remaining), in milliseconds.
+    pub(crate) fn remaining_ms(&self) -> Option<u64> {
+        Some(self.deadline_ms()?.saturating_sub((self.now_ms)()))
     }
 
     /// A header that says something: FC sends many of them empty.

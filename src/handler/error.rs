@@ -69,6 +69,7 @@ impl Error {
 
     /// An error whose message is made of `parts`, without formatting, and made nowhere in particular. Where they
     /// are not UTF-8, each byte that is not ASCII becomes a question mark.
+    #[cfg(feature = "command")]
     #[cold]
     pub(crate) fn of(kind: &'static str, parts: &[&[u8]]) -> Self {
         let mut bytes = [0; ERROR_BYTES_MAX + ERROR_PLACE_BYTES_MAX];

@@ -128,22 +128,24 @@ pub trait Handler {
     /// memory is out; or the process ends. Called once, and not for an answer that the handler ended itself,
     /// by [`Flow::End`] or an error.
     ///
-    /// A call that was put off is abandoned under its number: if its client is gone, its time is over, or the
-    /// process ends. From then on [`resume`](Handler::resume) is not called for it.
+    /// A call that was put off is abandoned under its number: if its client is gone, its time is over, memory is
+    /// out, or the process ends. From then on [`resume`](Handler::resume) is not called for it. Numbers of calls
+    /// are 16,384 and more, which tells them from smaller states of a handler that streams, too.
     fn abandon(&mut self, state: u64) {
         let _ = state; // Nothing is held by default.
     }
 
     /// The descriptor that is readable while [`woken`](Handler::woken) has something to tell: an eventfd, one
     /// end of a socket pair, an epoll. It is asked for until there is one, is watched from then on, and stays
-    /// the handler's, who must not close it.
+    /// the handler's, who must not close it. One that cannot be watched ends the process.
     fn waker(&mut self) -> Option<i32> {
         None // No call is put off by default.
     }
 
     /// The number of a call that was put off and can be answered now. Called when the [`waker`](Handler::waker)
-    /// is readable, until there is none; what made it readable must have been read by then. It is no fault to
-    /// name a call that was abandoned.
+    /// is readable, until there is none; what made it readable must have been read by then. If the call waits,
+    /// [`resume`](Handler::resume) follows at once, before the next number is asked for. It is no fault to name
+    /// one that is over.
     fn woken(&mut self) -> Option<u64> {
         None // No call is put off by default.
     }
@@ -151,7 +153,11 @@ pub trait Handler {
     /// Answers an event whose call was put off: asked once, after [`woken`](Handler::woken) told its number.
     /// While it is not, the call waits, and other calls are served, until a moment before its
     /// [deadline](Context::deadline) (a twentieth of the time that was left, 50 to 250 ms): then it fails
-    /// with the type `TimedOut`.
+    /// with the type `TimedOut`. A client that only ends its side of the connection still gets the answer.
+    ///
+    /// The answer is whole: neither [`Context::stream`] nor [`Context::defer`] can be used here.
+    ///
+    /// With std, `fnboot::Answers` does most of it: its documentation has a handler that answers from threads.
     ///
     /// # Errors
     /// The call fails, as one that was not put off.
@@ -171,22 +177,23 @@ pub trait Handler {
             .body(self.resume(call, cx)?))
     }
 
-    /// The same for either kind of call, for a handler whose failures come as JSON: it is sent as it is, or
-    /// made of the error where it is empty.
+    /// The same for either kind of call, for a handler whose failures come as JSON: `report` is then sent as it
+    /// is, or made of the error where it is empty.
     #[doc(hidden)]
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
         is_http: bool,
+        report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, (Error, &'a [u8])> {
-        let response = if is_http {
+    ) -> Result<Response<'a>, Error> {
+        let _ = report; // A failure is made of its error by default.
+        if is_http {
             self.resume_http(call, cx)
         } else {
             self.resume(call, cx)
                 .map(|answer| Response::new(200).body(answer))
-        };
-        response.map_err(|error| (error, &b""[..]))
+        }
     }
 
     /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
@@ -273,9 +280,10 @@ impl<H: Handler> Handler for &mut H {
         &'a mut self,
         call: u64,
         is_http: bool,
+        report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, (Error, &'a [u8])> {
-        (**self).resume_any(call, is_http, cx)
+    ) -> Result<Response<'a>, Error> {
+        (**self).resume_any(call, is_http, report, cx)
     }
 
     fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
@@ -374,11 +382,13 @@ mod tests {
             &'a mut self,
             call: u64,
             is_http: bool,
+            report: &mut &'a [u8],
             _: &Context<'_>,
-        ) -> Result<Response<'a>, (Error, &'a [u8])> {
+        ) -> Result<Response<'a>, Error> {
             assert_eq!((call, is_http), (10, true));
             self.0.push("resume_any");
-            Err((Error::fixed("Own", "resume_any"), b"{}"))
+            *report = b"{}";
+            Err(Error::fixed("Own", "resume_any"))
         }
 
         fn initialize(&mut self, _: &Context<'_>) -> Result<(), Error> {
@@ -415,8 +425,10 @@ mod tests {
         assert_eq!((handler.waker(), handler.woken()), (Some(9), Some(10)));
         assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
         assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
-        let failed = handler.resume_any(10, true, cx).err().expect("an error");
-        assert_eq!((failed.0.kind(), failed.1), ("Own", &b"{}"[..]));
+        let mut report = &b""[..];
+        let failed = handler.resume_any(10, true, &mut report, cx).err();
+        assert_eq!(failed.expect("an error").kind(), "Own");
+        assert_eq!(report, b"{}");
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
     }

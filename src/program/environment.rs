@@ -1,5 +1,7 @@
 //! The environment that a program is started with: the process's own variables, then those of the call.
 
+use super::calls::Stay;
+use super::cgi;
 use super::variables::{self, Owner, VARIABLE_BYTES_MAX};
 use crate::bytes;
 use crate::handler::Platform;
@@ -11,8 +13,12 @@ use crate::sys::strings::{Mark, Strings};
 #[derive(Debug)]
 pub struct Environment {
     strings: Strings,
-    /// Behind those of the process.
+    /// Behind those of the process that every program gets.
     own: Mark,
+    /// Whether the process has others, which a request could set.
+    has_more: bool,
+    platform: Platform,
+    stay: Stay,
 }
 
 /// Room for all strings: the kernel's own limit is a quarter of that of the stack, which is 8 MiB (execve(2)).
@@ -20,27 +26,56 @@ pub struct Environment {
 const ROOM_BYTES: usize = 2 * 1024 * 1024 + VARIABLE_BYTES_MAX;
 
 impl Environment {
-    /// The variables of the process, but for those that tell of a call.
+    /// The variables of the process, but for those that tell of a call. A program that stays also gets those that
+    /// the process has where no call says otherwise.
     ///
     /// # Errors
     /// Out of memory, or more variables than the kernel takes.
-    pub fn new(platform: Platform) -> Result<Self, Errno> {
-        let mut strings = Strings::new(ROOM_BYTES)?;
-        for variable in env::variables() {
-            if variables::owner(platform, bytes::before(variable, b'=')) == Owner::Process {
-                strings.put(&[variable])?;
-            }
-        }
-        let own = strings.mark();
-        Ok(Self { strings, own })
+    pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
+        let strings = Strings::new(ROOM_BYTES)?;
+        let mut environment = Self {
+            own: strings.mark(),
+            strings,
+            has_more: false,
+            platform,
+            stay,
+        };
+        environment.put_own(false)?;
+        environment.own = environment.strings.mark();
+        environment.has_more = environment.put_own(true)?;
+        Ok(environment)
     }
 
-    /// The same with the variables of a call, each of which ends with a NUL.
+    /// Appends those variables of the process that a request could set, or those that it could not. Returns
+    /// whether there are such.
+    fn put_own(&mut self, are_of_request: bool) -> Result<bool, Errno> {
+        let mut has_some = false;
+        for variable in env::variables() {
+            let name = bytes::before(variable, b'=');
+            let is_own = cgi::is_of_request(name) == are_of_request
+                && match variables::owner(self.platform, name) {
+                    Owner::Process => true,
+                    Owner::Both => self.stay == Stay::Resident,
+                    Owner::Call => false,
+                };
+            if is_own {
+                self.strings.put(&[variable])?;
+                has_some = true;
+            }
+        }
+        Ok(has_some)
+    }
+
+    /// The same with the variables of a call, each of which ends with a NUL. If it is about a request, what the
+    /// process has of the same names is not about that one.
     ///
     /// # Errors
     /// More variables than the kernel takes.
-    pub fn of_call(&mut self, variables: &[u8]) -> Result<&Strings, Errno> {
+    pub fn of_call(&mut self, variables: &[u8], is_request: bool) -> Result<&Strings, Errno> {
         self.strings.truncate(self.own);
+        if self.has_more && !is_request {
+            self.put_own(true)?;
+        }
         for variable in bytes::split(variables, 0) {
             if !variable.is_empty() {
                 self.strings.put(&[variable])?;

@@ -1,25 +1,30 @@
 //! Functions that are programs: [`Function`] is what the stock program serves.
 //!
-//! [`command`] starts a process for each event. Its parts: [`launch`] is the program, found once; [`input`] the
-//! event as a file; [`environment`] the process's own variables and, from [`variables`], those of the call;
-//! [`process`] what was started and what it writes; [`supervisor`] the one descriptor by which the loop hears of
+//! [`programs`] has the calls, [`calls`], and what serves them: a [`worker`] is a [`process`] for one call, or an
+//! interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
+//! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
+//! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
 //! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.
+//! [`words`] splits a command line, [`find`] tells which file a function is in.
 
-#[allow(dead_code, reason = "interim")]
+mod calls;
 mod cgi;
-mod command;
 mod environment;
 mod failure;
-#[allow(dead_code, reason = "interim")]
+#[cfg(feature = "function")]
 pub mod find;
 mod input;
 mod kinds;
+#[cfg(feature = "function")]
+pub mod language;
 mod launch;
 mod orphans;
 mod process;
+mod programs;
 mod supervisor;
 mod variables;
 pub mod words;
+mod worker;
 
 use core::mem::MaybeUninit;
 
@@ -27,35 +32,27 @@ use crate::echo::Echo;
 use crate::handler::{Context, Error, Handler, Platform, Request, Response};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
-use command::Command;
+pub use calls::Stay;
+use calls::Task;
+use environment::Environment;
+pub use failure::about;
 use kinds::Kinds;
 pub use launch::Launch;
-
-/// What is set for all programs.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    pub platform: Platform,
-    /// Longest answer.
-    pub body_bytes_max: usize,
-    /// `FNBOOT_CONTENT_TYPE`: of the answer to an HTTP request.
-    pub content_type: &'static [u8],
-    /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
-    pub prefixes_log: bool,
-}
+use programs::Programs;
+pub use programs::Settings;
 
 /// The function of the stock program.
 #[derive(Debug)]
 pub enum Function {
     /// The built-in one.
     Echo(Echo),
-    /// A process for each event.
-    Command(&'static mut Command),
+    Programs(&'static mut Programs),
     /// There is none: the instance cannot be initialized.
     Missing(Error),
 }
 
-/// One command at most, in its place.
-static COMMAND: Reserved<[MaybeUninit<Command>; 1]> =
+/// There is one in a process.
+static PROGRAMS: Reserved<[MaybeUninit<Programs>; 1]> =
     Reserved::new([const { MaybeUninit::uninit() }]);
 
 /// Where the types of failures are kept.
@@ -63,20 +60,52 @@ static KINDS: Reserved<[u8; KINDS_BYTES]> = Reserved::new([0; KINDS_BYTES]);
 
 const KINDS_BYTES: usize = 4096;
 
+/// How long a hook may take that no request asks for: after `SIGTERM` little time is left.
+const PRE_STOP_MS_MAX: u64 = 1500;
+
 impl Function {
     /// The built-in function.
     pub const ECHO: Self = Self::Echo(Echo);
 
-    /// `bootstrap command`: the program is started for each event.
+    /// The function that a program is.
     ///
     /// # Errors
-    /// Out of memory.
-    pub fn command(launch: Launch, settings: Settings) -> Result<Self, Errno> {
+    /// Out of descriptors, processes or memory.
+    pub fn programs(launch: Launch, settings: Settings, platform: Platform) -> Result<Self, Errno> {
         let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
-        let command = Command::new(launch, settings, kinds)?;
-        let place = COMMAND.take().ok_or(Errno::AGAIN)?;
-        let [place] = place;
-        Ok(Self::Command(place.write(command)))
+        let environment = Environment::new(platform, settings.stay)?;
+        let [place] = PROGRAMS.take().ok_or(Errno::AGAIN)?;
+        let programs = place.write(Programs::new(launch, settings, environment, kinds)?);
+        if settings.stay == Stay::Resident {
+            programs.prepare()?;
+        }
+        Ok(Self::Programs(programs))
+    }
+
+    fn begin<'a>(
+        &mut self,
+        task: Task,
+        event: &[u8],
+        request: Option<&Request<'_>>,
+        cx: &Context<'_>,
+    ) -> Result<&'a [u8], Error> {
+        match self {
+            Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx)?,
+            Self::Echo(_) => {}
+            Self::Missing(error) => return Err(error.clone()),
+        }
+        Ok(b"")
+    }
+
+    /// Does what a hook is for. Where no request asks for it, it is waited for.
+    fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<(), Error> {
+        match self {
+            Self::Programs(programs) if programs.stays() && !cx.may_defer() => {
+                programs.perform(task, cx, timeout_ms)
+            }
+            Self::Programs(programs) if !programs.stays() => Ok(()),
+            _ => self.begin(task, b"", None, cx).map(drop),
+        }
     }
 }
 
@@ -86,8 +115,7 @@ impl Handler for Function {
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         match self {
             Self::Echo(echo) => echo.invoke(event, cx),
-            Self::Command(command) => command.begin(event, None, cx).map(|()| &b""[..]),
-            Self::Missing(error) => Err(error.clone()),
+            _ => self.begin(Task::Invoke, event, None, cx),
         }
     }
 
@@ -98,57 +126,60 @@ impl Handler for Function {
     ) -> Result<Response<'a>, Error> {
         match self {
             Self::Echo(echo) => echo.http(request, cx),
-            Self::Command(_) if is_probe(request, cx) => Ok(Response::new(200)),
-            Self::Command(command) => command
-                .begin(request.body(), Some(request), cx)
-                .map(|()| Response::new(200)),
-            Self::Missing(error) => Err(error.clone()),
+            _ if is_probe(request, cx) => Ok(Response::new(200)),
+            _ => {
+                // On Lambda it is an event whose answer may be sent in pieces.
+                let is_event = cx.platform() == Platform::Lambda;
+                let event = request.body();
+                let request = Some(request).filter(|_| !is_event);
+                self.begin(Task::Invoke, event, request, cx)
+                    .map(|_| Response::new(200))
+            }
         }
     }
 
     fn waker(&mut self) -> Option<i32> {
         match self {
-            Self::Command(command) => command.waker(),
+            Self::Programs(programs) => Some(programs.waker()),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
 
     fn woken(&mut self) -> Option<u64> {
         match self {
-            Self::Command(command) => command.woken(),
+            Self::Programs(programs) => programs.woken(),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
 
-    fn resume<'a>(&'a mut self, call: u64, _: &Context<'_>) -> Result<&'a [u8], Error> {
-        match self {
-            Self::Command(command) => command.answer(call),
-            Self::Echo(_) => Ok(b""),
-            Self::Missing(error) => Err(error.clone()),
-        }
-    }
-
-    fn resume_http<'a>(&'a mut self, call: u64, cx: &Context<'_>) -> Result<Response<'a>, Error> {
-        let content_type = match self {
-            Self::Command(command) => command.content_type(),
-            Self::Echo(_) | Self::Missing(_) => b"",
+    fn resume_any<'a>(
+        &'a mut self,
+        call: u64,
+        _: bool,
+        report: &mut &'a [u8],
+        _: &Context<'_>,
+    ) -> Result<Response<'a>, Error> {
+        let response = Response::new(200);
+        let Self::Programs(programs) = self else {
+            return Ok(response);
         };
-        Ok(Response::new(200)
-            .header("Content-Type", content_type)
-            .body(self.resume(call, cx)?))
+        let content_type = programs.content_type();
+        let body = programs.answer(call, report)?;
+        Ok(response.header("Content-Type", content_type).body(body))
     }
 
     fn abandon(&mut self, call: u64) {
-        if let Self::Command(command) = self {
-            command.abandon(call);
+        if let Self::Programs(programs) = self {
+            programs.abandon(call);
         }
     }
 
-    fn initialize(&mut self, _: &Context<'_>) -> Result<(), Error> {
-        match self {
-            Self::Missing(error) => Err(error.clone()),
-            Self::Echo(_) | Self::Command(_) => Ok(()),
-        }
+    fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.hook(Task::Initialize, u64::MAX, cx)
+    }
+
+    fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
+        self.hook(Task::PreStop, PRE_STOP_MS_MAX, cx)
     }
 }
 

@@ -96,8 +96,9 @@ impl Process {
     /// Sends a signal to it and to what it has started, unless that has left its group.
     pub fn signal(&self, signal: Signal) {
         if self.status.is_none() {
-            // An error means that nobody is left there.
+            // An error means that nobody is left there. The process itself may have left its group.
             let _ = child::kill_group(self.pid, signal);
+            let _ = child::kill(self.pid, signal);
         }
     }
 
@@ -112,13 +113,32 @@ impl Process {
         bytes::slice(&self.memory, from..self.log_len)
     }
 
-    /// Forgets its output, and gives the memory back that was long.
-    pub fn clear(&mut self) {
-        (self.output_len, self.log_len, self.passed_len) = (0, 0, 0);
+    /// Forgets what was read of what it has written, and gives the memory back that was long.
+    pub fn reset(&mut self) {
+        self.output_len = 0;
+        if self.passed_len == self.log_len {
+            (self.log_len, self.passed_len) = (0, 0);
+        }
         if self.memory.len() > LOG_BYTES + OUTPUT_BYTES
-            && let Ok(short) = Mapping::new(LOG_BYTES + OUTPUT_BYTES)
+            && let Ok(mut short) = Mapping::new(LOG_BYTES + OUTPUT_BYTES)
         {
+            bytes::copy(&mut short, bytes::slice(&self.memory, 0..LOG_BYTES));
             self.memory = short;
+        }
+    }
+
+    /// Whether it has not closed its standard output.
+    pub fn is_writing(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// Throws away what it has written to its standard output and nobody has read.
+    pub fn discard_output(&mut self) {
+        for _ in 0..LAST_COUNT_MAX {
+            self.output_len = 0;
+            if self.fill_output(0, 1) {
+                break;
+            }
         }
     }
 

@@ -44,7 +44,9 @@ impl Supervisor {
     pub fn new() -> Result<Self, Errno> {
         // A kernel that does not know it leaves such processes to the first of all.
         let _ = child::become_subreaper();
-        let (epoll, ends, timer) = (Epoll::new()?, Ends::new()?, Timer::new()?);
+        // First, so that no pipe gets the number of a standard stream.
+        let epoll = Epoll::above_standard()?;
+        let (ends, timer) = (Ends::new()?, Timer::new()?);
         epoll.add(&ends, token(Ready::Ends), Interest::Read)?;
         epoll.add(&timer, token(Ready::Moment), Interest::Read)?;
         Ok(Self {
@@ -124,7 +126,7 @@ fn token(ready: Ready) -> u64 {
 }
 
 fn what(token: u64) -> Option<Ready> {
-    let index = token as u32 as usize;
+    let index = usize::try_from(token & u64::from(u32::MAX)).unwrap_or(0);
     match token >> KIND_BITS {
         0 => Some(Ready::Output(index)),
         1 => Some(Ready::Log(index)),

@@ -7,6 +7,8 @@ mod connection;
 mod connections;
 mod deferred;
 mod fatal;
+#[cfg(feature = "command")]
+mod handler;
 mod hosts;
 mod panics;
 mod poll;
@@ -20,6 +22,8 @@ mod service;
 mod settings;
 mod side;
 mod slots;
+#[cfg(feature = "command")]
+mod starting;
 mod statics;
 mod stock;
 

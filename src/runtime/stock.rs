@@ -3,11 +3,14 @@
 
 #[cfg(not(feature = "command"))]
 use super::config::Config;
+#[cfg(not(feature = "function"))]
 use super::fatal;
 #[cfg(not(feature = "command"))]
 use crate::echo::Echo;
 use crate::log;
-use crate::sys::env::{self, Args};
+#[cfg(not(feature = "function"))]
+use crate::sys::env;
+use crate::sys::env::Args;
 use crate::sys::process;
 
 #[cfg(feature = "command")]
@@ -19,12 +22,12 @@ pub const NAMES: &[u8] = b"";
 
 #[cfg(feature = "command")]
 const USAGE: &str = "usage: bootstrap [--help | --version]
-       bootstrap command CMD [ARG...]
+       bootstrap command CMD [ARG...]  one process for each event: event on stdin, answer on stdout, log on stderr
+       bootstrap function FILE.NAME    a function in a script, loaded once: .sh .php .py .js .mjs .cjs
 Serves a function on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000, or for AWS_LAMBDA_RUNTIME_API or
-SCF_RUNTIME_API with SCF_RUNTIME_API_PORT.
-  command   one process for each event: event on stdin, result on stdout, log on stderr
-Without arguments: what FNBOOT says, in the same words; else what _HANDLER names; else echo.
+SCF_RUNTIME_API with SCF_RUNTIME_API_PORT. Without arguments: FNBOOT, in the same words; _HANDLER; echo.
 FNBOOT_MAX_BODY: in bytes. FNBOOT_TIMEOUT: in seconds. FNBOOT_CONTENT_TYPE: of answers to HTTP requests.
+FNBOOT_WORKERS: interpreters at once. FNBOOT_WORKER_EVENTS: events of each.
 FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM, FNBOOT_LOG_PREFIX: on or off.
 ";
 #[cfg(not(feature = "command"))]
@@ -55,6 +58,7 @@ pub fn word(args: Args) -> Option<&'static [u8]> {
 }
 
 /// Whether `_HANDLER` names the built-in function.
+#[cfg(not(feature = "function"))]
 pub fn check_handler() {
     if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
         let text = "_HANDLER: '$' is not a function of this build: it has echo only";

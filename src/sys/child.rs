@@ -101,8 +101,8 @@ pub fn kill(process: Pid, signal: Signal) -> Result<(), Errno> {
     send(process.number(), signal)
 }
 
-/// `kill(2)`: sends a signal to every process of a group, also to one that its leader has left behind. The
-/// leader is not reaped before, because then its number may soon be another group's.
+/// `kill(2)`: sends a signal to every process of a group, also to one that its leader has left behind, and
+/// to one that has ended and is not reaped. The leader is not reaped before, because then its number may soon be another group's.
 ///
 /// # Errors
 /// `ESRCH` when the group is empty, `EPERM` when all of it belongs to other users.
@@ -220,16 +220,18 @@ extern "C" fn child(program: &Program) -> ! {
     process::exit(127)
 }
 
+/// Real-time signals included: what glibc's `posix_spawn(3)` started ignores the numbers 32 and 33.
+const SIGNAL_COUNT: c_int = 64;
+
 /// Becomes the program. Only an error returns.
 fn execute(program: &Program) -> Result<Infallible, Errno> {
     // SAFETY: setpgid(2) takes no pointers.
     check(unsafe { call3(libc::SYS_setpgid, 0, 0, 0) })?;
     die_with(program.parent)?;
     set_descriptors(program.descriptors)?;
-    // The handlers of the parent would be gone with its code, but what it ignores, or was ignored when it
-    // was started, would stay ignored. Nobody ignores the signals above these: they have no meaning of
-    // their own. It is 31 calls, which take less time than to read in /proc which of them are needed.
-    for number in 1..32 {
+    // The handlers of the parent would be gone with its code, but what it ignores, or whoever started it
+    // did, would stay ignored. To read in /proc which of them are would take longer than all these calls.
+    for number in 1..=SIGNAL_COUNT {
         signal::set_default(number);
     }
     signal::set_mask(0);
@@ -281,9 +283,8 @@ fn set_descriptors(descriptors: &[&Fd]) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::{PipeWriter, Write as _, pipe as std_pipe};
-    use std::os::fd::AsRawFd as _;
-    use std::string::String;
+    use std::string::{String, ToString as _};
+    use std::time::{Duration, Instant};
     use std::vec::Vec;
 
     use super::super::epoll::{Epoll, Event, Interest};
@@ -336,7 +337,14 @@ mod tests {
             match pipe.read(&mut place) {
                 Io::Done(0) => return String::from_utf8(all).unwrap(),
                 Io::Done(count) => all.extend_from_slice(&place[..count]),
-                Io::Blocked => drop(epoll.wait(&mut [Event::EMPTY], 10_000).unwrap()),
+                Io::Blocked => {
+                    let mut events = [Event::EMPTY];
+                    assert_eq!(
+                        epoll.wait(&mut events, 10_000).unwrap().len(),
+                        1,
+                        "nothing comes"
+                    );
+                }
                 Io::Closed(errno) => panic!("{errno:?}"),
             }
         }
@@ -424,12 +432,238 @@ mod tests {
         assert_eq!(fails(c"/bin/nothing-of-that-name"), Errno::NOENT);
         assert_eq!(fails(c"/bin"), Errno::ACCES);
         assert_eq!(fails(c"/etc/passwd"), Errno::ACCES);
-        assert_eq!(fails(c"/bin/sh/x"), Errno::NOTDIR);
+        assert_eq!(fails(c"/bin/sh/x"), Errno(libc::ENOTDIR));
         let long = std::format!("A={}", "x".repeat(200_000));
         let long = run(c"/bin/cat", &["cat"], &[&long], b"").map(|run| run.status);
         assert_eq!(long, Err(Errno::TOOBIG));
         let fd = file::memory_file(c"x").unwrap();
         let nine = spawn(c"/bin/cat", &strings(&["cat"]), &strings(&[]), &[&fd; 9]);
         assert_eq!(nine, Err(Errno::INVAL));
+    }
+
+    /// Runs `test` in a process of one thread, which has no other children.
+    fn in_a_process(test: fn()) {
+        // SAFETY: glibc makes its own locks usable in the child, and the child needs no other.
+        let process = unsafe { libc::fork() };
+        if process == 0 {
+            // SAFETY: alarm(2) takes no pointers. It ends what hangs.
+            unsafe { libc::alarm(60) };
+            std::panic::set_hook(std::boxed::Box::new(|panic| {
+                let reason = panic.to_string();
+                let _ = process::Stream::Stderr.write(reason.as_bytes());
+                process::exit(1)
+            }));
+            test();
+            process::exit(0)
+        }
+        assert_eq!(end(Pid::new(process).unwrap()), Status::Exited(0));
+    }
+
+    fn own_descriptors() -> usize {
+        fs::read_dir("/proc/self/fd").unwrap().count()
+    }
+
+    #[test]
+    fn a_thousand_programs_leave_no_descriptor_and_no_zombie() {
+        in_a_process(|| {
+            let before = own_descriptors();
+            for count in 0..1000 {
+                let path = if count % 2 == 0 {
+                    c"/bin/true"
+                } else {
+                    c"/bin/false"
+                };
+                let status = run(path, &["x"], &[], b"event").unwrap().status;
+                assert_eq!(status, Status::Exited(count % 2));
+                assert!(run(c"/bin/nothing-of-that-name", &["x"], &[], b"").is_err());
+            }
+            assert_eq!(own_descriptors(), before);
+            assert_eq!(wait::ended(None), Err(Errno::CHILD));
+        });
+    }
+
+    /// Every order of the numbers below `count`.
+    fn orders(count: usize) -> Vec<Vec<usize>> {
+        let Some(last) = count.checked_sub(1) else {
+            return std::vec![Vec::new()];
+        };
+        let mut all = Vec::new();
+        for order in orders(last) {
+            for at in 0..=last {
+                let mut order = order.clone();
+                order.insert(at, last);
+                all.push(order);
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn each_descriptor_gets_its_number_whatever_number_it_had() {
+        in_a_process(|| {
+            for number in 0..5 {
+                // SAFETY: nothing in this process has them from here on.
+                unsafe { libc::close(number) };
+            }
+            let files: Vec<Fd> = (0..5)
+                .map(|_| file::memory_file(c"number").unwrap())
+                .collect();
+            for (number, file) in files.iter().enumerate() {
+                assert_eq!(file.number() as usize, number);
+                file::write_at(file, number.to_string().as_bytes(), 0).unwrap();
+            }
+            let script =
+                "exec 6<&1; exec cat /dev/fd/0 /dev/fd/6 /dev/fd/2 /dev/fd/3 /dev/fd/4 >&5";
+            let (arguments, environment) = (strings(&["sh", "-c", script]), strings(&[]));
+            let orders = orders(5);
+            assert_eq!(orders.len(), 120);
+            let same = [[0; 5], [4, 4, 4, 0, 0]].map(Vec::from);
+            for order in orders.iter().chain(&same) {
+                let [ours, theirs] = pipe().unwrap();
+                let mut descriptors: Vec<&Fd> = order.iter().map(|&index| &files[index]).collect();
+                descriptors.push(&theirs);
+                let process = spawn(c"/bin/sh", &arguments, &environment, &descriptors).unwrap();
+                drop(theirs);
+                let want: String = order.iter().map(usize::to_string).collect();
+                assert_eq!(read_all(&ours), want);
+                assert_eq!(end(process), Status::Exited(0));
+            }
+        });
+    }
+
+    #[test]
+    fn a_program_inherits_its_descriptors_and_no_other() {
+        in_a_process(|| {
+            // SAFETY: nobody has this number.
+            unsafe { libc::dup2(2, 60) };
+            let run = run(c"/bin/ls", &["ls", "/proc/self/fd"], &[], b"").unwrap();
+            // The fourth is what `ls` has opened itself.
+            assert_eq!(run.stdout, "0\n1\n2\n3\n");
+        });
+    }
+
+    fn field<'a>(status: &'a str, name: &str) -> &'a str {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap().trim_start_matches(':').trim()
+    }
+
+    #[test]
+    fn a_program_has_default_signals_whatever_its_parent_has() {
+        in_a_process(|| {
+            signal::catch_terminate().unwrap();
+            for number in (1..32)
+                .filter(|number| ![libc::SIGTERM, libc::SIGINT, libc::SIGALRM].contains(number))
+            {
+                // SAFETY: ignoring a signal takes no function.
+                unsafe { libc::signal(number, libc::SIG_IGN) };
+            }
+            let ends = Ends::new().unwrap();
+            signal::set_mask(signal::set_mask(0) | 1 << (libc::SIGUSR1 - 1));
+            let own = fs::read_to_string("/proc/self/status").unwrap();
+            let run = run(c"/bin/cat", &["cat", "/proc/self/status"], &[], b"").unwrap();
+            for name in ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"] {
+                assert_eq!(field(&run.stdout, name), "0000000000000000", "{name}");
+            }
+            let after = fs::read_to_string("/proc/self/status").unwrap();
+            for name in ["SigBlk", "SigIgn", "SigCgt"] {
+                assert_ne!(field(&own, name), "0000000000000000", "{name}");
+                assert_eq!(field(&own, name), field(&after, name));
+            }
+            drop(ends);
+        });
+    }
+
+    #[test]
+    fn a_program_leads_a_group_that_can_be_killed_even_if_it_is_stopped() {
+        let run = sh("read _ _ _ _ group _ < /proc/$$/stat; echo $(($$ == group))");
+        assert_eq!(run.stdout, "1\n");
+        for script in [
+            "sleep 100 & echo; sleep 100",
+            "sleep 100 & echo; trap '' TERM HUP; kill -STOP 0",
+        ] {
+            let [ours, theirs] = pipe().unwrap();
+            let stdin = file::memory_file(c"event").unwrap();
+            let (arguments, environment) = (strings(&["sh", "-c", script]), strings(&[]));
+            let descriptors = [&stdin, &theirs, &theirs];
+            let process = spawn(c"/bin/sh", &arguments, &environment, &descriptors).unwrap();
+            drop(theirs);
+            let epoll = Epoll::new().unwrap();
+            epoll.add(&ours, 0, Interest::Read).unwrap();
+            assert_eq!(epoll.wait(&mut [Event::EMPTY], 10_000).unwrap().len(), 1);
+            assert_eq!(wait::ended(Some(process)), Ok(None));
+            assert_eq!(wait::reap(process), Ok(false));
+            let start = Instant::now();
+            kill_group(process, Signal::Kill).unwrap();
+            read_all(&ours);
+            assert_eq!(end(process), Status::Killed(libc::SIGKILL));
+            assert!(
+                start.elapsed() < Duration::from_secs(50),
+                "the end of sleep"
+            );
+        }
+    }
+
+    #[test]
+    fn one_process_can_be_asked_to_end() {
+        let fd = file::memory_file(c"event").unwrap();
+        let (arguments, environment) = (strings(&["sleep", "100"]), strings(&[]));
+        let process = spawn(c"/bin/sleep", &arguments, &environment, &[&fd; 3]).unwrap();
+        kill(process, Signal::Terminate).unwrap();
+        assert_eq!(end(process), Status::Killed(libc::SIGTERM));
+        assert_eq!(kill(process, Signal::Terminate), Err(Errno::SRCH));
+    }
+
+    #[test]
+    fn a_program_dies_with_its_parent() {
+        let [ours, theirs] = pipe().unwrap();
+        let start = Instant::now();
+        // SAFETY: as in `in_a_process`.
+        let parent = unsafe { libc::fork() };
+        if parent == 0 {
+            let fd = file::memory_file(c"event").unwrap();
+            let (arguments, environment) = (strings(&["sleep", "100"]), strings(&[]));
+            let descriptors = [&fd, &theirs, &theirs];
+            let started = spawn(c"/bin/sleep", &arguments, &environment, &descriptors);
+            process::exit(i32::from(started.is_err()));
+        }
+        drop(theirs);
+        assert_eq!(end(Pid::new(parent).unwrap()), Status::Exited(0));
+        assert_eq!(read_all(&ours), "");
+        assert!(
+            start.elapsed() < Duration::from_secs(50),
+            "the end of sleep"
+        );
+    }
+
+    #[test]
+    fn ends_are_told_and_orphans_come_to_the_subreaper() {
+        in_a_process(|| {
+            // SAFETY: ignoring a signal takes no function.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            become_subreaper().unwrap();
+            let (ends, epoll) = (Ends::new().unwrap(), Epoll::new().unwrap());
+            epoll.add(&ends, 5, Interest::Read).unwrap();
+            assert_eq!(ends.forget(), Io::Blocked);
+            assert_eq!(wait::ended(None), Err(Errno::CHILD));
+            let fd = file::memory_file(c"event").unwrap();
+            let script = "setsid sh -c 'sleep 0.1; exit 4' & exit 3";
+            let (arguments, environment) = (strings(&["sh", "-c", script]), strings(&[]));
+            let leader = spawn(c"/bin/sh", &arguments, &environment, &[&fd; 3]).unwrap();
+            let mut found = Vec::new();
+            while found.len() < 2 {
+                assert_eq!(epoll.wait(&mut [Event::EMPTY], 10_000).unwrap().len(), 1);
+                assert_eq!(ends.forget(), Io::Done(128));
+                while let Ok(Some(end)) = wait::ended(None) {
+                    assert_eq!(wait::reap(end.process), Ok(true));
+                    found.push((end.process == leader, end.status));
+                }
+            }
+            assert_eq!(
+                found,
+                [(true, Status::Exited(3)), (false, Status::Exited(4))]
+            );
+            assert_eq!(wait::ended(None), Err(Errno::CHILD));
+            assert_eq!(ends.forget(), Io::Blocked);
+        });
     }
 }

@@ -198,3 +198,28 @@ impl Epoll {
         check(unsafe { call6(libc::SYS_epoll_ctl, arguments) }).map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pipe::pipe;
+    use super::*;
+
+    #[test]
+    fn a_set_in_a_set_and_a_number_are_waited_for() {
+        let (outer, inner) = (Epoll::new().unwrap(), Epoll::new().unwrap());
+        let [ours, theirs] = pipe().unwrap();
+        outer.add(&inner, 1, Interest::Read).unwrap();
+        inner.add_number(ours.number(), 2).unwrap();
+        assert_eq!(inner.add_number(-1, 3), Err(Errno(libc::EBADF)));
+        let mut events = [Event::EMPTY; 4];
+        assert!(outer.wait(&mut events, 0).unwrap().is_empty());
+        theirs.write(b"x");
+        for (epoll, token) in [(&outer, 1), (&inner, 2)] {
+            let events = epoll.wait(&mut events, 1000).unwrap();
+            assert_eq!(events.len(), 1);
+            assert_eq!(events[0].token(), token);
+        }
+        inner.remove(&ours).unwrap();
+        assert!(outer.wait(&mut events, 0).unwrap().is_empty());
+    }
+}

@@ -1,6 +1,5 @@
 //! Owned descriptors, error numbers, and what a non-blocking call can come to.
 
-use core::mem::ManuallyDrop;
 use core::num::NonZeroI32;
 
 use libc::c_int;
@@ -25,8 +24,7 @@ impl Errno {
     pub const NOENT: Self = Self(libc::ENOENT);
     pub const NOEXEC: Self = Self(libc::ENOEXEC);
     pub const NOSPC: Self = Self(libc::ENOSPC);
-    pub const NOSYS: Self = Self(libc::ENOSYS);
-    pub const NOTDIR: Self = Self(libc::ENOTDIR);
+    pub const PIPE: Self = Self(libc::EPIPE);
     pub const SRCH: Self = Self(libc::ESRCH);
     pub const TOOBIG: Self = Self(libc::E2BIG);
 
@@ -82,11 +80,6 @@ impl Fd {
     /// The descriptor's number.
     pub fn number(&self) -> c_int {
         !self.0.get()
-    }
-
-    /// A descriptor that somebody else owns and closes.
-    pub(super) fn lent(number: c_int) -> Result<ManuallyDrop<Self>, Errno> {
-        Self::own(number as isize).map(ManuallyDrop::new)
     }
 
     /// `read(2)`: bytes placed at the front of `into`; zero means that no more will come, or that there

@@ -36,11 +36,41 @@ impl File {
     }
 }
 
+/// `newfstatat(2)`: whether there is a file at `path`, and no folder.
+#[cfg(feature = "function")]
+pub fn is_file(path: &CStr) -> bool {
+    matches!(kind(path), Ok(libc::S_IFREG))
+}
+
 /// `newfstatat(2)` and `faccessat(2)`: whether this user may execute the file at `path`.
 ///
 /// # Errors
 /// As `execve(2)` would say: `EACCES` if not, also for a folder; `ENOENT` or `ENOTDIR` when there is none.
 pub fn executable(path: &CStr) -> Result<(), Errno> {
+    if kind(path)? != libc::S_IFREG {
+        return Err(Errno::ACCES);
+    }
+    let (from, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
+    // SAFETY: `path` ends with a NUL.
+    check(unsafe { call3(libc::SYS_faccessat, from, path, libc::X_OK as usize) }).map(drop)
+}
+
+/// `newfstatat(2)`: whether two paths lead to one file.
+#[cfg(feature = "function")]
+pub fn is_same(path: &CStr, other: &CStr) -> bool {
+    match (stat(path), stat(other)) {
+        (Ok(one), Ok(other)) => (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino),
+        _ => false,
+    }
+}
+
+/// What is at `path`.
+fn kind(path: &CStr) -> Result<libc::mode_t, Errno> {
+    stat(path).map(|found| found.st_mode & libc::S_IFMT)
+}
+
+/// `stat(2)`.
+fn stat(path: &CStr) -> Result<libc::stat, Errno> {
     // SAFETY: the struct is integers (and, on musl, padding), for all of which zero is valid.
     let mut found: libc::stat = unsafe { core::mem::zeroed() };
     let (from, path) = (libc::AT_FDCWD as usize, path.as_ptr().expose_provenance());
@@ -48,11 +78,7 @@ pub fn executable(path: &CStr) -> Result<(), Errno> {
     // SAFETY: `path` ends with a NUL; on these architectures `found` has the kernel's layout, and it lives
     // through the call, exclusively borrowed.
     check(unsafe { call6(libc::SYS_newfstatat, [from, path, place, 0, 0, 0]) })?;
-    if found.st_mode & libc::S_IFMT != libc::S_IFREG {
-        return Err(Errno::ACCES);
-    }
-    // SAFETY: `path` ends with a NUL.
-    check(unsafe { call3(libc::SYS_faccessat, from, path, libc::X_OK as usize) }).map(drop)
+    Ok(found)
 }
 
 /// `memfd_create(2)`: an empty file in memory, to read and to write. `name` is for whoever looks into
@@ -233,7 +259,7 @@ mod tests {
         assert_eq!(executable(c"/etc/passwd"), Err(Errno::ACCES));
         assert_eq!(executable(c"/dev/null"), Err(Errno::ACCES));
         assert_eq!(executable(c"/bin/nothing-of-that-name"), Err(Errno::NOENT));
-        assert_eq!(executable(c"/bin/sh/cat"), Err(Errno::NOTDIR));
+        assert_eq!(executable(c"/bin/sh/cat"), Err(Errno(libc::ENOTDIR)));
         assert_eq!(executable(c""), Err(Errno::NOENT));
     }
 }

@@ -27,6 +27,7 @@ pub mod clock;
 mod entry;
 #[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod env;
+#[allow(dead_code, reason = "for programs, which are to come")]
 pub mod epoll;
 #[cfg_attr(not(feature = "command"), allow(dead_code, reason = "for programs"))]
 pub mod fd;

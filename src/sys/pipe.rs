@@ -35,16 +35,6 @@ pub fn socket_pair() -> Result<[Fd; 2], Errno> {
     ends(numbers)
 }
 
-/// `fcntl(2)`, `F_SETPIPE_SZ`: gives a pipe room for at least so many bytes.
-///
-/// # Errors
-/// `EPERM` above the bound of the system or of the user. The pipe is then as it was.
-pub fn set_room(pipe: &Fd, bytes: usize) -> Result<(), Errno> {
-    let command = libc::F_SETPIPE_SZ as usize;
-    // SAFETY: fcntl(2) with F_SETPIPE_SZ takes an integer, no pointer.
-    check(unsafe { call3(libc::SYS_fcntl, pipe.raw(), command, bytes) }).map(drop)
-}
-
 fn ends([ours, theirs]: [c_int; 2]) -> Result<[Fd; 2], Errno> {
     let [ours, theirs] = [Fd::own(ours as isize)?, Fd::own(theirs as isize)?];
     ours.set_nonblocking()?;
@@ -88,15 +78,5 @@ mod tests {
         assert_eq!(theirs.read(&mut [0; 8]), Io::Done(5));
         drop(theirs);
         assert_eq!(ours.write(b"x"), Io::Closed(Errno(libc::EPIPE)));
-    }
-
-    #[test]
-    fn a_pipe_has_the_room_that_it_was_given() {
-        let [_ours, theirs] = pipe().unwrap();
-        set_room(&theirs, 128 * 1024).unwrap();
-        // SAFETY: fcntl(2) with this command takes no third argument.
-        let room = unsafe { libc::fcntl(theirs.number(), libc::F_GETPIPE_SZ) };
-        assert_eq!(room, 128 * 1024);
-        assert!(set_room(&theirs, usize::MAX >> 1).is_err());
     }
 }

@@ -3,6 +3,8 @@
 use libc::c_int;
 
 use super::call::{call3, call6};
+#[cfg(feature = "function")]
+use super::fd::check;
 use super::fd::{Errno, restart};
 
 /// A standard stream of the process.
@@ -63,6 +65,20 @@ impl Stream {
 pub fn id() -> c_int {
     // SAFETY: getpid(2) takes no arguments.
     (unsafe { call3(libc::SYS_getpid, 0, 0, 0) }) as c_int
+}
+
+/// `getcwd(2)`: the folder in which the process is, at the front of `place`; empty where it has none that can
+/// be named.
+#[cfg(feature = "function")]
+pub fn folder(place: &mut [u8]) -> &[u8] {
+    let (start, room) = (place.as_mut_ptr().expose_provenance(), place.len());
+    // SAFETY: place and room are those of one exclusively borrowed slice.
+    let len = check(unsafe { call3(libc::SYS_getcwd, start, room, 0) });
+    // It ends with a NUL, and begins with a slash unless it cannot be reached.
+    match place.get(..len.unwrap_or(0)) {
+        Some([b'/', .., 0]) => place.get(..len.unwrap_or(1) - 1).unwrap_or_default(),
+        _ => b"",
+    }
 }
 
 /// `exit_group(2)`: the end, without anything that `atexit(3)` would run.

@@ -93,7 +93,8 @@ impl Strings {
     }
 
     /// The strings in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    #[cfg(test)]
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).map_while(|index| self.get(index))
     }
 
@@ -204,7 +205,7 @@ mod tests {
     fn the_table_bounds_the_count() {
         let mut strings = Strings::new(1).unwrap();
         let room = words(&strings.table).len();
-        let fitted = (0..).take_while(|_| strings.put(&[]).is_ok()).count();
+        let fitted = (0..=room).take_while(|_| strings.put(&[]).is_ok()).count();
         assert_eq!(fitted, room - 1);
         assert_eq!(strings.iter().count(), room - 1);
     }

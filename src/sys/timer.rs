@@ -1,6 +1,6 @@
 //! A moment that an epoll waits for (`timerfd_create(2)`).
 
-use libc::{c_long, itimerspec, time_t, timespec};
+use libc::{itimerspec, timespec};
 
 use super::call::{call3, call6};
 use super::epoll::Source;
@@ -53,8 +53,8 @@ impl Timer {
         let moment = itimerspec {
             it_interval: nothing,
             it_value: timespec {
-                tv_sec: (moment_ms / 1000) as time_t,
-                tv_nsec: (moment_ms % 1000 * 1_000_000) as c_long,
+                tv_sec: (moment_ms / 1000).cast_signed(),
+                tv_nsec: (moment_ms % 1000 * 1_000_000).cast_signed(),
             },
         };
         let place = (&raw const moment).expose_provenance();

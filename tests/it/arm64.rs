@@ -16,7 +16,7 @@ pub fn program(path: &Path) -> Program {
     let nobody = "setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all";
     let is_root = rustix::process::geteuid().is_root();
     let nobody = if is_root { nobody } else { "" };
-    let script = format!("exec 3<\"$0\" && exec {nobody} qemu-aarch64 /proc/self/fd/3");
+    let script = format!("exec 3<\"$0\" && exec {nobody} qemu-aarch64 /proc/self/fd/3 \"$@\"");
     Program::at(path.to_owned()).in_shell(&script)
 }
 

@@ -6,6 +6,7 @@
 //! here sleeps to let something happen: it waits for the thing itself.
 
 use std::env;
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -268,6 +269,7 @@ pub struct Program {
     /// A program and arguments that run the program under test, e.g. `sh -c …`.
     wrapper: Vec<String>,
     path: PathBuf,
+    arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
     port: u16,
     stdout: Option<OwnedFd>,
@@ -291,6 +293,7 @@ impl Program {
         Self {
             wrapper: Vec::new(),
             path,
+            arguments: Vec::new(),
             variables,
             port,
             stdout: None,
@@ -301,6 +304,12 @@ impl Program {
     /// With a variable in its environment.
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.variables.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// With these arguments behind those that it has.
+    pub fn arguments<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
         self
     }
 
@@ -321,13 +330,13 @@ impl Program {
         self.port
     }
 
-    /// Started by `wrapper`, which is given the program's path as its last argument.
+    /// Started by `wrapper`, which is given the program's path behind its own arguments, and then the program's.
     pub fn under(mut self, wrapper: &[&str]) -> Self {
         self.wrapper = wrapper.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Started by a shell that runs `script`, in which `"$0"` is the program.
+    /// Started by a shell that runs `script`, in which `"$0"` is the program, and `"$@"` its arguments.
     pub fn in_shell(self, script: &str) -> Self {
         self.under(&["/bin/sh", "-c", script])
     }
@@ -350,7 +359,8 @@ impl Program {
         let mut command = Command::new(&words[0]);
         // A group of its own: what a wrapper started ends with it.
         command.process_group(0);
-        command.args(&words[1..]).env_clear().stdin(Stdio::null());
+        command.args(&words[1..]).args(&self.arguments);
+        command.env_clear().stdin(Stdio::null());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -758,25 +768,36 @@ pub fn out_of_descriptors(silent_count: usize) -> (Server, Vec<Client>, Vec<Clie
 
 /// A connection by whose answers a test knows that the server has seen to everything that came
 /// before: it serves connections in the order in which they become ready.
-pub struct Barrier(Client);
+pub struct Barrier {
+    client: Client,
+    request: Vec<u8>,
+}
 
 impl Barrier {
     pub fn new(server: &mut Server) -> Self {
-        let mut client = server.connect();
-        client.expect_open();
-        Self(client)
+        Self::new_for(server, PING)
+    }
+
+    /// One that sends this request, where the function answers [`PING`] in another way.
+    pub fn new_for(server: &mut Server, request: impl AsRef<[u8]>) -> Self {
+        let mut barrier = Self {
+            client: server.connect(),
+            request: request.as_ref().to_vec(),
+        };
+        barrier.pass();
+        barrier
     }
 
     /// The server must end this connection, as it does when it is to end.
     #[track_caller]
     pub fn expect_close(&mut self) {
-        self.0.expect_close();
+        self.client.expect_close();
     }
 
     /// Returns when the server has read what was sent before on any connection.
     #[track_caller]
     pub fn pass(&mut self) {
-        self.0.expect_open();
+        self.client.send(&self.request).expect(200);
     }
 }
 

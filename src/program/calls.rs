@@ -1,0 +1,258 @@
+//! The calls that programs answer, from the event to the answer.
+//!
+//! ```text
+//!  begun ──▶ Waits ──▶ Runs(worker) ──▶ Ended(worker) ──▶ answered
+//!              └───── cannot be started ──▶ Failed ─────────▲
+//! ```
+//!
+//! A call that is answered, or that nobody waits for any more, has no number: it is forgotten once its worker
+//! has ended it.
+
+use core::mem::MaybeUninit;
+
+use super::cgi;
+use super::failure::{self, Fault};
+use super::process::Label;
+use super::programs::Settings;
+use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
+use crate::bytes;
+use crate::handler::{Context, Error, Request};
+use crate::limits::{CONN_COUNT_MAX, MARGIN_MS_MAX, MARGIN_MS_MIN, PROCESS_COUNT_MAX};
+use crate::sys::clock;
+use crate::sys::memory::{List, Mapping, Reserved};
+
+/// A call.
+#[derive(Debug)]
+pub struct Call {
+    /// Zero once it is answered, or nobody waits for the answer.
+    pub number: u64,
+    pub task: Task,
+    pub state: State,
+    pub fault: Option<Fault>,
+    /// When its program is sent the next signal: on the monotonic clock, or `NEVER`.
+    pub signal_ms: u64,
+    /// How long the program has between the two signals.
+    pub margin_ms: u64,
+    /// Request id, variables, event.
+    memory: Mapping,
+    id_len: usize,
+    variables_len: usize,
+    event_len: usize,
+    /// Whether its variables tell of a request.
+    pub is_request: bool,
+}
+
+/// How long a program serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// One event.
+    OneEvent,
+    /// Many, over a channel.
+    Resident,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    Invoke,
+    Initialize,
+    PreStop,
+}
+
+impl Task {
+    /// How an interpreter is asked for it.
+    pub fn line(self) -> &'static [u8] {
+        match self {
+            Self::Invoke => b"invoke\n",
+            Self::Initialize => b"initialize\n",
+            Self::PreStop => b"pre_stop\n",
+        }
+    }
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// For a worker.
+    Waits,
+    /// The worker at that index has it.
+    Runs(usize),
+    /// The same worker keeps the answer.
+    Ended(usize),
+    /// There was no worker.
+    Failed,
+}
+
+/// All calls that are not answered.
+#[derive(Debug)]
+pub struct Calls(List<Option<Call>>);
+
+/// As many as there can be connections, and those that nobody waits for.
+const CALL_COUNT_MAX: usize = CONN_COUNT_MAX + PROCESS_COUNT_MAX;
+
+type Table = [MaybeUninit<Option<Call>>; CALL_COUNT_MAX];
+
+#[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
+static TABLE: Reserved<Table> = Reserved::new([const { MaybeUninit::uninit() }; CALL_COUNT_MAX]);
+
+impl Calls {
+    /// None yet. There is one such table in a process; another one would have no room.
+    pub fn new() -> Self {
+        Self(List::new(
+            TABLE.take().map_or(&mut [], |table| &mut table[..]),
+        ))
+    }
+
+    /// Puts a call into the table. Returns whether there was room.
+    pub fn insert(&mut self, call: Call) -> bool {
+        match self.0.iter_mut().find(|place| place.is_none()) {
+            Some(place) => {
+                *place = Some(call);
+                true
+            }
+            None => self.0.push(Some(call)).is_some(),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.0.iter().flatten()
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Call> {
+        self.0.iter_mut().flatten()
+    }
+
+    /// The call that the worker at `index` has, or whose answer it keeps.
+    #[inline(never)]
+    pub fn of_worker(&mut self, index: usize) -> Option<&mut Call> {
+        self.iter_mut().find(|call| call.worker() == Some(index))
+    }
+
+    /// The call of that number.
+    #[inline(never)]
+    pub fn numbered(&mut self, number: u64) -> Option<&mut Call> {
+        self.iter_mut().find(|call| call.number == number)
+    }
+
+    /// The call that waits for a worker longest.
+    #[inline(never)]
+    pub fn next_waiting(&mut self) -> Option<&mut Call> {
+        let waiting = self.iter_mut().filter(|call| call.is_waiting());
+        waiting.min_by_key(|call| call.number)
+    }
+
+    /// How many wait for a worker.
+    pub fn waiting_count(&self) -> usize {
+        self.iter().filter(|call| call.is_waiting()).count()
+    }
+
+    /// Forgets the calls that are over.
+    pub fn forget(&mut self) {
+        for place in self.0.iter_mut() {
+            if place.as_ref().is_some_and(Call::is_over) {
+                *place = None;
+            }
+        }
+    }
+}
+
+impl Call {
+    /// A call that is put off.
+    ///
+    /// # Errors
+    /// Out of memory, or what is told about the call does not fit an environment.
+    #[inline(never)]
+    pub fn new(
+        number: u64,
+        task: Task,
+        settings: &Settings,
+        event: &[u8],
+        request: Option<&Request<'_>>,
+        cx: &Context<'_>,
+    ) -> Result<Self, Error> {
+        let stay = settings.stay;
+        let id = cx.id();
+        let room = id.len() + VARIABLES_BYTES_MAX + event.len();
+        let mut memory = Mapping::new(room).map_err(failure::start)?;
+        bytes::copy(&mut memory, id);
+        let place = bytes::slice_mut(&mut memory, id.len()..id.len() + VARIABLES_BYTES_MAX);
+        // The environment of a process has NULs, the file of an interpreter lines.
+        let end = if stay == Stay::OneEvent { 0 } else { b'\n' };
+        let mut variables = Variables::new(place, end);
+        variables::put_call(cx, &mut variables);
+        match request {
+            _ if stay == Stay::Resident => {}
+            Some(request) => cgi::put_request(request, cx, &mut variables),
+            None => variables::put_event(event, &mut variables),
+        }
+        let variables_len = variables.finish().len();
+        let start = id.len() + variables_len;
+        bytes::copy(bytes::slice_mut(&mut memory, start..room), event);
+        let (signal_ms, margin_ms) = moments(cx, settings.timeout_ms);
+        Ok(Self {
+            number,
+            task,
+            state: State::Waits,
+            fault: None,
+            signal_ms,
+            margin_ms,
+            memory,
+            id_len: id.len(),
+            variables_len,
+            event_len: event.len(),
+            is_request: request.is_some(),
+        })
+    }
+
+    /// What the platform tells about it, each with a NUL or a line break behind it.
+    pub fn variables(&self) -> &[u8] {
+        bytes::slice(&self.memory, self.id_len..self.id_len + self.variables_len)
+    }
+
+    pub fn event(&self) -> &[u8] {
+        let start = self.id_len + self.variables_len;
+        bytes::slice(&self.memory, start..start + self.event_len)
+    }
+
+    /// What the log of its program is marked with.
+    pub fn label(&self, is_prefixed: bool) -> Label<'_> {
+        Label {
+            is_prefixed,
+            request_id: bytes::slice(&self.memory, 0..self.id_len),
+        }
+    }
+
+    /// The worker that has it, or keeps its answer.
+    pub fn worker(&self) -> Option<usize> {
+        match self.state {
+            State::Runs(index) | State::Ended(index) => Some(index),
+            State::Waits | State::Failed => None,
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state == State::Waits && self.number > 0
+    }
+
+    /// Whether nothing more comes of it, and nobody waits for its answer.
+    pub fn is_over(&self) -> bool {
+        self.number == 0 && !matches!(self.state, State::Runs(_))
+    }
+
+    /// Whether there is an answer that somebody waits for.
+    pub fn is_due(&self) -> bool {
+        self.number > 0 && matches!(self.state, State::Ended(_) | State::Failed)
+    }
+}
+
+/// Room for the variables of a call.
+const VARIABLES_BYTES_MAX: usize = CALL_BYTES_MAX + cgi::REQUEST_BYTES_MAX + VARIABLE_BYTES_MAX;
+
+/// When a program is told to end, and how long it then has: a tenth of the time before the deadline, within
+/// bounds.
+fn moments(cx: &Context<'_>, timeout_ms: u64) -> (u64, u64) {
+    let left_ms = cx.remaining_ms().unwrap_or(timeout_ms);
+    let margin_ms = (left_ms / 10).clamp(MARGIN_MS_MIN, MARGIN_MS_MAX);
+    let end_ms = clock::monotonic_ms().saturating_add(left_ms.saturating_sub(margin_ms));
+    (end_ms, margin_ms)
+}

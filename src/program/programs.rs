@@ -1,0 +1,556 @@
+//! Programs that serve calls: `bootstrap command` starts one for each event, `bootstrap function` has
+//! interpreters that stay.
+//!
+//! Nothing waits for a program. What it writes is read, and its end is seen, when the supervisor says so; a call
+//! that finds no free worker waits for one. The event of a command is a file that is there before it starts:
+//! its standard input. An interpreter has that file, too, and is told over a socket when there is a new event.
+//!
+//! A program is told to end a moment before its call's deadline, or when nobody waits for the answer any more,
+//! and killed a moment later. Its group is killed before it is reaped; what has left the group is killed once
+//! no call runs.
+
+use core::mem::MaybeUninit;
+
+use super::calls::{Call, Calls, State, Stay, Task};
+use super::environment::Environment;
+use super::failure::{self, Fault};
+use super::kinds::{self, Kinds};
+use super::launch::Launch;
+use super::orphans::Orphans;
+use super::process::Label;
+use super::supervisor::{Ready, Supervisor};
+use super::worker::{Stage, Worker};
+use crate::handler::{Context, Error, Request};
+use crate::limits::{DEATH_COUNT_MAX, PROCESS_COUNT_MAX};
+use crate::log;
+use crate::sys::clock::{self, NEVER};
+use crate::sys::fd::Errno;
+use crate::sys::memory::{List, Reserved};
+use crate::sys::wait::{self, Status};
+use crate::sys::{process, signal};
+
+/// What is set for all programs.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Longest answer.
+    pub body_bytes_max: usize,
+    /// `FNBOOT_CONTENT_TYPE`: of the answer to an HTTP request.
+    pub content_type: &'static [u8],
+    /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
+    pub prefixes_log: bool,
+    /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
+    pub timeout_ms: u64,
+    pub stay: Stay,
+    /// `FNBOOT_WORKERS`: workers at once.
+    pub worker_count_max: usize,
+    /// `FNBOOT_WORKER_EVENTS`: after so many events a worker is renewed.
+    pub event_count_max: u64,
+}
+
+/// A program, and what it is asked for.
+#[derive(Debug)]
+pub struct Programs {
+    launch: Launch,
+    settings: Settings,
+    environment: Environment,
+    kinds: Kinds,
+    supervisor: Supervisor,
+    orphans: Orphans,
+    calls: Calls,
+    workers: List<Option<Worker>>,
+    /// Processes that have not ended.
+    running_count: usize,
+    /// Interpreters that have ended in a row without a call that they had served.
+    death_count: usize,
+    /// Whether interpreters that are started now have to be initialized.
+    is_initialized: bool,
+}
+
+type Table = [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX];
+
+#[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
+static WORKERS: Reserved<Table> =
+    Reserved::new([const { MaybeUninit::uninit() }; PROCESS_COUNT_MAX]);
+
+impl Programs {
+    /// Nothing is started yet.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn new(
+        launch: Launch,
+        settings: Settings,
+        environment: Environment,
+        kinds: Kinds,
+    ) -> Result<Self, Errno> {
+        let workers = WORKERS.take().map(|table| &mut table[..]);
+        Ok(Self {
+            launch,
+            settings,
+            environment,
+            kinds,
+            supervisor: Supervisor::new()?,
+            orphans: Orphans::new(),
+            calls: Calls::new(),
+            workers: List::new(workers.unwrap_or_default()),
+            running_count: 0,
+            death_count: 0,
+            is_initialized: false,
+        })
+    }
+
+    /// Begins the call of that number: a worker gets it, or it waits for one.
+    ///
+    /// # Errors
+    /// None can be started, and there is no other that could be waited for.
+    pub fn begin(
+        &mut self,
+        number: u64,
+        task: Task,
+        event: &[u8],
+        request: Option<&Request<'_>>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        self.sweep();
+        let call = Call::new(number, task, &self.settings, event, request, cx)?;
+        self.supervisor.alarm(call.signal_ms);
+        if !self.calls.insert(call) {
+            return Err(failure::start(Errno::AGAIN));
+        }
+        self.serve_waiting();
+        match self.calls.numbered(number) {
+            Some(call) if call.state == State::Failed => {
+                call.number = 0;
+                Err(failure::error(
+                    &mut self.kinds,
+                    &self.launch,
+                    call.fault,
+                    None,
+                    b"",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does what no request asks for, and waits for it: there can be no event meanwhile.
+    ///
+    /// # Errors
+    /// It failed, or took longer than `timeout_ms`.
+    pub fn perform(&mut self, task: Task, cx: &Context<'_>, timeout_ms: u64) -> Result<(), Error> {
+        let end_ms = clock::monotonic_ms().saturating_add(timeout_ms);
+        self.begin(HOOK, task, b"", None, cx)?;
+        while !self.calls.numbered(HOOK).is_some_and(|call| call.is_due()) {
+            let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
+            // `SIGTERM` ends what comes before the first event, and begins what comes after the last.
+            let is_over = task == Task::Initialize && signal::terminating();
+            if left_ms == 0 || is_over {
+                self.abandon(HOOK);
+                return Err(failure::error(
+                    &mut self.kinds,
+                    &self.launch,
+                    Some(Fault::TimedOut),
+                    None,
+                    b"",
+                ));
+            }
+            self.supervisor.wait(left_ms);
+            self.look();
+        }
+        self.answer(HOOK, &mut &b""[..]).map(drop)
+    }
+
+    /// What an answer to an HTTP request is.
+    pub fn content_type(&self) -> &'static [u8] {
+        self.settings.content_type
+    }
+
+    /// Whether its processes serve many calls. The build without functions has no code for that.
+    pub fn stays(&self) -> bool {
+        cfg!(feature = "function") && self.settings.stay == Stay::Resident
+    }
+
+    /// The number of the descriptor that tells that something is to be done.
+    pub fn waker(&self) -> i32 {
+        self.supervisor.number()
+    }
+
+    /// A call whose answer is there.
+    pub fn woken(&mut self) -> Option<u64> {
+        self.sweep();
+        if !self.calls.iter().any(Call::is_due) {
+            self.look();
+        }
+        let due = self.calls.iter().find(|call| call.is_due());
+        if due.is_none() && self.death_count >= DEATH_COUNT_MAX {
+            log::complain(b"FATAL", |line| {
+                line.put(b"the function's interpreter has ended again and again");
+            });
+            process::exit(1);
+        }
+        due.map(|call| call.number)
+    }
+
+    /// What a call came to: its answer; or why it failed, and in `report` the same as JSON, if the program has
+    /// written that.
+    ///
+    /// # Errors
+    /// The program failed.
+    #[inline(never)]
+    pub fn answer<'a>(&'a mut self, number: u64, report: &mut &'a [u8]) -> Result<&'a [u8], Error> {
+        let Some(call) = self.calls.numbered(number) else {
+            return Err(failure::start(Errno::SRCH));
+        };
+        call.number = 0;
+        let worker = call.worker().and_then(|index| self.workers.get(index));
+        let worker = worker.and_then(Option::as_ref);
+        let Some(Worker { process, channel }) = worker else {
+            return Err(failure::error(
+                &mut self.kinds,
+                &self.launch,
+                call.fault,
+                None,
+                b"",
+            ));
+        };
+        let mut status = process.status;
+        if let Some(channel) = channel
+            && let Some(reply) = channel.status()
+        {
+            let message = channel.message();
+            if call.fault.is_none() && !message.is_empty() {
+                let (kind, text) = kinds::parts(message);
+                *report = process.output();
+                return Err(Error::of(self.kinds.keep(kind), &[text]));
+            }
+            status = Some(Status::Exited(reply));
+        }
+        if status == Some(Status::Exited(0)) && call.fault.is_none() {
+            return Ok(process.output());
+        }
+        Err(failure::error(
+            &mut self.kinds,
+            &self.launch,
+            call.fault,
+            status,
+            process.tail(),
+        ))
+    }
+
+    /// Nobody waits for the answer any more: the program is told to end, or, if it was told before, killed.
+    pub fn abandon(&mut self, number: u64) {
+        if let Some(call) = self.calls.numbered(number) {
+            (call.number, call.signal_ms) = (0, 0);
+            self.signal_due();
+            // What it has written so far is out before the end of the call.
+            self.look();
+        }
+    }
+
+    /// Starts an interpreter before there is a call for it.
+    ///
+    /// # Errors
+    /// As of `execve(2)`.
+    pub fn prepare(&mut self) -> Result<(), Errno> {
+        self.start(0).map(drop)
+    }
+
+    /// Forgets the calls that are over, and has their workers do something else, or be forgotten, too.
+    fn sweep(&mut self) {
+        for call in self.calls.iter() {
+            if call.is_over()
+                && let Some(index) = call.worker()
+                && let Some(place) = self.workers.get_mut(index)
+            {
+                match place {
+                    Some(worker) if worker.process.status.is_none() => {
+                        worker.release(self.settings.event_count_max);
+                    }
+                    _ => *place = None,
+                }
+            }
+        }
+        self.calls.forget();
+    }
+
+    /// Does what the kernel says can be done.
+    fn look(&mut self) {
+        for ready in self.supervisor.ready().into_iter().flatten() {
+            match ready {
+                Ready::Output(index) => self.read_output(index),
+                Ready::Log(index) => self.read_log(index),
+                Ready::Control(index) => self.hear(index),
+                Ready::Ends => self.reap(),
+                Ready::Moment => self.signal_due(),
+            }
+        }
+        self.serve_waiting();
+    }
+
+    /// Reads what a program has written to its log.
+    fn read_log(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index) {
+            let call = self.calls.of_worker(index);
+            let is_prefixed = self.settings.prefixes_log;
+            worker.process.read_log(label(call.as_deref(), is_prefixed));
+        }
+    }
+
+    /// Reads what a program has written of its answer.
+    fn read_output(&mut self, index: usize) {
+        if let Some(Some(worker)) = self.workers.get_mut(index)
+            && !worker.process.read_output(self.settings.body_bytes_max)
+        {
+            worker.kill();
+            if let Some(call) = self.calls.of_worker(index) {
+                call.fault.get_or_insert(Fault::TooLong);
+            }
+        }
+    }
+
+    /// Reads what an interpreter says.
+    fn hear(&mut self, index: usize) {
+        let Some(Some(worker)) = self.workers.get_mut(index) else {
+            return;
+        };
+        let Some(channel) = &mut worker.channel else {
+            return;
+        };
+        let Some(status) = channel.reply() else {
+            return;
+        };
+        let (stage, has_group) = (channel.stage, channel.has_group());
+        if stage == Stage::Loading && status == 0 && self.is_initialized {
+            channel.stage = Stage::Initializing;
+            // One that has gone is reaped.
+            let _ = channel.ask(Task::Initialize.line(), b"", b"");
+        } else if stage != Stage::Busy && status == 0 {
+            channel.stage = Stage::Idle;
+        } else {
+            self.end(index);
+        }
+        if stage == Stage::Busy {
+            self.death_count = 0;
+            let task = self.calls.of_worker(index).map(|call| call.task);
+            self.is_initialized |= task == Some(Task::Initialize) && status == 0;
+            if has_group {
+                self.kill_orphans();
+            }
+        } else if status != 0
+            && let Some(Some(worker)) = self.workers.get_mut(index)
+        {
+            worker.kill();
+        }
+    }
+
+    /// The worker at `index` has done what it does for its call. If it could not even begin with one, it is the
+    /// one that waits longest.
+    fn end(&mut self, index: usize) {
+        let Some(Some(worker)) = self.workers.get_mut(index) else {
+            return;
+        };
+        let mut call = self.calls.of_worker(index);
+        let is_prefixed = self.settings.prefixes_log;
+        worker
+            .process
+            .drain_log(label(call.as_deref(), is_prefixed));
+        let is_whole = worker.process.drain_output(self.settings.body_bytes_max);
+        if call.is_none() && worker.is_starting() {
+            call = self.calls.next_waiting();
+        }
+        if let Some(call) = call {
+            call.state = State::Ended(index);
+            if !is_whole {
+                call.fault.get_or_insert(Fault::TooLong);
+            }
+        }
+    }
+
+    /// Takes away what has ended. A group is killed before its leader is reaped, because then its number may
+    /// soon be another's.
+    fn reap(&mut self) {
+        // Whatever ends meanwhile is told of again.
+        for _ in 0..REAP_COUNT_MAX {
+            let end = match wait::ended(None) {
+                Ok(Some(end)) => end,
+                // What still lives has left its group, if nothing has to live.
+                Ok(None)
+                    if !self
+                        .calls
+                        .iter()
+                        .any(|call| matches!(call.state, State::Runs(_))) =>
+                {
+                    return self.kill_orphans();
+                }
+                Ok(None) | Err(_) => return,
+            };
+            let is_it = |place: &Option<Worker>| {
+                let process = place.as_ref().map(|worker| &worker.process);
+                process
+                    .is_some_and(|process| process.pid == end.process && process.status.is_none())
+            };
+            if let Some(index) = self.workers.iter().position(is_it) {
+                self.bury(index, end.status);
+            }
+            // There is no way for it to fail.
+            let _ = wait::reap(end.process);
+        }
+    }
+
+    /// The process of a worker has ended.
+    fn bury(&mut self, index: usize, status: Status) {
+        let Some(Some(worker)) = self.workers.get_mut(index) else {
+            return;
+        };
+        worker.kill();
+        worker.process.status = Some(status);
+        self.running_count -= 1;
+        let is_channel = worker.channel.is_some();
+        self.end(index);
+        let call = self.calls.of_worker(index);
+        if is_channel && call.as_ref().is_none_or(|call| call.fault.is_none()) {
+            self.death_count += 1;
+        }
+        if call.is_none()
+            && let Some(place) = self.workers.get_mut(index)
+        {
+            *place = None;
+        }
+    }
+
+    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
+    /// program's helper, could not be told.
+    fn kill_orphans(&self) {
+        let mut calls = self.calls.iter();
+        if calls.any(|call| matches!(call.state, State::Runs(_))) {
+            return;
+        }
+        self.orphans.kill(|pid| {
+            let mut workers = self.workers.iter().flatten();
+            workers.any(|worker| worker.process.pid == pid)
+        });
+    }
+
+    /// Sends the signals whose moment has come.
+    fn signal_due(&mut self) {
+        let now_ms = clock::monotonic_ms();
+        let mut next_ms = NEVER;
+        for call in self.calls.iter_mut() {
+            let is_due = call.signal_ms <= now_ms;
+            let State::Runs(index) = call.state else {
+                if is_due && call.state == State::Waits {
+                    (call.state, call.fault) = (State::Failed, Some(Fault::TimedOut));
+                } else if call.state == State::Waits {
+                    next_ms = next_ms.min(call.signal_ms);
+                }
+                continue;
+            };
+            if is_due && let Some(Some(worker)) = self.workers.get(index) {
+                if call.fault == Some(Fault::TimedOut) || signal::terminating() {
+                    worker.kill();
+                    call.signal_ms = NEVER;
+                } else {
+                    worker.terminate();
+                    call.signal_ms = now_ms + call.margin_ms / 2;
+                }
+                call.fault.get_or_insert(Fault::TimedOut);
+            }
+            next_ms = next_ms.min(call.signal_ms);
+        }
+        self.supervisor.alarm(next_ms);
+    }
+
+    /// Gives calls that wait, the oldest first, to workers that are free or can be started.
+    fn serve_waiting(&mut self) {
+        for _ in 0..PROCESS_COUNT_MAX {
+            let Some(call) = self.calls.next_waiting() else {
+                return;
+            };
+            let number = call.number;
+            let is_idle = |place: &Option<Worker>| place.as_ref().is_some_and(Worker::is_idle);
+            if let Some(index) = self.workers.iter().position(is_idle) {
+                self.give(number, index);
+                continue;
+            }
+            let workers = self.workers.iter().flatten();
+            let starting = workers.filter(|worker| worker.is_starting()).count();
+            let is_enough = starting >= self.calls.waiting_count();
+            if is_enough || self.running_count >= self.settings.worker_count_max {
+                return;
+            }
+            let is_resident = self.stays();
+            let started = self.start(number);
+            let Some(call) = self.calls.numbered(number) else {
+                return;
+            };
+            match started {
+                Ok(index) if !is_resident => call.state = State::Runs(index),
+                Ok(_) => {}
+                Err(errno) if self.running_count > 0 && errno.is_passing() => return,
+                Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
+            }
+        }
+    }
+
+    /// Gives the call of that number to an idle worker.
+    fn give(&mut self, number: u64, index: usize) {
+        let call = self.calls.numbered(number);
+        let (Some(call), Some(Some(worker))) = (call, self.workers.get_mut(index)) else {
+            return;
+        };
+        // What came since the last answer is none of this one's.
+        worker.process.discard_output();
+        match worker.ask(call) {
+            Ok(()) => call.state = State::Runs(index),
+            // It has gone, so another one is asked.
+            Err(Errno::PIPE) => {}
+            Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
+        }
+    }
+
+    /// Starts a worker; one that serves one event for the call of that number. Returns where it is.
+    fn start(&mut self, number: u64) -> Result<usize, Errno> {
+        let free = self.workers.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.workers.len());
+        let call = self.calls.numbered(number);
+        let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
+        let call = call.filter(|_| !is_resident);
+        let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
+            let call = &*call;
+            (call.variables(), call.event(), call.is_request)
+        });
+        let strings = self.environment.of_call(variables, is_request)?;
+        let (launch, supervisor) = (&self.launch, &self.supervisor);
+        let worker = if is_resident {
+            Worker::resident(launch, strings, supervisor, index)?
+        } else {
+            Worker::once(launch, strings, event, supervisor, index)?
+        };
+        match self.workers.get_mut(index) {
+            Some(place) => *place = Some(worker),
+            None => {
+                self.workers.push(Some(worker)).ok_or(Errno::AGAIN)?;
+            }
+        }
+        self.running_count += 1;
+        Ok(index)
+    }
+}
+
+/// The number of a call that no request asks for.
+const HOOK: u64 = u64::MAX;
+
+/// Processes that are taken away at once.
+const REAP_COUNT_MAX: usize = 1024;
+
+/// What the log of a program is marked with while it has that call.
+fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
+    let request_id = b"";
+    call.map_or(
+        Label {
+            is_prefixed,
+            request_id,
+        },
+        |call| call.label(is_prefixed),
+    )
+}

@@ -1,0 +1,248 @@
+//! What serves calls: a process for one of them, or an interpreter that stays for many.
+
+use core::ops::Range;
+
+use super::calls::{Call, Task};
+use super::input;
+use super::launch::Launch;
+use super::process::Process;
+use super::supervisor::{Ready, Supervisor};
+use crate::bytes;
+use crate::sys::child::{self, Pid, Signal};
+use crate::sys::fd::{Errno, Fd, Io};
+use crate::sys::file;
+use crate::sys::pipe::socket_pair;
+use crate::sys::strings::Strings;
+
+/// A process, and if it stays, the way to talk with it.
+#[derive(Debug)]
+pub struct Worker {
+    pub process: Process,
+    pub channel: Option<Channel>,
+}
+
+/// The way to an interpreter: it shares two files, whose content and offset are set before it is asked for
+/// something, and a socket, over which lines go: what is to be done, and how it went.
+#[derive(Debug)]
+pub struct Channel {
+    control: Fd,
+    event: Fd,
+    context: Fd,
+    pub stage: Stage,
+    /// How many events it has served.
+    event_count: u64,
+    /// The group in which the function runs, if it has told one.
+    group: Option<Pid>,
+    line: [u8; LINE_BYTES],
+    line_len: usize,
+    /// How what it was asked for went: zero, or the exit status of a shell, or one.
+    status: Option<i32>,
+    /// Where in the line the message is that comes with a status.
+    message: Range<usize>,
+}
+
+/// What an interpreter is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It loads the function.
+    Loading,
+    /// It initializes what others have initialized before it.
+    Initializing,
+    Idle,
+    /// It has a call.
+    Busy,
+    /// It could not be asked.
+    Leaving,
+}
+
+/// Room for a reply: a longer message is cut.
+const LINE_BYTES: usize = 1024;
+
+impl Channel {
+    pub fn new(control: Fd, event: Fd, context: Fd) -> Self {
+        Self {
+            control,
+            event,
+            context,
+            stage: Stage::Loading,
+            event_count: 0,
+            group: None,
+            line: [0; LINE_BYTES],
+            line_len: 0,
+            status: None,
+            message: 0..0,
+        }
+    }
+
+    /// Asks for something, with what the files have.
+    ///
+    /// # Errors
+    /// Out of memory, or, `EPIPE`, the interpreter has gone.
+    pub fn ask(&mut self, line: &[u8], event: &[u8], context: &[u8]) -> Result<(), Errno> {
+        (self.line_len, self.status, self.group) = (0, None, None);
+        self.message = 0..0;
+        for (file, content) in [(&self.event, event), (&self.context, context)] {
+            file::set_len(file, 0)?;
+            file::write_at(file, content, 0)?;
+            file::rewind(file)?;
+        }
+        match self.control.write(line) {
+            Io::Done(count) if count == line.len() => Ok(()),
+            _ => Err(Errno::PIPE),
+        }
+    }
+
+    /// Reads what it says; the status, once it has said how it went.
+    pub fn reply(&mut self) -> Option<i32> {
+        let place = bytes::slice_mut(&mut self.line, self.line_len..LINE_BYTES);
+        if let Io::Done(count) = self.control.read(place) {
+            self.line_len += count;
+        }
+        let mut start = 0;
+        loop {
+            let rest = bytes::slice(&self.line, start..self.line_len);
+            let end = rest.iter().position(|&byte| byte == b'\n');
+            // A line that is too long is cut.
+            let end = end.or((self.line_len == LINE_BYTES).then_some(rest.len()))?;
+            let line = bytes::slice(rest, 0..end);
+            let word = bytes::before(line, b' ');
+            let number = |text| bytes::decimal(text).and_then(|number| i32::try_from(number).ok());
+            if word == b"pid" {
+                self.group = number(bytes::slice(line, 4.min(end)..end)).and_then(Pid::new);
+                start += end + 1;
+                continue;
+            }
+            self.message = start + (word.len() + 1).min(end)..start + end;
+            self.status = Some(number(word).unwrap_or(1));
+            return self.status;
+        }
+    }
+
+    /// Whether the function runs in a group of its own.
+    pub fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+
+    /// How it went, once it has said so.
+    pub fn status(&self) -> Option<i32> {
+        self.status
+    }
+
+    /// What it has said besides.
+    pub fn message(&self) -> &[u8] {
+        bytes::slice(&self.line, self.message.clone())
+    }
+}
+
+impl Worker {
+    /// Starts a process for one event.
+    ///
+    /// # Errors
+    /// As of `execve(2)`; or there is no room for the event.
+    pub fn once(
+        launch: &Launch,
+        strings: &Strings,
+        event: &[u8],
+        supervisor: &Supervisor,
+        index: usize,
+    ) -> Result<Self, Errno> {
+        let input = input::file(event)?;
+        let process = Process::start(launch, strings, &input, &[], supervisor, index)?;
+        Ok(Self {
+            process,
+            channel: None,
+        })
+    }
+
+    /// Starts an interpreter.
+    ///
+    /// # Errors
+    /// As of `execve(2)`.
+    pub fn resident(
+        launch: &Launch,
+        strings: &Strings,
+        supervisor: &Supervisor,
+        index: usize,
+    ) -> Result<Self, Errno> {
+        let (event, context) = (input::file(b"")?, input::file(b"")?);
+        let [control, theirs] = socket_pair()?;
+        supervisor.watch(&control, Ready::Control(index))?;
+        let more = [&theirs, &context];
+        let process = Process::start(launch, strings, &event, &more, supervisor, index)?;
+        Ok(Self {
+            process,
+            channel: Some(Channel::new(control, event, context)),
+        })
+    }
+
+    /// Gives it a call, if it is idle.
+    ///
+    /// # Errors
+    /// `EPIPE` if it has gone: then it is killed. Or there is no room for the event.
+    pub fn ask(&mut self, call: &Call) -> Result<(), Errno> {
+        let Some(channel) = &mut self.channel else {
+            return Err(Errno::SRCH);
+        };
+        let event = call.event();
+        let line = match call.task {
+            Task::Invoke if bytes::has(event, 0) => b"binary\n",
+            Task::Invoke => &b"invoke\n"[..],
+            task => task.line(),
+        };
+        let asked = channel.ask(line, event, call.variables());
+        match asked {
+            Ok(()) => channel.stage = Stage::Busy,
+            Err(Errno::PIPE) => {
+                channel.stage = Stage::Leaving;
+                self.kill();
+            }
+            Err(_) => {}
+        }
+        asked
+    }
+
+    /// Its answer was taken: an interpreter is idle again, or, after `event_count_max` events, told to go.
+    pub fn release(&mut self, event_count_max: u64) {
+        self.process.reset();
+        if let Some(channel) = &mut self.channel {
+            channel.event_count += 1;
+            channel.stage = Stage::Idle;
+            // One that has closed its output could answer nothing more.
+            if channel.event_count == event_count_max || !self.process.is_writing() {
+                self.channel = None;
+            }
+        }
+    }
+
+    /// Tells what serves a call to end: of an interpreter, the function's own group, if it has one.
+    pub fn terminate(&self) {
+        match self.channel.as_ref().and_then(|channel| channel.group) {
+            // An error means that nobody is left there.
+            Some(group) => drop(child::kill_group(group, Signal::Terminate)),
+            None => self.process.signal(Signal::Terminate),
+        }
+    }
+
+    /// Ends it, and all that is left of it.
+    pub fn kill(&self) {
+        if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group)
+            && self.process.status.is_none()
+        {
+            // An error means that nobody is left there.
+            let _ = child::kill_group(group, Signal::Kill);
+        }
+        self.process.signal(Signal::Kill);
+    }
+
+    /// Whether it waits for something to do.
+    pub fn is_idle(&self) -> bool {
+        let stage = self.channel.as_ref().map(|channel| channel.stage);
+        stage == Some(Stage::Idle) && self.process.status.is_none()
+    }
+
+    /// Whether it will be idle, but is not yet.
+    pub fn is_starting(&self) -> bool {
+        let stage = self.channel.as_ref().map(|channel| channel.stage);
+        matches!(stage, Some(Stage::Loading | Stage::Initializing))
+    }
+}
