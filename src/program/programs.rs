@@ -11,13 +11,14 @@
 
 use core::mem::MaybeUninit;
 
-use super::calls::{Call, Calls, State, Stay, Task};
+use super::calls::{Call, Calls, State, Task};
 use super::environment::Environment;
 use super::failure::{self, Fault};
 use super::kinds::{self, Kinds};
 use super::launch::Launch;
 use super::orphans::Orphans;
 use super::process::Label;
+use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Stage, Worker};
 use crate::handler::{Context, Error, Request};
@@ -28,24 +29,6 @@ use crate::sys::fd::Errno;
 use crate::sys::memory::{List, Reserved};
 use crate::sys::wait::{self, Status};
 use crate::sys::{process, signal};
-
-/// What is set for all programs.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Longest answer.
-    pub body_bytes_max: usize,
-    /// `FNBOOT_CONTENT_TYPE`: of the answer to an HTTP request.
-    pub content_type: &'static [u8],
-    /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
-    pub prefixes_log: bool,
-    /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
-    pub timeout_ms: u64,
-    pub stay: Stay,
-    /// `FNBOOT_WORKERS`: workers at once.
-    pub worker_count_max: usize,
-    /// `FNBOOT_WORKER_EVENTS`: after so many events a worker is renewed.
-    pub event_count_max: u64,
-}
 
 /// A program, and what it is asked for.
 #[derive(Debug)]

@@ -35,6 +35,10 @@ use crate::sys::env::Args;
 use crate::sys::memory::Reserved;
 use crate::sys::process;
 use config::{Config, Source};
+#[cfg(feature = "command")]
+use programs as function;
+#[cfg(not(feature = "command"))]
+use stock as function;
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
 /// with status 0 after `SIGTERM` or `SIGINT`, with 1 (and one line on standard error) if it cannot
@@ -106,8 +110,8 @@ fn serve_with<H: Handler>(config: Config, handler: H) -> ! {
 #[doc(hidden)]
 pub fn bootstrap(args: Args) -> ! {
     panics::prepare();
-    let config = read_config(stock::NAMES);
-    let function = stock::function(args, &config);
+    let config = read_config(function::NAMES);
+    let function = function::function(args, &config);
     serve_with(config, function)
 }
 

@@ -470,7 +470,11 @@ fn with_function() -> Sources {
     assert_built(&bootstrap());
     fs::copy(bootstrap(), folder.at("program")).expect("a copy");
     folder.file("code/function.sh", 0o644, "handler() { echo \"<$1>\"; }\n");
-    folder.file("code/lib/command", 0o755, "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
+    folder.file(
+        "code/lib/command",
+        0o755,
+        "#!/bin/sh\nprintf '<%s>' \"$@\"\n",
+    );
     folder
 }
 
@@ -480,7 +484,11 @@ fn a_program_that_serves_others_is_told_so_on_each_platform() {
     for (told, setting, answer) in [
         ("function function.handler", "", "<1>\n"),
         ("function lib/command", "", "<>"),
-        ("command ./lib/command it's a\u{a0}b \\", "", "<it's><a\u{a0}b><\\>"),
+        (
+            "command ./lib/command it's a\u{a0}b \\",
+            "",
+            "<it's><a\u{a0}b><\\>",
+        ),
         ("", "handler: function.handler", "<1>\n"),
     ] {
         for (platform, runtime) in [
@@ -497,7 +505,9 @@ fn a_program_that_serves_others_is_told_so_on_each_platform() {
             // An option must come before the program's own.
             let arguments = arguments.replace("program --handler", "--handler");
             let end = if setting.is_empty() { "" } else { " program" };
-            let shown = folder.packs(&format!("--platform {platform} --code code {arguments}{end}"));
+            let shown = folder.packs(&format!(
+                "--platform {platform} --code code {arguments}{end}"
+            ));
             let told: Vec<_> = shown
                 .lines()
                 .filter_map(|line| line.strip_prefix("to be set on the function: "))
@@ -524,7 +534,11 @@ fn a_program_that_serves_others_is_told_so_on_each_platform() {
                 };
             }
             let output = command.output().expect("the tool");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{output:?}");
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                answer,
+                "{output:?}"
+            );
         }
     }
 }
@@ -536,17 +550,29 @@ fn a_function_that_is_not_in_the_package_is_refused() {
     folder.file("code/crlf", 0o755, "#!/bin/sh\r\n");
     folder.file("code/package/index.py", 0o644, "");
     for (arguments, words) in [
-        ("program -- function none.handler", ["none.handler", "no file"]),
+        (
+            "program -- function none.handler",
+            ["none.handler", "no file"],
+        ),
         ("program -- function plain", ["plain", "chmod +x"]),
         ("program -- function crlf.handler", ["crlf", "CR LF"]),
         ("program -- command ./none", ["./none", "no file"]),
         ("program -- command ./crlf", ["crlf", "CR LF"]),
         ("program -- command lib/../none", ["none", "no file"]),
-        ("--handler hello.handler program", ["hello.handler", "no file"]),
-        ("--handler package.none.handler program", ["none.handler", "no file"]),
+        (
+            "--handler hello.handler program",
+            ["hello.handler", "no file"],
+        ),
+        (
+            "--handler package.none.handler program",
+            ["none.handler", "no file"],
+        ),
     ] {
         for platform in ["fc", "lambda", "scf"] {
-            folder.refuses(&format!("--platform {platform} --code code {arguments}"), &words);
+            folder.refuses(
+                &format!("--platform {platform} --code code {arguments}"),
+                &words,
+            );
         }
     }
     for arguments in [
