@@ -24,7 +24,8 @@ pub(super) fn check(function: &Function, own: &str, entries: &Entries) -> Result
         }
         (["command", word, ..], _) if word.contains('/') && !word.starts_with('/') => {
             let name = word.strip_prefix("./").unwrap_or(word);
-            let missing = || format!("{word}: no file of the package, which is where it is started");
+            let missing =
+                || format!("{word}: no file of the package, which is where it is started");
             folder::file(entries, name).ok_or_else(missing)?;
             check_file(name, entries)
         }
@@ -50,7 +51,9 @@ fn files(word: &str) -> impl Iterator<Item = String> {
 
 /// Whether the platform could start the file: an interpreter opens a script, the kernel starts the rest.
 fn check_file(name: &str, entries: &Entries) -> Result<(), String> {
-    let is_script = EXTENSIONS.iter().any(|end| !end.is_empty() && name.ends_with(end));
+    let is_script = EXTENSIONS
+        .iter()
+        .any(|end| !end.is_empty() && name.ends_with(end));
     let Some(entry) = folder::file(entries, name).filter(|_| !is_script) else {
         return Ok(());
     };
