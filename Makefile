@@ -134,7 +134,7 @@ fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
 	@$(UNWIND) --example fixture_std --example deferred
 	@cargo build --quiet --example chaos
-	@cc -O1 -o $(BUILT)/examples/without_memfd tests/fixture/without_memfd.c
+	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
 
 test: lint unit integration ## everything CI runs
 
@@ -186,6 +186,7 @@ fuzz: linker
 soak: fixture tool
 	FNBOOT_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --quiet --test it cruel -- --nocapture --test-threads 1
 	FNBOOT_CHAOS_SECONDS=60 cargo test --quiet --test it chaos:: -- --test-threads 1
+	FNBOOT_COMMAND_EVENTS=10000 cargo test --quiet --test it command::marks -- --test-threads 1
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

@@ -53,6 +53,9 @@ const LONG: Amount = ("MEASURE_LONG", 10);
 /// Bytes of a long event: the most that Lambda and FC take.
 const LONG_BYTES: usize = 6 << 20;
 
+/// Events of one that is started for a round, before they count.
+const WARM_COUNT: usize = 10;
+
 /// Events until the memory of an idle fnboot is looked at.
 const EVENT_COUNT: usize = 1000;
 
@@ -90,7 +93,8 @@ enum Who {
 struct Entry {
     kind: Kind,
     who: Who,
-    side: Side,
+    /// It runs until the end, or is started for each round.
+    side: Option<Side>,
     us: Vec<f64>,
 }
 
@@ -130,22 +134,22 @@ fn measure_all() -> Outcome<()> {
 
     let mut missing = Vec::new();
     let mut entries = entries(&programs, &mut missing)?;
-    let event = request::event(11);
     // The first round warms caches and pools, and is not kept.
     for round in 0..=round_count {
         let entry_count = entries.len();
         for turn in 0..entry_count {
             let entry = &mut entries[(round + turn) % entry_count];
-            let calls = entry.side.calls(call_count, &event);
-            let calls = calls.map_err(|error| format!("{}: {error}", entry.name()))?;
+            let us = entry.measure(&programs, call_count);
+            let us = us.map_err(|error| format!("{}: {error}", entry.name()))?;
             if round > 0 {
-                entry.us.push(median(&calls));
+                entry.us.push(us);
             }
         }
         if round % 10 == 0 {
             eprintln!("round {round} of {round_count}");
         }
     }
+    entries.iter_mut().for_each(|entry| entry.side = None);
     let alone = measure_alone(&programs, &entries)?;
     show(&entries, &alone, round_count)?;
     for one in &missing {
@@ -228,7 +232,7 @@ impl Programs {
         watchdog
             .env("fprocess", self.command(kind))
             .env("mode", mode)
-            .env("metrics_port", measure::port::free()?.to_string())
+            .env("suppress_lock", "true")
             // It logs every call, fnboot to its standard output.
             .stderr(Stdio::null());
         Side::server(&mut watchdog, &std::env::temp_dir(), "port")
@@ -282,6 +286,11 @@ impl Kind {
 }
 
 impl Who {
+    /// Whether it may run while others are measured: of-watchdog has a second port, which cannot be chosen.
+    fn stays(self) -> bool {
+        !matches!(self, Self::Serializing | Self::Streaming)
+    }
+
     fn label(self) -> &'static str {
         match self {
             Self::Loop => "bare loop",
@@ -295,6 +304,17 @@ impl Who {
 }
 
 impl Entry {
+    /// The median of some events, in µs.
+    fn measure(&mut self, programs: &Programs, call_count: usize) -> Outcome<f64> {
+        let event = request::event(11);
+        if let Some(side) = &mut self.side {
+            return Ok(median(&side.calls(call_count, &event)?));
+        }
+        let mut side = programs.start(self.kind, self.who)?;
+        side.calls(WARM_COUNT, &event)?;
+        Ok(median(&side.calls(call_count, &event)?))
+    }
+
     fn name(&self) -> String {
         format!("{}, {}", self.kind.label(), self.who.label())
     }
@@ -319,7 +339,7 @@ fn entries(programs: &Programs, missing: &mut Vec<String>) -> Outcome<Vec<Entry>
                 Ok(side) => entries.push(Entry {
                     kind,
                     who,
-                    side,
+                    side: who.stays().then_some(side),
                     us: Vec::new(),
                 }),
                 Err(error) => missing.push(format!("{}, {}: {error}", kind.label(), who.label())),

@@ -110,7 +110,7 @@
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
-//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes handler http limits log net platform sys` | names `runtime` |
+//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes echo handler http limits log platform sys` | names `runtime` |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
@@ -167,7 +167,7 @@
 //! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
-//! | `program::variables`, lines of variables | `#`, `@`, `+` | the request id, the deadline, what the process may have, too |
+//! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! # What was tried and did not pay

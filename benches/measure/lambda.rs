@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
 use crate::measure::peer::Peer;
 use crate::measure::server::{PATIENCE, Server, now_ns};
 use crate::measure::stats::{float, median};
@@ -38,7 +40,8 @@ pub(crate) fn run(launcher: &Path, peer: &Peer) -> Outcome<Run> {
     let environment = environment(&address);
     let core = settings::cores()?.server;
     let mut runtime = Server::launch(launcher, peer, 0, core, &environment)?;
-    let mut api = Api::accept(listener)?;
+    let stream = spin_for(&listener)?;
+    let mut api = Api::new(listener, stream);
     let asked_ns = api.next_asked()?;
     let to_next_us = float(asked_ns - runtime.started()?.at_ns) / 1e3;
 
@@ -63,7 +66,6 @@ pub(crate) fn run(launcher: &Path, peer: &Peer) -> Outcome<Run> {
 /// Where a runtime will ask: the listener, and its address.
 pub(crate) fn listen() -> Outcome<(TcpListener, String)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?.to_string();
     Ok((listener, address))
 }
@@ -93,12 +95,17 @@ pub(crate) struct Api {
 
 impl Api {
     /// Waits for the runtime.
-    pub(crate) fn accept(listener: TcpListener) -> Outcome<Self> {
-        Ok(Self {
-            stream: accept(&listener)?,
+    pub(crate) fn wait(listener: TcpListener) -> Outcome<Self> {
+        let stream = wait_for(&listener)?;
+        Ok(Self::new(listener, stream))
+    }
+
+    fn new(listener: TcpListener, stream: TcpStream) -> Self {
+        Self {
             listener,
+            stream,
             bytes: Vec::new(),
-        })
+        }
     }
 
     /// Gives out an event, which was asked for, and takes the answer; how long it was until the
@@ -151,7 +158,7 @@ impl Api {
                 return Ok(request);
             }
             match self.stream.read(&mut piece)? {
-                0 => self.stream = accept(&self.listener)?,
+                0 => self.stream = wait_for(&self.listener)?,
                 got => self.bytes.extend_from_slice(&piece[..got]),
             }
         }
@@ -190,20 +197,33 @@ fn parse(bytes: &[u8]) -> Outcome<Option<(Request, usize)>> {
     Ok(body.map(|body| (Request { line, body }, end)))
 }
 
-/// The next connection; the listener does not block.
-fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
+/// The first connection. Nothing is as fast as asking for it again and again, from a core of its own.
+fn spin_for(listener: &TcpListener) -> Outcome<TcpStream> {
+    listener.set_nonblocking(true)?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                return Ok(stream);
-            }
+            Ok((stream, _)) => return prepare(stream),
             Err(error) if Instant::now() > give_up => {
                 return Err(format!("nobody connects: {error}").into());
             }
             Err(_) => std::hint::spin_loop(),
         }
     }
+}
+
+/// The next connection, for which the core is left to others.
+fn wait_for(listener: &TcpListener) -> Outcome<TcpStream> {
+    listener.set_nonblocking(false)?;
+    set_socket_timeout(listener, Timeout::Recv, Some(PATIENCE))?;
+    let (stream, _) = listener
+        .accept()
+        .map_err(|error| format!("nobody connects: {error}"))?;
+    prepare(stream)
+}
+
+fn prepare(stream: TcpStream) -> Outcome<TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }

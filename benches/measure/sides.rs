@@ -84,7 +84,7 @@ impl Side {
         command.env("LAMBDA_TASK_ROOT", directory);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let process = Process::start(command, directory)?;
-        let mut api = Api::accept(listener)?;
+        let mut api = Api::wait(listener)?;
         api.next_asked()?;
         Ok(Self::Runtime {
             _process: process,

@@ -152,7 +152,8 @@ impl<'a> Context<'a> {
         bytes::slice(id, 0..end.unwrap_or(id.len()))
     }
 
-    fn sent_id(&self) -> &'a [u8] {
+    /// The same as it was sent.
+    pub(crate) fn sent_id(&self) -> &'a [u8] {
         let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
@@ -453,18 +454,29 @@ impl<'a> Context<'a> {
     /// and [`function_timeout`](Context::function_timeout).
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
-        if self.platform() == Platform::Lambda {
-            let deadline_ms = self.number("lambda-runtime-deadline-ms");
-            return deadline_ms.map(Duration::from_millis);
-        }
-        Duration::from_millis(self.arrived_ms).checked_add(self.function_timeout()?)
+        self.deadline_ms().map(Duration::from_millis)
     }
 
     /// How long the call may still take; zero when the deadline has passed.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        let now = Duration::from_millis((self.now_ms)());
-        Some(self.deadline()?.saturating_sub(now))
+        self.remaining_ms().map(Duration::from_millis)
+    }
+
+    /// [`deadline`](Context::deadline), in milliseconds.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        let (name, unit_ms) = match self.platform() {
+            Platform::Lambda => return self.number("lambda-runtime-deadline-ms"),
+            Platform::Fc => ("x-fc-function-timeout", 1000),
+            Platform::Scf => ("time_limit_in_ms", 1),
+        };
+        let timeout_ms = self.number(name)?.saturating_mul(unit_ms);
+        Some(self.arrived_ms.saturating_add(timeout_ms))
+    }
+
+    /// [`remaining`](Context::remaining), in milliseconds.
+    pub(crate) fn remaining_ms(&self) -> Option<u64> {
+        Some(self.deadline_ms()?.saturating_sub((self.now_ms)()))
     }
 
     /// A header that says something: FC sends many of them empty.

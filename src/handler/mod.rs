@@ -177,22 +177,23 @@ pub trait Handler {
             .body(self.resume(call, cx)?))
     }
 
-    /// The same for either kind of call, for a handler whose failures come as JSON: it is sent as it is, or
-    /// made of the error where it is empty.
+    /// The same for either kind of call, for a handler whose failures come as JSON: `report` is then sent as it
+    /// is, or made of the error where it is empty.
     #[doc(hidden)]
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
         is_http: bool,
+        report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, (Error, &'a [u8])> {
-        let response = if is_http {
+    ) -> Result<Response<'a>, Error> {
+        let _ = report; // A failure is made of its error by default.
+        if is_http {
             self.resume_http(call, cx)
         } else {
             self.resume(call, cx)
                 .map(|answer| Response::new(200).body(answer))
-        };
-        response.map_err(|error| (error, &b""[..]))
+        }
     }
 
     /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
@@ -279,9 +280,10 @@ impl<H: Handler> Handler for &mut H {
         &'a mut self,
         call: u64,
         is_http: bool,
+        report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, (Error, &'a [u8])> {
-        (**self).resume_any(call, is_http, cx)
+    ) -> Result<Response<'a>, Error> {
+        (**self).resume_any(call, is_http, report, cx)
     }
 
     fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
@@ -380,11 +382,13 @@ mod tests {
             &'a mut self,
             call: u64,
             is_http: bool,
+            report: &mut &'a [u8],
             _: &Context<'_>,
-        ) -> Result<Response<'a>, (Error, &'a [u8])> {
+        ) -> Result<Response<'a>, Error> {
             assert_eq!((call, is_http), (10, true));
             self.0.push("resume_any");
-            Err((Error::fixed("Own", "resume_any"), b"{}"))
+            *report = b"{}";
+            Err(Error::fixed("Own", "resume_any"))
         }
 
         fn initialize(&mut self, _: &Context<'_>) -> Result<(), Error> {
@@ -421,8 +425,10 @@ mod tests {
         assert_eq!((handler.waker(), handler.woken()), (Some(9), Some(10)));
         assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
         assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
-        let failed = handler.resume_any(10, true, cx).err().expect("an error");
-        assert_eq!((failed.0.kind(), failed.1), ("Own", &b"{}"[..]));
+        let mut report = &b""[..];
+        let failed = handler.resume_any(10, true, &mut report, cx).err();
+        assert_eq!(failed.expect("an error").kind(), "Own");
+        assert_eq!(report, b"{}");
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
     }

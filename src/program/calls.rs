@@ -18,7 +18,7 @@ use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
 use crate::bytes;
 use crate::handler::{Context, Error, Request};
 use crate::limits::{CONN_COUNT_MAX, MARGIN_MS_MAX, MARGIN_MS_MIN, PROCESS_COUNT_MAX};
-use crate::sys::clock::{self, NEVER};
+use crate::sys::clock;
 use crate::sys::memory::{List, Mapping, Reserved};
 
 /// A call.
@@ -251,9 +251,7 @@ const VARIABLES_BYTES_MAX: usize = CALL_BYTES_MAX + cgi::REQUEST_BYTES_MAX + VAR
 /// When a program is told to end, and how long it then has: a tenth of the time before the deadline, within
 /// bounds.
 fn moments(cx: &Context<'_>, timeout_ms: u64) -> (u64, u64) {
-    let left_ms = cx.remaining().map_or(timeout_ms, |left| {
-        u64::try_from(left.as_millis()).unwrap_or(NEVER)
-    });
+    let left_ms = cx.remaining_ms().unwrap_or(timeout_ms);
     let margin_ms = (left_ms / 10).clamp(MARGIN_MS_MIN, MARGIN_MS_MAX);
     let end_ms = clock::monotonic_ms().saturating_add(left_ms.saturating_sub(margin_ms));
     (end_ms, margin_ms)

@@ -155,20 +155,17 @@ impl Handler for Function {
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
-        is_http: bool,
+        _: bool,
+        report: &mut &'a [u8],
         _: &Context<'_>,
-    ) -> Result<Response<'a>, (Error, &'a [u8])> {
+    ) -> Result<Response<'a>, Error> {
         let response = Response::new(200);
         let Self::Programs(programs) = self else {
             return Ok(response);
         };
         let content_type = programs.content_type();
-        let response = response.body(programs.answer(call)?);
-        Ok(if is_http {
-            response.header("Content-Type", content_type)
-        } else {
-            response
-        })
+        let body = programs.answer(call, report)?;
+        Ok(response.header("Content-Type", content_type).body(body))
     }
 
     fn abandon(&mut self, call: u64) {

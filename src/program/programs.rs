@@ -157,8 +157,7 @@ impl Programs {
             self.supervisor.wait(left_ms);
             self.look();
         }
-        let done = self.answer(HOOK).map(drop);
-        done.map_err(|(error, _)| error)
+        self.answer(HOOK, &mut &b""[..]).map(drop)
     }
 
     /// What an answer to an HTTP request is.
@@ -192,22 +191,50 @@ impl Programs {
         due.map(|call| call.number)
     }
 
-    /// What a call came to: its answer; or why it failed, and the same as JSON, if the program has written that.
+    /// What a call came to: its answer; or why it failed, and in `report` the same as JSON, if the program has
+    /// written that.
     ///
     /// # Errors
     /// The program failed.
-    pub fn answer(&mut self, number: u64) -> Result<&[u8], (Error, &[u8])> {
+    #[inline(never)]
+    pub fn answer<'a>(&'a mut self, number: u64, report: &mut &'a [u8]) -> Result<&'a [u8], Error> {
         let Some(call) = self.calls.numbered(number) else {
-            return Err((failure::start(Errno::SRCH), b""));
+            return Err(failure::start(Errno::SRCH));
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        outcome(
+        let worker = worker.and_then(Option::as_ref);
+        let Some(Worker { process, channel }) = worker else {
+            return Err(failure::error(
+                &mut self.kinds,
+                &self.launch,
+                call.fault,
+                None,
+                b"",
+            ));
+        };
+        let mut status = process.status;
+        if let Some(channel) = channel
+            && let Some(reply) = channel.status()
+        {
+            let message = channel.message();
+            if call.fault.is_none() && !message.is_empty() {
+                let (kind, text) = kinds::parts(message);
+                *report = process.output();
+                return Err(Error::of(self.kinds.keep(kind), &[text]));
+            }
+            status = Some(Status::Exited(reply));
+        }
+        if status == Some(Status::Exited(0)) && call.fault.is_none() {
+            return Ok(process.output());
+        }
+        Err(failure::error(
             &mut self.kinds,
             &self.launch,
             call.fault,
-            worker.and_then(Option::as_ref),
-        )
+            status,
+            process.tail(),
+        ))
     }
 
     /// Nobody waits for the answer any more: the program is told to end, or, if it was told before, killed.
@@ -473,19 +500,11 @@ impl Programs {
         };
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
-<<<<<<< HEAD
         match worker.ask(call) {
-            Ok(()) => {
-                call.state = State::Runs(index);
-                self.supervisor.alarm(call.signal_ms);
-            }
+            Ok(()) => call.state = State::Runs(index),
             // It has gone, so another one is asked.
             Err(Errno::PIPE) => {}
             Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
-=======
-        if worker.ask(call).is_ok() {
-            call.state = State::Runs(index);
->>>>>>> wt-cmd
         }
     }
 
@@ -534,34 +553,4 @@ fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
         },
         |call| call.label(is_prefixed),
     )
-}
-
-/// What a call has come to whose worker has ended it.
-fn outcome<'a>(
-    kinds: &mut Kinds,
-    launch: &Launch,
-    fault: Option<Fault>,
-    worker: Option<&'a Worker>,
-) -> Result<&'a [u8], (Error, &'a [u8])> {
-    let Some(Worker { process, channel }) = worker else {
-        return Err((failure::error(kinds, launch, fault, None, b""), b""));
-    };
-    let mut status = process.status;
-    if let Some(channel) = channel
-        && let Some(reply) = channel.status()
-    {
-        let message = channel.message();
-        if fault.is_none() && !message.is_empty() {
-            let (kind, text) = kinds::parts(message);
-            return Err((Error::of(kinds.keep(kind), &[text]), process.output()));
-        }
-        status = Some(Status::Exited(reply));
-    }
-    match status {
-        Some(Status::Exited(0)) if fault.is_none() => Ok(process.output()),
-        status => Err((
-            failure::error(kinds, launch, fault, status, process.tail()),
-            b"",
-        )),
-    }
 }

@@ -1,7 +1,6 @@
 //! One call, from a complete message to the answer's bytes: marker, handler, marker, renderer.
 
 use core::cell::Cell;
-use core::time::Duration;
 
 use super::answer::{Coding, Due, Outcome, Renderer, Reply, Stream};
 use super::config::Config;
@@ -118,13 +117,11 @@ impl<H: Handler> Caller<H> {
         )
     }
 
-    /// How long a call may still take that was put off, if there is a limit. `head` is that of its message,
-    /// which came at `arrived_ms`.
-    pub fn remaining(&self, kind: Kind, head: &[u8], arrived_ms: u64) -> Option<Duration> {
-        let mut fields = head::fields();
-        let head = parsed_again(kind, head, &mut fields);
+    /// How long the call may still take whose message has that head and came at `arrived_ms`, if there is a
+    /// limit.
+    pub fn remaining_ms(&self, head: &Head<'_>, arrived_ms: u64) -> Option<u64> {
         let unused = Cell::new(Rest::Nothing);
-        context(&self.renderer.config, arrived_ms, &head, &unused).remaining()
+        context(&self.renderer.config, arrived_ms, head, &unused).remaining_ms()
     }
 
     /// The answer to a call that was put off as `number`: from the handler, or because its time is over. `head`
@@ -150,36 +147,34 @@ impl<H: Handler> Caller<H> {
             config, buffers, ..
         } = renderer;
         let cx = context(config, arrived_ms, &head, &unused);
-        let result = match due {
+        let mut report = &b""[..];
+        let resumed = match due {
             Due::Woken => {
                 let is_http = call == Call::Http;
-                let resumed = panics::call(|| Ok(handler.resume_any(number, is_http, &cx)));
+                let resumed =
+                    panics::call(|| handler.resume_any(number, is_http, &mut report, &cx));
                 match resumed {
-                    Ok(Ok(_)) if unused.get() != Rest::Nothing => {
+                    Ok(_) if unused.get() != Rest::Nothing => {
                         let fault = "an answer that comes later comes whole";
-                        Err((Error::fixed("NoStream", fault), &b""[..]))
+                        Err(Error::fixed("NoStream", fault))
                     }
-                    resumed => resumed.unwrap_or_else(|panic| Err((panic, b""))),
+                    resumed => resumed,
                 }
             }
             Due::TooLate => {
                 give_up(handler, number);
-                Err((
-                    Error::fixed("TimedOut", "no answer before the deadline"),
-                    &b""[..],
-                ))
+                Err(Error::fixed("TimedOut", "no answer before the deadline"))
             }
         };
-        let result = result.and_then(|response| {
-            let place = if side.is_client() {
-                &mut buffers.prelude_or_failure[..]
-            } else {
-                &mut buffers.head[..]
-            };
-            let mut place = Writer::new(place);
+        let place = if side.is_client() {
+            &mut buffers.prelude_or_failure[..]
+        } else {
+            &mut buffers.head[..]
+        };
+        let mut place = Writer::new(place);
+        let result = resumed.and_then(|response| {
             if call == Call::Http {
-                response::head(config.platform(), &response, &mut place)
-                    .map_err(|error| (error, &b""[..]))?;
+                response::head(config.platform(), &response, &mut place)?;
             }
             Ok(Outcome {
                 status: response.status,
@@ -189,10 +184,9 @@ impl<H: Handler> Caller<H> {
         });
         match &result {
             Ok(_) => log_marker(config, call, Marker::End, cx.id()),
-            Err((error, _)) => log_failure(config, call, error, cx.id()),
+            Err(error) => log_failure(config, call, error, cx.id()),
         }
-        let report = result.as_ref().map_or_else(|(_, report)| *report, |_| b"");
-        let result = result.as_ref().map_err(|(error, _)| error);
+        let result = result.as_ref();
         render(renderer, side, call, &head, persist, result, report, None)
     }
 

@@ -6,7 +6,6 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::slots;
 use crate::limits::CONN_COUNT_MAX;
 
 const _: () = assert!(
@@ -38,7 +37,7 @@ pub fn next_call() -> u64 {
 
 /// The connection whose call has that number.
 pub fn index(call: u64) -> usize {
-    slots::index(call) % CONN_COUNT_MAX
+    usize::try_from(call % CONN_COUNT_MAX as u64).unwrap_or(0)
 }
 
 fn number(count: u64, index: usize) -> u64 {

@@ -13,6 +13,7 @@ use crate::http::chunk;
 use crate::limits::PIECE_BYTES;
 use crate::net::pool::Pool;
 use crate::runtime::answer::{Coding, Reply, Stream};
+use crate::sys::clock::NEVER;
 use crate::sys::memory::Mapping;
 
 /// Room that the end of an answer needs behind its last piece.
@@ -23,6 +24,8 @@ pub struct Kept {
     pub buffer: Mapping,
     pub input: Span,
     pub streaming: Streaming,
+    /// When it is answered at the latest, if it was put off: on the monotonic clock, or `NEVER`.
+    pub deadline_ms: u64,
 }
 
 /// Where a kept call stands. Positions are those of its buffer.
@@ -96,18 +99,16 @@ fn fill(
     ahead: Ahead<'_>,
 ) -> Option<Kept> {
     let chunk_bytes = chunk::SIZE_BYTES + chunk::DATA_END.len();
-    let len = record.len() + ahead.len() + reply.head.len() + chunk_bytes + reply.body.len();
-    // An answer that comes later is made elsewhere, as a whole.
-    let piece_bytes = match stream.coding {
-        Coding::Later => 0,
-        _ => PIECE_BYTES + END_ROOM_BYTES,
-    };
-    let mut buffer = pool.take(len + piece_bytes).ok()?;
-    let mut writer = Writer::new(&mut buffer);
-    writer.put(&record.state.to_le_bytes());
-    writer.put(&record.arrived_ms.to_le_bytes());
-    writer.put(record.head);
-    ahead.put(&mut writer);
+    let len = reply.head.len() + chunk_bytes + reply.body.len();
+    let mut kept = keep(
+        pool,
+        stream,
+        record,
+        ahead,
+        len + PIECE_BYTES + END_ROOM_BYTES,
+    )?;
+    let start = kept.streaming.output.from as usize;
+    let mut writer = Writer::new(kept.buffer.get_mut(start..).unwrap_or_default());
     // What is collected gets its head at the end.
     if stream.coding != Coding::Collected {
         writer.put(reply.head);
@@ -117,18 +118,38 @@ fn fill(
     } else {
         writer.put(reply.body);
     }
-    let record = record.len();
-    let input = Span::new(record, record + ahead.input.len())?;
-    let output = Span::new(record + ahead.len(), writer.written().len())?;
+    let len = writer.written().len();
+    kept.streaming.output = kept.streaming.output.extend(len);
+    Some(kept)
+}
+
+/// Keeps a call of whose answer nothing is there yet, with room for so many bytes of it.
+pub fn keep(
+    pool: &mut Pool,
+    stream: Stream,
+    record: &Record<'_>,
+    ahead: Ahead<'_>,
+    room: usize,
+) -> Option<Kept> {
+    let start = record.len();
+    let end = start + ahead.len();
+    let mut buffer = pool.take(end + room).ok()?;
+    let mut writer = Writer::new(&mut buffer);
+    writer.put(&record.state.to_le_bytes());
+    writer.put(&record.arrived_ms.to_le_bytes());
+    writer.put(record.head);
+    ahead.put(&mut writer);
+    let input = Span::new(start, start + ahead.input.len())?;
     let streaming = Streaming {
         stream,
         record_len: input.from,
-        output,
+        output: Span::new(end, end)?,
         is_over: false,
     };
     Some(Kept {
         buffer,
         input,
         streaming,
+        deadline_ms: NEVER,
     })
 }

@@ -1,10 +1,8 @@
 //! A call that was put off: the connection waits, reads nothing, and owns the buffer with the call's record,
 //! until the handler has the answer, the time is over, or nobody is there to take it.
 
-use core::time::Duration;
-
 use super::kept::{Record, Streaming};
-use super::streaming::later;
+use super::streaming::later_ms;
 use super::{After, Connection, Phase, Want};
 use crate::handler::Handler;
 use crate::limits::{GRACE_MS_MAX, GRACE_MS_MIN};
@@ -14,19 +12,8 @@ use crate::sys::clock::{self, NEVER};
 
 impl Connection {
     /// Waits for the answer to a call that was put off.
-    pub(super) fn park<H: Handler>(
-        &mut self,
-        service: &mut Service<H>,
-        streaming: Streaming,
-    ) -> After {
-        self.phase = Phase::Streaming(streaming);
-        let Some(record) = Record::read(self.bytes(), streaming.record_len) else {
-            return After::Wait(Want::Close);
-        };
-        let kind = self.link.side.kind();
-        let caller = &service.caller;
-        let remaining = caller.remaining(kind, record.head, record.arrived_ms);
-        self.deadline_ms = remaining.map_or(NEVER, |left| later(left.saturating_sub(grace(left))));
+    pub(super) fn park(&mut self, streaming: Streaming, deadline_ms: u64) -> After {
+        (self.phase, self.deadline_ms) = (Phase::Streaming(streaming), deadline_ms);
         After::Wait(Want::Nothing)
     }
 
@@ -83,8 +70,11 @@ impl Connection {
     }
 }
 
-/// How long before its deadline a call fails that has no answer, so that the platform still takes that.
-fn grace(left: Duration) -> Duration {
-    let (min, max) = (GRACE_MS_MIN, GRACE_MS_MAX);
-    (left / 20).clamp(Duration::from_millis(min), Duration::from_millis(max))
+/// When a call fails that has no answer: so long before the platform ends it that the platform still takes
+/// that.
+pub fn deadline_ms(remaining_ms: Option<u64>) -> u64 {
+    remaining_ms.map_or(NEVER, |left_ms| {
+        let grace_ms = (left_ms / 20).clamp(GRACE_MS_MIN, GRACE_MS_MAX);
+        later_ms(left_ms.saturating_sub(grace_ms))
+    })
 }

@@ -40,7 +40,7 @@ mod send;
 mod span;
 mod streaming;
 
-use super::answer::Coding;
+use super::answer::{Coding, Stream};
 use super::call::Caller;
 use super::fatal;
 use super::poll;
@@ -536,7 +536,9 @@ fn answer<H: Handler>(
     let reply = caller.answer(&mut link.side, message);
     link.persist = reply.persist;
     let rest = reply.rest.filter(|_| H::STREAMS || H::DEFERS);
-    let is_later = H::DEFERS && rest.is_some_and(|(stream, _)| stream.coding == Coding::Later);
+    // What goes on is one that was put off where nothing else can.
+    let is_put_off = |(stream, _): (Stream, _)| !H::STREAMS || stream.coding == Coding::Later;
+    let is_later = H::DEFERS && rest.is_some_and(is_put_off);
     if is_later && kind == Kind::Response {
         link.is_spent |= message.persist == Persist::Close;
         link.persist = Persist::Keep;
@@ -563,7 +565,15 @@ fn answer<H: Handler>(
         arrived_ms,
         head,
     };
-    let answer = kept::begin(pool, stream, &reply, &record, ahead);
+    let answer = if is_later {
+        let kept = kept::keep(pool, stream, &record, ahead, 0);
+        kept.ok_or(Sent::Nothing).map(|kept| Kept {
+            deadline_ms: later::deadline_ms(caller.remaining_ms(&message.head, arrived_ms)),
+            ..kept
+        })
+    } else {
+        kept::begin(pool, stream, &reply, &record, ahead)
+    };
     // What the handler does about it, and the end of its log, come before the answer.
     if answer.is_err() {
         caller.abandon(kind, head, stream, state);

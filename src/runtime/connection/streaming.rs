@@ -40,7 +40,7 @@ impl Connection {
         (self.buffer, self.input) = (Some(kept.buffer), kept.input);
         let is_later = kept.streaming.stream.coding == Coding::Later;
         if H::DEFERS && (is_later || !H::STREAMS) {
-            return self.park(service, kept.streaming);
+            return self.park(kept.streaming, kept.deadline_ms);
         }
         // Pieces are short and far between: none may wait for the last one's acknowledgement.
         // Without it they only come later.
@@ -299,8 +299,12 @@ impl Connection {
     }
 }
 
-pub fn later(time: Duration) -> u64 {
-    let time_ms = u64::try_from(time.as_millis()).unwrap_or(NEVER);
+fn later(time: Duration) -> u64 {
+    later_ms(u64::try_from(time.as_millis()).unwrap_or(NEVER))
+}
+
+/// The moment that is so many milliseconds from now.
+pub fn later_ms(time_ms: u64) -> u64 {
     // Rounded up by one: the clock is one that ticks.
     clock::monotonic_ms()
         .saturating_add(time_ms)
