@@ -115,7 +115,7 @@ fn what_cannot_be_served_is_named() {
         ("bootstrap command ./no-line", &["#!", "./no-line"]),
         (
             "bootstrap command ./no-interpreter",
-            &["first line", "./no-interpreter"],
+            &["interpreter", "./no-interpreter"],
         ),
         ("bootstrap function", &["function: of what?"]),
         ("bootstrap function none.handler", &["'none.handler'"]),
