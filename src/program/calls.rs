@@ -13,11 +13,12 @@ use core::mem::MaybeUninit;
 use super::cgi;
 use super::failure::{self, Fault};
 use super::process::Label;
+use super::programs::Settings;
 use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
 use crate::bytes;
 use crate::handler::{Context, Error, Request};
 use crate::limits::{CONN_COUNT_MAX, MARGIN_MS_MAX, MARGIN_MS_MIN, PROCESS_COUNT_MAX};
-use crate::sys::clock::{self, NEVER};
+use crate::sys::clock;
 use crate::sys::memory::{List, Mapping, Reserved};
 
 /// A call.
@@ -37,6 +38,8 @@ pub struct Call {
     id_len: usize,
     variables_len: usize,
     event_len: usize,
+    /// Whether its variables tell of a request.
+    pub is_request: bool,
 }
 
 /// How long a program serves.
@@ -162,11 +165,12 @@ impl Call {
     pub fn new(
         number: u64,
         task: Task,
-        stay: Stay,
+        settings: &Settings,
         event: &[u8],
         request: Option<&Request<'_>>,
         cx: &Context<'_>,
     ) -> Result<Self, Error> {
+        let stay = settings.stay;
         let id = cx.id();
         let room = id.len() + VARIABLES_BYTES_MAX + event.len();
         let mut memory = Mapping::new(room).map_err(failure::start)?;
@@ -184,7 +188,7 @@ impl Call {
         let variables_len = variables.finish().len();
         let start = id.len() + variables_len;
         bytes::copy(bytes::slice_mut(&mut memory, start..room), event);
-        let (signal_ms, margin_ms) = moments(cx);
+        let (signal_ms, margin_ms) = moments(cx, settings.timeout_ms);
         Ok(Self {
             number,
             task,
@@ -196,6 +200,7 @@ impl Call {
             id_len: id.len(),
             variables_len,
             event_len: event.len(),
+            is_request: request.is_some(),
         })
     }
 
@@ -245,10 +250,8 @@ const VARIABLES_BYTES_MAX: usize = CALL_BYTES_MAX + cgi::REQUEST_BYTES_MAX + VAR
 
 /// When a program is told to end, and how long it then has: a tenth of the time before the deadline, within
 /// bounds.
-fn moments(cx: &Context<'_>) -> (u64, u64) {
-    let Some(left_ms) = cx.remaining_ms() else {
-        return (NEVER, MARGIN_MS_MAX);
-    };
+fn moments(cx: &Context<'_>, timeout_ms: u64) -> (u64, u64) {
+    let left_ms = cx.remaining_ms().unwrap_or(timeout_ms);
     let margin_ms = (left_ms / 10).clamp(MARGIN_MS_MIN, MARGIN_MS_MAX);
     let end_ms = clock::monotonic_ms().saturating_add(left_ms.saturating_sub(margin_ms));
     (end_ms, margin_ms)

@@ -13,8 +13,12 @@ use crate::sys::strings::{Mark, Strings};
 #[derive(Debug)]
 pub struct Environment {
     strings: Strings,
-    /// Behind those of the process.
+    /// Behind those of the process that every program gets.
     own: Mark,
+    /// Whether the process has others, which a request could set.
+    has_more: bool,
+    platform: Platform,
+    stay: Stay,
 }
 
 /// Room for all strings: the kernel's own limit is a quarter of that of the stack, which is 8 MiB (execve(2)).
@@ -28,29 +32,50 @@ impl Environment {
     /// # Errors
     /// Out of memory, or more variables than the kernel takes.
     pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
-        let mut strings = Strings::new(ROOM_BYTES)?;
-        for variable in env::variables() {
-            let name = bytes::before(variable, b'=');
-            // What this process has is about another request, if about any.
-            if cgi::is_of_request(name) && !name.starts_with(b"HTTP_") {
-                continue;
-            }
-            match variables::owner(platform, name) {
-                Owner::Process => strings.put(&[variable])?,
-                Owner::Both if stay == Stay::Resident => strings.put(&[variable])?,
-                Owner::Both | Owner::Call => {}
-            }
-        }
-        let own = strings.mark();
-        Ok(Self { strings, own })
+        let strings = Strings::new(ROOM_BYTES)?;
+        let mut environment = Self {
+            own: strings.mark(),
+            strings,
+            has_more: false,
+            platform,
+            stay,
+        };
+        environment.put_own(false)?;
+        environment.own = environment.strings.mark();
+        environment.has_more = environment.put_own(true)?;
+        Ok(environment)
     }
 
-    /// The same with the variables of a call, each of which ends with a NUL.
+    /// Appends those variables of the process that a request could set, or those that it could not. Returns
+    /// whether there are such.
+    fn put_own(&mut self, are_of_request: bool) -> Result<bool, Errno> {
+        let mut has_some = false;
+        for variable in env::variables() {
+            let name = bytes::before(variable, b'=');
+            let is_own = cgi::is_of_request(name) == are_of_request
+                && match variables::owner(self.platform, name) {
+                    Owner::Process => true,
+                    Owner::Both => self.stay == Stay::Resident,
+                    Owner::Call => false,
+                };
+            if is_own {
+                self.strings.put(&[variable])?;
+                has_some = true;
+            }
+        }
+        Ok(has_some)
+    }
+
+    /// The same with the variables of a call, each of which ends with a NUL. If it is about a request, what the
+    /// process has of the same names is not about that one.
     ///
     /// # Errors
     /// More variables than the kernel takes.
-    pub fn of_call(&mut self, variables: &[u8]) -> Result<&Strings, Errno> {
+    pub fn of_call(&mut self, variables: &[u8], is_request: bool) -> Result<&Strings, Errno> {
         self.strings.truncate(self.own);
+        if self.has_more && !is_request {
+            self.put_own(true)?;
+        }
         for variable in bytes::split(variables, 0) {
             if !variable.is_empty() {
                 self.strings.put(&[variable])?;

@@ -1,6 +1,7 @@
 //! Why the call of a program failed, as the platform is told.
 
 use super::kinds::{self, Kinds};
+use super::launch::{self, Launch};
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::sys::fd::Errno;
@@ -23,6 +24,7 @@ const LAST_BYTES_MAX: usize = 400;
 /// What a call came to whose program did not serve it: `tail` is what the program has written to its log last.
 pub fn error(
     kinds: &mut Kinds,
+    launch: &Launch,
     fault: Option<Fault>,
     status: Option<Status>,
     tail: &[u8],
@@ -34,6 +36,11 @@ pub fn error(
         Some(Fault::TooLong) => {
             let text = "the program wrote more than FNBOOT_MAX_BODY allows";
             return Error::fixed("ResponseTooLong", text);
+        }
+        Some(Fault::Start(errno @ (Errno::NOENT | Errno::ACCES | Errno::NOEXEC))) => {
+            let path = launch.path();
+            let text = launch::refusal(errno, Some(path));
+            return about("NotExecutable", text, path.to_bytes());
         }
         Some(Fault::Start(errno)) => return start(errno),
         None => {}
@@ -54,18 +61,15 @@ pub fn error(
     Error::of(kind, &[what, digits.finish(), mark, last])
 }
 
-/// A program that could not be started.
+/// An error whose message is `text`, in which `$` stands for `value`.
+pub fn about(kind: &'static str, text: &'static str, value: &[u8]) -> Error {
+    let (before, after) = text.split_once('$').unwrap_or_default();
+    Error::of(kind, &[before.as_bytes(), value, after.as_bytes()])
+}
+
+/// A program that could not be started, whichever it is.
 pub fn start(errno: Errno) -> Error {
     let (kind, text) = match errno {
-        Errno::NOENT => (
-            "NotExecutable",
-            "the program, or what its first line names, is not there; a line that ends with CR names nothing",
-        ),
-        Errno::ACCES => ("NotExecutable", "nobody may execute the program"),
-        Errno::NOEXEC => (
-            "NotExecutable",
-            "the program is neither a binary for this machine nor begins with #!",
-        ),
         Errno::TOOBIG => ("EventTooLong", "the event's variables are too long"),
         Errno::NOSPC => ("NoSpace", "there is no room for the event"),
         errno if errno.is_passing() => {

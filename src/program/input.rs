@@ -7,21 +7,22 @@ use crate::sys::file;
 /// A file with the event in it, to be read from its beginning.
 ///
 /// # Errors
-/// Out of descriptors or memory; without files in memory, also a `/tmp` that cannot be written to.
+/// Out of descriptors or memory. `ENOSPC` without files in memory, and with a `/tmp` that cannot be written to.
 pub fn file(event: &[u8]) -> Result<Fd, Errno> {
-    let file = empty()?;
+    let file = match file::memory_file(c"fnboot") {
+        // A kernel older than 3.17, or a filter of system calls. What `/tmp` lacks must not be taken for something
+        // that the program lacks.
+        Err(errno) if !errno.is_passing() => file::unlinked_file(b"/tmp").map_err(no_space)?,
+        made => made?,
+    };
     file::write_at(&file, event, 0)?;
     Ok(file)
 }
 
-/// An empty file.
-///
-/// # Errors
-/// As of [`file`].
-pub fn empty() -> Result<Fd, Errno> {
-    match file::memory_file(c"fnboot") {
-        // A kernel older than 3.17, or a filter of system calls.
-        Err(errno) if !errno.is_passing() => file::unlinked_file(b"/tmp"),
-        made => made,
+fn no_space(errno: Errno) -> Errno {
+    if errno.is_passing() {
+        errno
+    } else {
+        Errno::NOSPC
     }
 }

@@ -6,7 +6,7 @@ use crate::bytes;
 use crate::limits::PATH_BYTES_MAX;
 use crate::sys::env;
 use crate::sys::fd::Errno;
-use crate::sys::file;
+use crate::sys::file::{self, File};
 use crate::sys::strings::{self, Strings};
 
 /// A program that can be started.
@@ -26,13 +26,17 @@ impl Launch {
     /// in its name.
     ///
     /// # Errors
-    /// `ENOENT` if there is none, `EACCES` if there is, but nobody may execute it; and its name.
-    pub fn find(arguments: Strings) -> Result<Self, (Errno, Strings)> {
+    /// There is none, or nobody can execute it: why, as of [`refusal`], and the arguments.
+    pub fn find(arguments: Strings) -> Result<Self, (&'static str, Strings)> {
         let mut path = [0; PATH_BYTES_MAX];
-        match search(arguments.get(0).unwrap_or_default(), &mut path) {
-            Ok(()) => Ok(Self { path, arguments }),
-            Err(errno) => Err((errno, arguments)),
-        }
+        let found = search(arguments.get(0).unwrap_or_default(), &mut path);
+        let launch = Self { path, arguments };
+        let refused = match found {
+            Ok(()) if has_interpreter(launch.path()) => return Ok(launch),
+            Ok(()) => refusal(Errno::NOENT, Some(launch.path())),
+            Err(errno) => refusal(errno, None),
+        };
+        Err((refused, launch.arguments))
     }
 
     pub fn path(&self) -> &CStr {
@@ -40,7 +44,49 @@ impl Launch {
     }
 }
 
+/// Why the program at `path`, or one that was found nowhere, is not executed, after the kernel has said
+/// `errno`. `$` stands for its name.
+pub fn refusal(errno: Errno, path: Option<&CStr>) -> &'static str {
+    let mut place = [0; LINE_BYTES];
+    let file = path.and_then(|path| first_line(path, &mut place));
+    match (errno, file) {
+        (Errno::ACCES, _) => "nobody may execute the program '$'",
+        (Errno::NOEXEC, _) => {
+            "'$' is neither a binary for this machine nor a script with #! in its first line"
+        }
+        (_, Some([.., b'\r'])) => {
+            "the first line of '$' ends with CR LF, as on Windows, so that Linux does not find its interpreter"
+        }
+        (_, Some(_)) => "what '$' needs to be executed, its interpreter or loader, is not there",
+        (_, None) => "there is no program '$'",
+    }
+}
+
+/// So much of the first line of a file counts for the kernel (`BINPRM_BUF_SIZE`).
+const LINE_BYTES: usize = 256;
+
+/// The first line of the file at `path`, if there is such a file.
+fn first_line<'a>(path: &CStr, place: &'a mut [u8; LINE_BYTES]) -> Option<&'a [u8]> {
+    let count = File::open(path).and_then(|file| file.read(place)).ok()?;
+    Some(bytes::before(bytes::slice(place, 0..count), b'\n'))
+}
+
+/// Whether the first line of a script names a program that is there. Binaries are not looked into.
+fn has_interpreter(path: &CStr) -> bool {
+    let mut place = [0; LINE_BYTES];
+    let Some([b'#', b'!', line @ ..]) = first_line(path, &mut place) else {
+        return true;
+    };
+    let mut place = [0; LINE_BYTES];
+    let name = bytes::before(bytes::trim(line), b' ');
+    let path = strings::path(&mut place, &[bytes::before(name, b'\t')]);
+    line.last() != Some(&b'\r') && path.is_ok_and(|path| file::executable(path).is_ok())
+}
+
 fn search(name: &[u8], path: &mut [u8]) -> Result<(), Errno> {
+    if name.is_empty() {
+        return Err(Errno::NOENT);
+    }
     if bytes::has(name, b'/') {
         return file::executable(strings::path(path, &[name])?);
     }

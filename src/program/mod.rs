@@ -35,6 +35,7 @@ use crate::sys::memory::Reserved;
 pub use calls::Stay;
 use calls::Task;
 use environment::Environment;
+pub use failure::about;
 use kinds::Kinds;
 pub use launch::Launch;
 use programs::Programs;
@@ -126,9 +127,14 @@ impl Handler for Function {
         match self {
             Self::Echo(echo) => echo.http(request, cx),
             _ if is_probe(request, cx) => Ok(Response::new(200)),
-            _ => self
-                .begin(Task::Invoke, request.body(), Some(request), cx)
-                .map(|_| Response::new(200)),
+            _ => {
+                // On Lambda it is an event whose answer may be sent in pieces.
+                let is_event = cx.platform() == Platform::Lambda;
+                let event = request.body();
+                let request = Some(request).filter(|_| !is_event);
+                self.begin(Task::Invoke, event, request, cx)
+                    .map(|_| Response::new(200))
+            }
         }
     }
 

