@@ -19,8 +19,14 @@ else
 PKG     := pkg/$(ARCH)
 endif
 PROGRAM ?= $(PKG)/bootstrap
+# What goes behind it is read by the shell alone: make would take a dollar in it for a variable.
+ifeq ($(origin PROGRAM),command line)
+override PROGRAM := $(value PROGRAM)
+endif
+# A function in a folder: CODE is started there, and HANDLER is the function's name.
+FUNCTION = $(if $(CODE),--code "$$CODE") $(if $(HANDLER),--handler "$$HANDLER")
 # Only our own program is built before it is called.
-OURS    := $(if $(filter $(abspath $(PKG)/bootstrap),$(abspath $(PROGRAM))),musl)
+OURS    := $(if $(filter $(abspath $(PKG)/bootstrap),$(abspath $(firstword $(PROGRAM)))),musl)
 TOOL    := target/debug/fnboot
 BUILT   := target/$(TARGET)/release
 
@@ -34,7 +40,7 @@ STATIC  := $(CROSS) cargo build --quiet --release --target $(TARGET)
 # A program with std unwinds, so that a panic fails its call alone; that needs the tables.
 UNWIND  := $(subst no --remap,yes --remap,$(CROSS)) CARGO_PROFILE_RELEASE_PANIC=unwind \
            cargo build --quiet --release --target $(TARGET) --features std
-EXAMPLES := event http json
+EXAMPLES := event http json concurrent
 
 # Debian keeps servers and debootstrap in folders that a user's PATH lacks.
 export PATH := $(PATH):/usr/sbin:/sbin
@@ -55,7 +61,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz soak oldest peers newcomer bench wrk coldstart deploy clean
+        test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart programs deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -83,24 +89,29 @@ linker:
 tool: linker ## the local tool at target/debug/fnboot
 	@cargo build --quiet --features local --bin fnboot
 
-invoke: $(OURS) tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PLATFORM= PROGRAM=
+invoke: $(OURS) tool ## call pkg/bootstrap: EVENT='…' or EVENT_FILE=… or HTTP='GET /path'; INIT=1 MEMORY= TIMEOUT= PLATFORM=; PROGRAM='pkg/bootstrap command cat'; CODE=examples/bash HANDLER=function.handler
 	@$(TOOL) invoke --platform $(PLATFORM) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
-		$(if $(HTTP),--http "$$HTTP") \
+		$(FUNCTION) $(if $(HTTP),--http "$$HTTP") \
 		$(if $(EVENT_FILE),--event-file "$$EVENT_FILE",$(if $(EVENT),--event "$$EVENT")) $(PROGRAM)
-# As they were given: make would take a dollar in them for a variable.
+# As they were given: see PROGRAM.
 override EVENT := $(value EVENT)
 override EVENT_FILE := $(value EVENT_FILE)
 override HTTP := $(value HTTP)
-export EVENT EVENT_FILE HTTP
+override CODE := $(value CODE)
+override HANDLER := $(value HANDLER)
+export EVENT EVENT_FILE HTTP CODE HANDLER
 
 serve: $(OURS) tool ## a local endpoint on PORT=8000 that plays the platform's gateway
-	@$(TOOL) serve --platform $(PLATFORM) --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) $(PROGRAM)
+	@$(TOOL) serve --platform $(PLATFORM) --port $(PORT) --memory $(MEMORY) --timeout $(TIMEOUT) $(if $(INIT),--init) \
+		$(FUNCTION) $(PROGRAM)
 
 package: musl tool ## pkg/bootstrap.zip, ready to deploy (PLATFORM=scf: pkg/scf, too; and WEB=1: a web function of SCF, pkg/scf.zip)
-	@$(TOOL) package --platform $(PLATFORM) $(if $(WEB),--web) --output $(PKG)/$(if $(WEB),scf,bootstrap).zip $(PKG)/bootstrap
+	@$(TOOL) package --platform $(PLATFORM) $(if $(WEB),--web) --output $(PKG)/$(if $(WEB),scf,bootstrap).zip \
+		$(FUNCTION) $(PKG)/bootstrap
 ifeq ($(PLATFORM),scf)
 	@rm -rf $(PKG)/scf
 	@install -D -m 755 $(PKG)/bootstrap $(PKG)/scf/$(if $(WEB),scf_,)bootstrap
+	@$(if $(CODE),cp -R "$$CODE/." $(PKG)/scf)
 endif
 
 smallest: linker target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
@@ -111,7 +122,7 @@ smallest: linker target tool ## the smallest program, for one platform alone: pk
 	@echo "$(PKG)/fc/bootstrap: $$(wc -c < $(PKG)/fc/bootstrap) bytes, zip $$(wc -c < $(PKG)/fc/bootstrap.zip)"
 
 example: linker target ## a function of examples/ as a static bootstrap: NAME=event
-	@$(if $(filter json,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
+	@$(if $(filter json concurrent,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
 	@mkdir -p $(PKG)/$(NAME)
 	@install -m 755 $(BUILT)/examples/$(NAME) $(PKG)/$(NAME)/bootstrap
 	@echo "$(PKG)/$(NAME)/bootstrap: $$(wc -c < $(PKG)/$(NAME)/bootstrap) bytes"
@@ -121,9 +132,9 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std
+	@$(UNWIND) --example fixture_std --example deferred
 	@cargo build --quiet --example chaos
-	@cc -O1 -o $(BUILT)/examples/without_memfd tests/fixture/without_memfd.c
+	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
 
 test: lint unit integration ## everything CI runs
 
@@ -145,14 +156,17 @@ integration: smallest package examples fixture aarch64
 	$(call need,valgrind,valgrind)
 	$(call need,qemu-aarch64,qemu-user)
 	$(call need,ip,iproute2)
+	$(call need,php,php-cli)
+	$(call need,python3,python3)
 	cargo test --quiet --test it
+	@tests/languages bash php python c
 
 gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
 
-slow: miri fuzz soak oldest peers newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), a cruel API (SOAK_SECONDS=600) and functions that misbehave, the oldest Rust, other people's clients, fresh machines
+slow: miri fuzz soak oldest peers languages newcomer ## Miri, fuzzing (FUZZ_SECONDS=60 per target), a cruel API (SOAK_SECONDS=600) and functions that misbehave, the oldest Rust, other people's clients, every language, fresh machines
 
 # The code that hands out uninitialized places and parses; what is around it only counts.
 miri: linker
@@ -172,6 +186,7 @@ fuzz: linker
 soak: fixture tool
 	FNBOOT_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --quiet --test it cruel -- --nocapture --test-threads 1
 	FNBOOT_CHAOS_SECONDS=60 cargo test --quiet --test it chaos:: -- --test-threads 1
+	FNBOOT_COMMAND_EVENTS=10000 cargo test --quiet --test it command::marks -- --test-threads 1
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -187,6 +202,17 @@ peers: musl tool fixture
 	@tests/peers
 	@tests/lambda
 	@tests/sdks
+
+languages: musl tool ## the functions of examples/ in ten languages, on the three platforms
+	$(call need,php,php-cli)
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
+	$(call need,npm,npm)
+	$(call need,ruby,ruby)
+	$(call need,lua,lua5.4)
+	$(call need,go,golang-go)
+	$(call need,g++,g++)
+	@tests/languages
 
 newcomer: ## README's first commands on minimal machines, as root and as a user
 	$(call need,debootstrap,debootstrap)
@@ -216,6 +242,14 @@ coldstart: musl linker ## against other servers, from start to the first answer 
 	$(call need,go,golang-go)
 	$(SMALLEST)
 	cargo bench --quiet --bench coldstart
+
+programs: musl linker ## functions that are programs, against bare loops and other runtimes (MEASURE_…, WATCHDOG: benches/programs.rs)
+	$(call need,bash,bash)
+	$(call need,curl,curl)
+	$(call need,php,php-cli)
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
+	cargo bench --quiet --bench programs
 
 DEVS := npm install -g @serverless-devs/s && s config add
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml

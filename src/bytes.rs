@@ -135,6 +135,12 @@ impl<'a> Writer<'a> {
         self.bytes.len().saturating_sub(self.len)
     }
 
+    /// Forgets what was written behind the first `len` bytes.
+    #[cfg(feature = "function")]
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Forgets what was written.
     pub fn clear(&mut self) {
         self.len = 0;
@@ -244,6 +250,19 @@ pub fn line(text: &[u8], number: usize) -> &[u8] {
 #[must_use]
 pub fn before(text: &[u8], mark: u8) -> &[u8] {
     split(text, mark).next().unwrap_or_default()
+}
+
+/// Takes the next part of `rest`, up to a byte that is `mark`, or all of it; `None` if nothing is left.
+/// [`split`] as a function that is called: as an iterator, it is in every loop anew.
+#[cfg(feature = "command")]
+#[inline(never)]
+pub fn take_part<'a>(rest: &mut &'a [u8], mark: u8) -> Option<&'a [u8]> {
+    if rest.is_empty() {
+        return None;
+    }
+    let part = before(rest, mark);
+    *rest = rest.get(part.len() + 1..).unwrap_or_default();
+    Some(part)
 }
 
 /// `text` without spaces and tabs at its ends (RFC 9110 §5.6.3, optional white space).
@@ -356,6 +375,16 @@ mod tests {
         for (text, want) in [("", ""), (" \t ", ""), (" a b\t", "a b"), ("a", "a")] {
             assert_eq!(trim(text.as_bytes()), want.as_bytes(), "{text:?}");
         }
+    }
+
+    #[cfg(feature = "command")]
+    #[test]
+    fn parts_are_taken_one_by_one() {
+        let mut rest = &b"a  bc"[..];
+        for want in ["a", "", "bc"] {
+            assert_eq!(take_part(&mut rest, b' '), Some(want.as_bytes()));
+        }
+        assert_eq!(take_part(&mut rest, b' '), None);
     }
 
     #[test]

@@ -50,7 +50,7 @@
 //! expire) can be read in one function, `Connections::tick` in `runtime::connections`. `runtime::server`
 //! adds accepting connections, and after `SIGTERM` draining them; `runtime::poller` adds opening
 //! connections, and after `SIGTERM` waiting for the last answers. Both wait for `limits::DRAIN_MS_MAX` at
-//! most, whose doc says for what. The life of a connection is in the drawing at the top of
+//! most, whose doc says for what; a call that was put off is in flight. The life of a connection is in the drawing at the top of
 //! `runtime::connection`; nobody outside of that folder reads from a socket or writes to it, and in it only
 //! `Link::prepare`, in `link`, replaces one.
 //!
@@ -76,6 +76,17 @@
 //! (The pieces of an answer that a platform takes only as a whole are collected there first.) A handler
 //! that never streams carries none of this.
 //!
+//! A call that is put off ([`Context::defer`]) is such an answer, too, of which there is nothing yet. Its
+//! mapping holds the head of its call and the requests behind it, and the connection waits without reading.
+//! Three things end the wait. The handler's own descriptor, its waker, becomes readable: then the loop asks
+//! it ([`Handler::woken`]) for the numbers of calls that can be answered, and has each answered
+//! ([`Handler::resume`]) and rendered by the code that renders an answer which is there at once. Or the
+//! deadline comes, less a moment in which the platform still takes a failure: the call is abandoned, and
+//! fails with `TimedOut`. Or nobody is there any more: the peer has reset the connection, or `SIGTERM` has
+//! waited for long enough. The number of a call leads to its connection, and is used once, so that an answer
+//! that comes too late reaches nobody. Where it is kept which number is next, and whether the waker is
+//! watched, are statics (`runtime::deferred`) that a handler which puts nothing off does not have.
+//!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. `sys/layout.ld`, beside it, tells the linker how the program lies in memory, and to
 //! refuse one that needs more than that start sets up. A program that is linked in the ordinary way
@@ -97,8 +108,9 @@
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
+//! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
-//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes handler http limits log net platform sys` | names `runtime` |
+//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes echo handler http limits log platform sys` | names `runtime` |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
@@ -129,6 +141,10 @@
 //!   failed), memory is out or the process ends. One whose peer does not answer the kernel any more (TCP
 //!   keep-alive) breaks.
 //! - Nothing that follows a refused request is read as a request.
+//! - No call that was put off ends twice, or never: it is resumed once, or abandoned once, or was failed by
+//!   the handler before it returned. Nothing is read on its connection meanwhile, so that answers keep the
+//!   order of their requests. No answer that comes late reaches another call.
+//! - No call is ended because its client has sent its end (FIN): that client may still read.
 //! - How the network cut a stream changes nothing: the protocol never looks ahead.
 //! - No header and no credential is logged. A request id is, without whatever could end its line.
 //! - No call waits for a log: who does not read it loses lines, after one moment of patience.
@@ -151,7 +167,7 @@
 //! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
-//! | `program::variables`, lines of variables | `#`, `@`, `+` | the request id, the deadline, what the process may have, too |
+//! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! # What was tried and did not pay
@@ -211,6 +227,8 @@ extern crate std;
 #[cfg(not(any(feature = "fc", feature = "lambda", feature = "scf")))]
 compile_error!("a platform is missing: one of the features `fc`, `lambda`, `scf`");
 
+#[cfg(feature = "std")]
+mod answers;
 mod bytes;
 mod calendar;
 mod echo;
@@ -232,6 +250,8 @@ mod runtime;
 mod sys;
 pub mod testing;
 
+#[cfg(feature = "std")]
+pub use answers::{AnswerSender, Answers};
 pub use bytes::Writer;
 pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request, Response};
 pub use log::Level;

@@ -100,6 +100,10 @@ pub const BACKLOG_COUNT: i32 = 1024;
 /// Events taken from the kernel in one tick.
 pub const EVENT_COUNT_MAX: usize = 64;
 
+/// Calls that were put off and are answered in one tick, so that those whose answers are always there do not
+/// starve the others.
+pub const WAKE_COUNT_MAX: usize = 64;
+
 /// Connections accepted in one tick, so that a flood of them does not starve those that are open.
 pub const ACCEPT_COUNT_MAX: usize = 64;
 

@@ -5,6 +5,8 @@
 //! does not read is waited for once, for a moment, and then lines are dropped until it reads again.
 
 use core::fmt::{self, Write as _};
+#[cfg(feature = "command")]
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use crate::bytes::{self, Writer};
@@ -347,49 +349,41 @@ pub fn write(lines: &[u8]) {
     }
 }
 
+/// Whose line it is that does not end, if it is one that was passed on.
 #[cfg(feature = "command")]
-pub use passed::{line, pass};
+static LINE_OWNER: AtomicU32 = AtomicU32::new(0);
 
-/// The log of a program, which fnboot passes on.
+/// Passes on what `owner`, which is not zero, has written to its log, as it is: whole lines, or a part of one.
+/// What others write meanwhile stands on lines of its own.
 #[cfg(feature = "command")]
-mod passed {
-    use core::sync::atomic::{AtomicU32, Ordering};
-
-    use super::{PAGE_BYTES, end, prefix, quote, write, write_piece};
-    use crate::bytes::{self, Writer};
-
-    /// Whose line it is that does not end, if it is one that was passed on.
-    static LINE_OWNER: AtomicU32 = AtomicU32::new(0);
-
-    /// Passes on what `owner`, which is not zero, has written to its log, as it is: whole lines, or a part of one.
-    /// What others write meanwhile stands on lines of its own.
-    pub fn pass(text: &[u8], owner: u32) {
-        if LINE_OWNER.swap(owner, Ordering::Relaxed) == owner {
-            // It goes on with its own line, which others have ended if they wrote since.
-            let _ = text.chunks(PAGE_BYTES).all(write_piece);
-        } else {
-            write(text);
-            LINE_OWNER.store(owner, Ordering::Relaxed);
-        }
+pub fn pass(text: &[u8], owner: u32) {
+    if LINE_OWNER.swap(owner, Ordering::Relaxed) == owner {
+        // It goes on with its own line, which others have ended if they wrote since.
+        let _ = text.chunks(PAGE_BYTES).all(write_piece);
+    } else {
+        write(text);
+        LINE_OWNER.store(owner, Ordering::Relaxed);
     }
-
-    /// A line of a program's log, as an entry.
-    pub fn line(request_id: &[u8], text: &[u8]) {
-        let mut place = [0; PASSED_LINE_BYTES];
-        let len = place.len() - end().len();
-        let mut line = Writer::new(bytes::slice_mut(&mut place, 0..len));
-        prefix(request_id, b"INFO", &mut line);
-        quote(text, &mut line);
-        let len = line.written().len();
-        let mut line = Writer::new(&mut place);
-        line.skip(len);
-        line.put(end());
-        write(line.written());
-    }
-
-    /// Longest line of a program's log as an entry; the rest is cut.
-    const PASSED_LINE_BYTES: usize = 8 * 1024;
 }
+
+/// A line of a program's log, as an entry.
+#[cfg(feature = "command")]
+pub fn line(request_id: &[u8], text: &[u8]) {
+    let mut place = [0; PASSED_LINE_BYTES];
+    let len = place.len() - end().len();
+    let mut line = Writer::new(bytes::slice_mut(&mut place, 0..len));
+    prefix(request_id, b"INFO", &mut line);
+    quote(text, &mut line);
+    let len = line.written().len();
+    let mut line = Writer::new(&mut place);
+    line.skip(len);
+    line.put(end());
+    write(line.written());
+}
+
+/// Longest line of a program's log as an entry; the rest is cut.
+#[cfg(feature = "command")]
+const PASSED_LINE_BYTES: usize = 8 * 1024;
 
 /// Writes up to a page; whether it was taken.
 fn write_piece(piece: &[u8]) -> bool {

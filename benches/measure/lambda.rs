@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
 use crate::measure::peer::Peer;
 use crate::measure::server::{PATIENCE, Server, now_ns};
 use crate::measure::stats::{float, median};
@@ -34,27 +36,12 @@ pub(crate) struct Run {
 
 /// Starts a runtime, gives it events and ends it.
 pub(crate) fn run(launcher: &Path, peer: &Peer) -> Outcome<Run> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    listener.set_nonblocking(true)?;
-    let api = listener.local_addr()?.to_string();
-    let environment = [
-        ("AWS_LAMBDA_RUNTIME_API", api.as_str()),
-        ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
-        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/21/[$LATEST]0"),
-        ("AWS_REGION", "eu-central-1"),
-        ("_HANDLER", "echo"),
-    ];
+    let (listener, address) = listen()?;
+    let environment = environment(&address);
     let core = settings::cores()?.server;
     let mut runtime = Server::launch(launcher, peer, 0, core, &environment)?;
-    let mut api = Api {
-        stream: accept(&listener)?,
-        listener,
-        bytes: Vec::new(),
-    };
+    let stream = spin_for(&listener)?;
+    let mut api = Api::new(listener, stream);
     let asked_ns = api.next_asked()?;
     let to_next_us = float(asked_ns - runtime.started()?.at_ns) / 1e3;
 
@@ -76,7 +63,30 @@ pub(crate) fn run(launcher: &Path, peer: &Peer) -> Outcome<Run> {
     })
 }
 
-struct Api {
+/// Where a runtime will ask: the listener, and its address.
+pub(crate) fn listen() -> Outcome<(TcpListener, String)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?.to_string();
+    Ok((listener, address))
+}
+
+/// What the platform tells a runtime.
+pub(crate) fn environment(address: &str) -> [(&'static str, &str); 9] {
+    [
+        ("AWS_LAMBDA_RUNTIME_API", address),
+        ("AWS_LAMBDA_FUNCTION_NAME", "hello"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512"),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/hello"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/21/[$LATEST]0"),
+        ("AWS_REGION", "eu-central-1"),
+        ("_HANDLER", "echo"),
+    ]
+}
+
+/// The API while a runtime asks it.
+pub(crate) struct Api {
     listener: TcpListener,
     stream: TcpStream,
     /// What was received and not yet taken.
@@ -84,9 +94,23 @@ struct Api {
 }
 
 impl Api {
+    /// Waits for the runtime.
+    pub(crate) fn wait(listener: TcpListener) -> Outcome<Self> {
+        let stream = wait_for(&listener)?;
+        Ok(Self::new(listener, stream))
+    }
+
+    fn new(listener: TcpListener, stream: TcpStream) -> Self {
+        Self {
+            listener,
+            stream,
+            bytes: Vec::new(),
+        }
+    }
+
     /// Gives out an event, which was asked for, and takes the answer; how long it was until the
-    /// next one was asked for.
-    fn event(&mut self, index: usize) -> Outcome<f64> {
+    /// next one was asked for. The answer is the event, maybe with a newline.
+    pub(crate) fn event(&mut self, index: usize) -> Outcome<f64> {
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
              Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{index:012}\r\n\
@@ -104,7 +128,7 @@ impl Api {
         if !answer.line.starts_with("POST ") || !answer.line.contains("/response ") {
             return Err(format!("not an answer: {}", answer.line).into());
         }
-        if answer.body != EVENT {
+        if answer.body.trim_ascii_end() != EVENT {
             return Err("the answer is not the event".into());
         }
         self.stream.write_all(
@@ -116,7 +140,7 @@ impl Api {
     }
 
     /// Waits for the question for an event; when it was there.
-    fn next_asked(&mut self) -> Outcome<u64> {
+    pub(crate) fn next_asked(&mut self) -> Outcome<u64> {
         let question = self.request()?;
         let asked_ns = now_ns()?;
         if question.line.contains("/invocation/next ") {
@@ -134,7 +158,7 @@ impl Api {
                 return Ok(request);
             }
             match self.stream.read(&mut piece)? {
-                0 => self.stream = accept(&self.listener)?,
+                0 => self.stream = wait_for(&self.listener)?,
                 got => self.bytes.extend_from_slice(&piece[..got]),
             }
         }
@@ -173,20 +197,33 @@ fn parse(bytes: &[u8]) -> Outcome<Option<(Request, usize)>> {
     Ok(body.map(|body| (Request { line, body }, end)))
 }
 
-/// The next connection; the listener does not block.
-fn accept(listener: &TcpListener) -> Outcome<TcpStream> {
+/// The first connection. Nothing is as fast as asking for it again and again, from a core of its own.
+fn spin_for(listener: &TcpListener) -> Outcome<TcpStream> {
+    listener.set_nonblocking(true)?;
     let give_up = Instant::now() + PATIENCE;
     loop {
         match listener.accept() {
-            Ok((stream, _)) => {
-                stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                return Ok(stream);
-            }
+            Ok((stream, _)) => return prepare(stream),
             Err(error) if Instant::now() > give_up => {
                 return Err(format!("nobody connects: {error}").into());
             }
             Err(_) => std::hint::spin_loop(),
         }
     }
+}
+
+/// The next connection, for which the core is left to others.
+fn wait_for(listener: &TcpListener) -> Outcome<TcpStream> {
+    listener.set_nonblocking(false)?;
+    set_socket_timeout(listener, Timeout::Recv, Some(PATIENCE))?;
+    let (stream, _) = listener
+        .accept()
+        .map_err(|error| format!("nobody connects: {error}"))?;
+    prepare(stream)
+}
+
+fn prepare(stream: TcpStream) -> Outcome<TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }

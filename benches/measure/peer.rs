@@ -155,6 +155,27 @@ pub(crate) fn prepare(wanted: &[Id]) -> Outcome<Peers> {
     .into())
 }
 
+/// The program that ships.
+pub(crate) fn fnboot() -> Outcome<PathBuf> {
+    find(Id::Fnboot)
+}
+
+/// A program of `benches/peers/spawn`, of one file of C.
+pub(crate) fn build_c(name: &str, flags: &[&str]) -> Outcome<PathBuf> {
+    let compiler = installed("cc", "gcc libc6-dev")?;
+    let directory = built("spawn");
+    fs::create_dir_all(&directory)?;
+    let program = directory.join(name);
+    let mut compiler = Command::new(compiler);
+    compiler
+        .args(["-O2", "-Wall"])
+        .args(flags)
+        .arg("-o")
+        .arg(&program);
+    compiler.arg(source("spawn").join(name).with_extension("c"));
+    run(&mut compiler, "apt-get install gcc libc6-dev").map(|()| program)
+}
+
 /// The program of a peer, built first where its source is here.
 fn find(id: Id) -> Outcome<PathBuf> {
     match id {
@@ -287,7 +308,8 @@ fn missing(what: &str, package: &str) -> Box<dyn std::error::Error> {
     format!("no {what}; `apt-get install {package}` has it").into()
 }
 
-fn source(peer: &str) -> PathBuf {
+/// Where the source of a peer is.
+pub(crate) fn source(peer: &str) -> PathBuf {
     settings::root().join("benches/peers").join(peer)
 }
 

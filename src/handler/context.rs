@@ -152,7 +152,8 @@ impl<'a> Context<'a> {
         bytes::slice(id, 0..end.unwrap_or(id.len()))
     }
 
-    fn sent_id(&self) -> &'a [u8] {
+    /// The same as it was sent.
+    pub(crate) fn sent_id(&self) -> &'a [u8] {
         let id = match self.platform() {
             Platform::Fc => self.headers.get("x-fc-request-id"),
             Platform::Lambda => self.headers.get("lambda-runtime-aws-request-id"),
@@ -171,8 +172,13 @@ impl<'a> Context<'a> {
     /// The answer to an HTTP request is sent as it comes. The answer to an event is collected and
     /// sent as a whole, up to the limit of a body, unless the platform takes events' answers in
     /// pieces (Lambda, with `FNBOOT_STREAMING=on`).
+    ///
+    /// A call does either this or [`defer`](Context::defer): one that does both fails.
     pub fn stream(&self, state: u64) {
-        self.rest.set(Rest::Stream(state));
+        self.rest.set(match self.rest.get() {
+            Rest::Later(_) => Rest::Later(0),
+            _ => Rest::Stream(state),
+        });
     }
 
     /// What [`stream`](Context::stream) was given last: for tests of functions.
@@ -185,9 +191,12 @@ impl<'a> Context<'a> {
     }
 
     /// Puts the call off: it is answered later, by [`Handler::resume`](super::Handler::resume), and what it
-    /// returns now, unless it is an error, is dropped. Returns the number of the call, which no other call of
-    /// the process has. For handlers that say so with [`Handler::DEFERS`](super::Handler::DEFERS); any
-    /// other fails the call, as do hooks that no request asks for.
+    /// returns now is dropped. An error that it returns now is not: it ends the call, which is then neither
+    /// resumed nor abandoned. Returns the number of the call, which no other call of the process has.
+    ///
+    /// For handlers that say so with [`Handler::DEFERS`](super::Handler::DEFERS); any other fails the call, as do
+    /// one that streams as well, and hooks that no request asks for (`initialize` on Lambda and SCF, `pre_stop`
+    /// there).
     ///
     /// The event is lent for this call only: whatever answers it later needs a copy.
     #[must_use = "the answer is known by this number"]

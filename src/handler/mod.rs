@@ -128,22 +128,24 @@ pub trait Handler {
     /// memory is out; or the process ends. Called once, and not for an answer that the handler ended itself,
     /// by [`Flow::End`] or an error.
     ///
-    /// A call that was put off is abandoned under its number: if its client is gone, its time is over, or the
-    /// process ends. From then on [`resume`](Handler::resume) is not called for it.
+    /// A call that was put off is abandoned under its number: if its client is gone, its time is over, memory is
+    /// out, or the process ends. From then on [`resume`](Handler::resume) is not called for it. Numbers of calls
+    /// are 16,384 and more, which tells them from smaller states of a handler that streams, too.
     fn abandon(&mut self, state: u64) {
         let _ = state; // Nothing is held by default.
     }
 
     /// The descriptor that is readable while [`woken`](Handler::woken) has something to tell: an eventfd, one
     /// end of a socket pair, an epoll. It is asked for until there is one, is watched from then on, and stays
-    /// the handler's, who must not close it.
+    /// the handler's, who must not close it. One that cannot be watched ends the process.
     fn waker(&mut self) -> Option<i32> {
         None // No call is put off by default.
     }
 
     /// The number of a call that was put off and can be answered now. Called when the [`waker`](Handler::waker)
-    /// is readable, until there is none; what made it readable must have been read by then. It is no fault to
-    /// name a call that was abandoned.
+    /// is readable, until there is none; what made it readable must have been read by then. If the call waits,
+    /// [`resume`](Handler::resume) follows at once, before the next number is asked for. It is no fault to name
+    /// one that is over.
     fn woken(&mut self) -> Option<u64> {
         None // No call is put off by default.
     }
@@ -151,7 +153,11 @@ pub trait Handler {
     /// Answers an event whose call was put off: asked once, after [`woken`](Handler::woken) told its number.
     /// While it is not, the call waits, and other calls are served, until a moment before its
     /// [deadline](Context::deadline) (a twentieth of the time that was left, 50 to 250 ms): then it fails
-    /// with the type `TimedOut`.
+    /// with the type `TimedOut`. A client that only ends its side of the connection still gets the answer.
+    ///
+    /// The answer is whole: neither [`Context::stream`] nor [`Context::defer`] can be used here.
+    ///
+    /// With std, `fnboot::Answers` does most of it: its documentation has a handler that answers from threads.
     ///
     /// # Errors
     /// The call fails, as one that was not put off.

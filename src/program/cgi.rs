@@ -5,10 +5,10 @@
 //! because `_` would forge another; `Proxy` becomes none, because `HTTP_PROXY` is a setting of many programs
 //! (CVE-2016-5385); and none that is a credential does, or that a platform tells about a call.
 
-use super::variables::Variables;
+use super::variables::{Owner, Variables, listed, put_table};
 use crate::bytes::{self, Writer};
 use crate::handler::{Context, Platform, Request};
-use crate::http::Version;
+use crate::http::{Version, head};
 use crate::platform::is_listed;
 
 /// Room for everything that [`put_request`] writes, of which no part of a head is there more than twice.
@@ -18,49 +18,77 @@ pub const REQUEST_BYTES_MAX: usize = 40 * 1024;
 /// not about this one. Only for programs that are called with a request.
 pub fn is_of_request(name: &[u8]) -> bool {
     name.starts_with(b"HTTP_") && name != b"HTTP_PROXY"
-        || bytes::split(NAMES, b' ').any(|other| other == name)
+        || listed(NAMES, name) == Owner::Call
+        || listed(TABLE, name) == Owner::Call
 }
 
 /// Appends what the request says.
 pub fn put_request(request: &Request<'_>, cx: &Context<'_>, into: &mut Variables<'_>) {
-    let header = |name| request.header(name).unwrap_or_default();
-    let is_https = bytes::is_word_ignore_case(header("x-forwarded-proto"), "https");
-    let (host, port) = split_port(header("host"));
-    let port_default: &[u8] = if is_https { b"443" } else { b"80" };
-    let mut place = [0; 20];
-    let mut len = Writer::new(&mut place);
-    len.put_decimal(request.body().len() as u64);
-    let values: [Option<&[u8]>; 13] = [
-        Some(b"CGI/1.1"),
-        Some(concat!("fnboot/", env!("CARGO_PKG_VERSION")).as_bytes()),
-        Some(match request.head.version {
-            Version::Http10 => b"HTTP/1.0",
-            Version::Http11 => b"HTTP/1.1",
-        }),
-        Some(request.method().as_bytes()),
-        Some(request.target().as_bytes()),
-        Some(request.query().unwrap_or_default().as_bytes()),
-        Some(b""),
-        Some(if host.is_empty() { b"localhost" } else { host }),
-        Some(if port.is_empty() { port_default } else { port }),
-        Some(remote_addr(request, cx)),
-        is_https.then_some(b"on"),
-        request.header("content-type"),
-        (!request.body().is_empty()).then_some(len.finish()),
-    ];
-    for (name, value) in bytes::split(NAMES, b' ').zip(values) {
-        if let Some(value) = value {
-            into.put(name, value);
-        }
+    put_table(cx, &[], TABLE, into);
+    let mut rest = NAMES;
+    let mut put = |value: &[u8]| put_next(&mut rest, value, into);
+    put(request.method().as_bytes());
+    put(request.target().as_bytes());
+    put(match request.head.version {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    });
+    put(b"");
+    let (path, query) = head::split_target(request.target());
+    put(query.unwrap_or_default().as_bytes());
+    put(or(remote_addr(request, cx), b"127.0.0.1"));
+    let (host, port) = split_port(header(request, "host"));
+    put(or(host, b"localhost"));
+    let is_https = header(request, "x-forwarded-proto") == b"https";
+    put(or(port, if is_https { b"443" } else { b"80" }));
+    if is_https {
+        into.put(b"HTTPS", b"on");
     }
-    put_path(request.path().as_bytes(), into);
+    put_length(request.body().len(), into);
+    put_path(path.as_bytes(), into);
     put_headers(request, into);
 }
 
-/// The variables that are not headers of the request, in the order of their values; that of the last is put
-/// in parts.
-const NAMES: &[u8] = b"GATEWAY_INTERFACE SERVER_SOFTWARE SERVER_PROTOCOL REQUEST_METHOD REQUEST_URI \
-    QUERY_STRING SCRIPT_NAME SERVER_NAME SERVER_PORT REMOTE_ADDR HTTPS CONTENT_TYPE CONTENT_LENGTH PATH_INFO";
+/// The variables of every request that have a value of their own, in the order in which it is put.
+const NAMES: &[u8] =
+    b"REQUEST_METHOD REQUEST_URI SERVER_PROTOCOL SCRIPT_NAME QUERY_STRING REMOTE_ADDR \
+    SERVER_NAME SERVER_PORT";
+
+/// The others. The first are only there because of [`is_of_request`].
+const TABLE: &[u8] = concat!(
+    "HTTPS CONTENT_LENGTH PATH_INFO =CGI/1.1 GATEWAY_INTERFACE =fnboot/",
+    env!("CARGO_PKG_VERSION"),
+    " SERVER_SOFTWARE :content-type CONTENT_TYPE"
+)
+.as_bytes();
+
+/// Appends the variable that is the next of `names`.
+#[inline(never)]
+fn put_next(names: &mut &[u8], value: &[u8], into: &mut Variables<'_>) {
+    let name = bytes::take_part(names, b' ').unwrap_or_default();
+    into.put(name, value);
+}
+
+/// Appends the length of the body, if there is one.
+fn put_length(len: usize, into: &mut Variables<'_>) {
+    let mut place = [0; 20];
+    let mut digits = Writer::new(&mut place);
+    if len > 0 {
+        digits.put_decimal(len as u64);
+        into.put(b"CONTENT_LENGTH", digits.written());
+    }
+}
+
+/// The value of the first header of that name, empty where there is none.
+#[inline(never)]
+fn header<'a>(request: &Request<'a>, name: &str) -> &'a [u8] {
+    request.header(name).unwrap_or_default()
+}
+
+#[inline(never)]
+fn or<'a>(value: &'a [u8], default: &'a [u8]) -> &'a [u8] {
+    if value.is_empty() { default } else { value }
+}
 
 /// Headers that become no variable: credentials, what a platform tells (it is told by other names), what is
 /// about one connection, and those that have a variable of another name. A star stands for whatever follows.
@@ -75,30 +103,29 @@ fn split_port(authority: &[u8]) -> (&[u8], &[u8]) {
         before_digits = rest;
     }
     match before_digits {
-        [host @ .., b':'] => (
-            host,
-            authority.get(before_digits.len()..).unwrap_or_default(),
-        ),
+        [host @ .., b':'] => {
+            let digits = before_digits.len()..authority.len();
+            (host, bytes::slice(authority, digits))
+        }
         _ => (authority, b""),
     }
 }
 
-/// The client's address: as the platform says, else as the first of the proxies says. Whatever has another
-/// form than an address is somebody's joke.
+/// The client's address: as the platform says, else as the first of the proxies says; empty if neither
+/// does, or says something of another form.
 fn remote_addr<'a>(request: &Request<'a>, cx: &Context<'_>) -> &'a [u8] {
     let of_platform = match cx.platform() {
         Platform::Fc | Platform::Lambda => "x-fc-client-ip",
         Platform::Scf => "x-scf-remote-addr",
     };
+    let of_proxies = bytes::before(header(request, "x-forwarded-for"), b',');
+    let address = bytes::trim(or(header(request, of_platform), of_proxies));
     let is_part = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':');
-    for name in [of_platform, "x-forwarded-for"] {
-        let value = request.header(name).unwrap_or_default();
-        let first = bytes::trim(bytes::before(value, b','));
-        if !first.is_empty() && first.iter().all(is_part) {
-            return first;
-        }
+    if address.iter().all(is_part) {
+        address
+    } else {
+        b""
     }
-    b"127.0.0.1"
 }
 
 /// `PATH_INFO`: the path, decoded once. An encoded slash becomes one, as in most servers: who must tell the
@@ -107,57 +134,55 @@ fn remote_addr<'a>(request: &Request<'a>, cx: &Context<'_>) -> &'a [u8] {
 fn put_path(path: &[u8], into: &mut Variables<'_>) {
     into.put_part(b"PATH_INFO=");
     let mut rest = path;
-    while let [byte, after @ ..] = rest {
-        let decoded = unescape(rest).filter(|(byte, _)| bytes::is_text(*byte));
-        let (byte, after) = decoded.unwrap_or((*byte, after));
-        into.put_part(&[byte]);
+    while let [first, after @ ..] = rest {
+        let mut byte = *first;
         rest = after;
+        if byte == b'%'
+            && let [high, low, after @ ..] = rest
+            && let Some(high) = bytes::hex_digit(*high)
+            && let Some(low) = bytes::hex_digit(*low)
+            && bytes::is_text(high << 4 | low)
+        {
+            byte = high << 4 | low;
+            rest = after;
+        }
+        into.put_part(&[byte]);
     }
     into.end();
 }
 
-/// The byte that the escape at the front of `text` stands for, and what follows it.
-fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
-    let [b'%', high, low, after @ ..] = text else {
-        return None;
-    };
-    Some((
-        bytes::hex_digit(*high)? << 4 | bytes::hex_digit(*low)?,
-        after,
-    ))
-}
-
 /// `HTTP_NAME` for every header, in the order in which they came. Those of the same name become one value.
 fn put_headers(request: &Request<'_>, into: &mut Variables<'_>) {
-    for (index, (name, value)) in request.headers().enumerate() {
-        let is_same = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
+    for (name, value) in request.headers() {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        let is_repeated = request
-            .headers()
-            .take(index)
-            .any(|(other, _)| is_same(other));
-        if is_repeated || !name.bytes().all(is_plain) || is_listed(DROPPED, name) {
-            continue;
+        // Values lie in the head, each at a place of its own.
+        let is_first = header(request, name).as_ptr() == value.as_ptr();
+        if is_first && name.bytes().all(is_plain) && !is_listed(DROPPED, name) {
+            put_header(request, name, value, into);
         }
-        into.put_part(b"HTTP_");
-        for byte in name.bytes() {
-            into.put_part(&[if byte == b'-' {
-                b'_'
-            } else {
-                byte.to_ascii_uppercase()
-            }]);
-        }
-        let separator: &[u8] = if is_same("cookie") { b"; " } else { b", " };
-        into.put_part(b"=");
-        into.put_part(value);
-        for (position, (other, value)) in request.headers().enumerate() {
-            if position > index && is_same(other) {
-                into.put_part(separator);
-                into.put_part(value);
-            }
-        }
-        into.end();
     }
+}
+
+/// The variable of the headers of that name, of which `first` is the first value.
+fn put_header(request: &Request<'_>, name: &str, first: &[u8], into: &mut Variables<'_>) {
+    into.put_part(b"HTTP_");
+    for byte in name.bytes() {
+        into.put_part(&[match byte {
+            b'-' => b'_',
+            _ => byte.to_ascii_uppercase(),
+        }]);
+    }
+    into.put_part(b"=");
+    into.put_part(first);
+    let is_cookie = bytes::is_word_ignore_case(name.as_bytes(), "cookie");
+    for (other, value) in request.headers() {
+        let is_same = bytes::is_word_ignore_case(name.as_bytes(), other);
+        if is_same && value.as_ptr() != first.as_ptr() {
+            into.put_part(if is_cookie { b"; " } else { b", " });
+            into.put_part(value);
+        }
+    }
+    into.end();
 }
 
 #[cfg(test)]
@@ -218,14 +243,14 @@ mod tests {
         let want = pairs(&[
             ("GATEWAY_INTERFACE", "CGI/1.1"),
             ("SERVER_SOFTWARE", software),
-            ("SERVER_PROTOCOL", "HTTP/1.1"),
             ("REQUEST_METHOD", "GET"),
             ("REQUEST_URI", "/"),
-            ("QUERY_STRING", ""),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
             ("SCRIPT_NAME", ""),
+            ("QUERY_STRING", ""),
+            ("REMOTE_ADDR", "127.0.0.1"),
             ("SERVER_NAME", "localhost"),
             ("SERVER_PORT", "80"),
-            ("REMOTE_ADDR", "127.0.0.1"),
             ("PATH_INFO", "/"),
         ]);
         assert_eq!(told("/", &[]), want);
@@ -289,7 +314,7 @@ mod tests {
             ("a", "", "a", "80"),
             ("a", "https", "a", "443"),
             ("a", "http", "a", "80"),
-            ("a:", "HTTPS", "a", "443"),
+            ("a:", "https", "a", "443"),
             ("a:81", "https", "a", "81"),
             ("10.0.0.1", "", "10.0.0.1", "80"),
             ("10.0.0.1:9000", "", "10.0.0.1", "9000"),
@@ -438,7 +463,14 @@ mod tests {
             assert!(is_of_request(name.as_bytes()), "{name}");
             value(&got, name);
         }
-        assert_eq!(bytes::split(NAMES, b' ').count(), 14);
+        for word in bytes::split(NAMES, b' ').chain(bytes::split(TABLE, b' ')) {
+            let name = core::str::from_utf8(word).expect("text");
+            let is_name = word[0].is_ascii_uppercase();
+            assert!(
+                !is_name || name == "HTTPS" || value(&got, name).is_some(),
+                "{name}"
+            );
+        }
     }
 
     /// The longest target is there twice, decoded and not, and so is a part of it; the longest header once.

@@ -82,9 +82,7 @@ pub fn start(errno: Errno) -> Error {
 
 /// The last lines of a log, without the end of the last one.
 fn last_lines(tail: &[u8]) -> &[u8] {
-    let is_text = |byte: &u8| !byte.is_ascii_whitespace();
-    let end = tail.iter().rposition(is_text).map_or(0, |last| last + 1);
-    let tail = bytes::slice(tail, 0..end);
+    let tail = tail.trim_ascii();
     let from = tail.len().saturating_sub(LAST_BYTES_MAX);
     let last = bytes::slice(tail, from..tail.len());
     match last.iter().position(|&byte| byte == b'\n') {

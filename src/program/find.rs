@@ -45,7 +45,7 @@ pub struct Bad<'a> {
 }
 
 const NO_FILE: &str = "no file has the function '$'";
-const OUTSIDE: &str = "the function '$' is not in the folder of the code";
+const UPWARDS: &str = "the path of the function '$' goes up";
 const TOO_LONG: &str = "the path of the function '$' is too long";
 const TWO: &str = "the function is in either of two files: $";
 
@@ -56,13 +56,13 @@ pub fn root(variable: impl Fn(&[u8]) -> Option<&'static [u8]>) -> Option<&'stati
     bytes::split(NAMES, b' ').find_map(value)
 }
 
-/// The file of the function `word`, below `root`. A file of just that name comes first. Else the last dot
+/// The file of the function `word`, which is named in `place`, where there is room for the path twice: below `root`, unless it begins with a slash. A file of just that name comes first. Else the last dot
 /// parts file and function, and the file is the one that has an extension besides, or that has none and can
 /// be executed. In Python a dot is a folder, too (`package.module.function`), in Node.js a member of what
 /// the file exports (`index.routes.handler`).
 ///
 /// # Errors
-/// There is no such file, or there are two, or it is not below the root.
+/// There is no such file, or there are two, or the path goes up.
 pub fn find<'a>(
     word: &'a [u8],
     root: &[u8],
@@ -70,112 +70,109 @@ pub fn find<'a>(
     look: impl Fn(&[u8]) -> File,
 ) -> Result<Function<'a>, Bad<'a>> {
     let bad = |text| Bad { text, value: word };
-    let mut root = root;
+    let (mut root, file) = match word {
+        [b'/', file @ ..] => (&b""[..], file),
+        _ => (root, word),
+    };
     while let [before @ .., b'/'] = root {
         root = before;
     }
-    let file = match word {
-        [b'/', ..] => match word.strip_prefix(root) {
-            Some([b'/', rest @ ..]) => rest,
-            _ => return Err(bad(OUTSIDE)),
-        },
-        _ => word,
-    };
-    if bytes::split(file, b'/').any(|part| part == b"..") {
-        return Err(bad(OUTSIDE));
+    let mut parts = file;
+    while let Some(part) = bytes::take_part(&mut parts, b'/') {
+        if part == b".." {
+            return Err(bad(UPWARDS));
+        }
     }
-    let mut path = Writer::new(place);
-    put(root, file, b"", &mut path);
-    // The rest of the search only puts an extension behind less than that.
-    if path.room() < EXTENSION_BYTES_MAX {
+    let mut paths = Writer::new(place);
+    // There may be two to name; no other path is longer.
+    put(root, file, b'n', b".mjs", &mut paths);
+    paths.put(AND);
+    put(root, file, b'n', b".mjs", &mut paths);
+    if paths.is_cut() {
         return Err(bad(TOO_LONG));
-    }
-    let exact = look(path.written());
-    if exact != File::None {
-        return Ok(function(path.finish(), b"", exact));
     }
     let start = last(file, b'/').map_or(0, |slash| slash + 1);
     let mut end = file.len();
-    while let Some(dot) = last(bytes::slice(file, 0..end), b'.').filter(|&dot| dot > start) {
-        let stem = bytes::slice(file, 0..dot);
-        let name = bytes::slice(file, dot + 1..file.len());
-        end = dot;
-        let mut found = None;
-        for extension in bytes::split(EXTENSIONS, b' ') {
-            let is_member = bytes::has(name, b'.');
-            let is_folder = bytes::has(bytes::slice(file, start..dot), b'.');
-            if name.is_empty()
-                || is_member && !extension.ends_with(b"js")
-                || extension.starts_with(b"/") && !is_folder
-            {
+    loop {
+        let stem = bytes::slice(file, 0..end);
+        let name = file.get(end + 1..).unwrap_or_default();
+        let is_exact = end == file.len();
+        let is_member = bytes::has(name, b'.');
+        let is_folder = bytes::has(bytes::slice(file, start..end), b'.');
+        let (mut found, mut from) = (File::None, 0);
+        let mut rest = EXTENSIONS;
+        while let Some([mark, extension @ ..]) = bytes::take_part(&mut rest, b' ') {
+            let is_it = match mark {
+                b'*' if is_exact => true,
+                _ if name.is_empty() => false,
+                b'n' => true,
+                b'/' => is_folder && !is_member,
+                _ => !is_member,
+            };
+            if !is_it {
                 continue;
             }
-            path.clear();
-            put(root, stem, extension, &mut path);
-            let file = look(path.written());
-            if file == File::None || extension.is_empty() && file == File::Plain {
+            paths.truncate(from);
+            put(root, stem, *mark, extension, &mut paths);
+            let path = paths.written();
+            let file = look(bytes::slice(path, from..path.len()));
+            if file == File::None || file == File::Plain && *mark == b'*' && !is_exact {
                 continue;
             }
-            if let Some((first, _)) = found {
-                return Err(both(root, stem, [first, extension], path));
+            if found != File::None {
+                let (text, value) = (TWO, paths.finish());
+                return Err(Bad { text, value });
             }
-            found = Some((extension, file));
+            found = file;
+            paths.put(AND);
+            from = paths.written().len();
         }
-        if let Some((extension, file)) = found {
-            path.clear();
-            put(root, stem, extension, &mut path);
-            return Ok(function(path.finish(), name, file));
+        if found != File::None {
+            paths.truncate(from - AND.len());
+            return Ok(function(paths.finish(), name, found));
+        }
+        match last(stem, b'.') {
+            Some(dot) if dot > start => end = dot,
+            _ => return Err(bad(NO_FILE)),
         }
     }
-    Err(bad(NO_FILE))
 }
 
-/// What a file is looked for with. `/` in front says that a dot in its name is a folder.
-const EXTENSIONS: &[u8] = b".sh .php .py .js .mjs .cjs /.py ";
+/// Between the paths of two files.
+const AND: &[u8] = b" and ";
 
-const EXTENSION_BYTES_MAX: usize = ".mjs".len();
+/// What a file is looked for with, each behind the mark of a language, or a slash: where a dot in its name is
+/// a folder. Behind the star is nothing.
+const EXTENSIONS: &[u8] = b"s.sh p.php y.py n.js n.mjs n.cjs /.py *";
 
 /// Appends the path of a file.
-fn put(root: &[u8], stem: &[u8], extension: &[u8], path: &mut Writer<'_>) {
+#[inline(never)]
+fn put(root: &[u8], stem: &[u8], mark: u8, extension: &[u8], path: &mut Writer<'_>) {
     path.put(root);
     path.put(b"/");
-    let (dot_is, extension) = match extension {
-        [b'/', extension @ ..] => (b'/', extension),
-        _ => (b'.', extension),
-    };
     let start = last(stem, b'/').unwrap_or(0);
     for (index, &byte) in stem.iter().enumerate() {
-        let is_dot = byte == b'.' && index >= start;
-        path.put(&[if is_dot { dot_is } else { byte }]);
+        let is_folder = mark == b'/' && byte == b'.' && index >= start;
+        path.put(&[if is_folder { mark } else { byte }]);
     }
     path.put(extension);
 }
 
-/// Two files that have the function, both named.
-#[cold]
-fn both<'a>(root: &[u8], stem: &[u8], two: [&[u8]; 2], mut path: Writer<'a>) -> Bad<'a> {
-    path.clear();
-    for (index, extension) in two.into_iter().enumerate() {
-        path.put(if index > 0 { b" and " } else { b"" });
-        put(root, stem, extension, &mut path);
-    }
-    let (text, value) = (TWO, path.finish());
-    Bad { text, value }
-}
-
 fn function<'a>(path: &'a [u8], name: &'a [u8], file: File) -> Function<'a> {
-    let ends = |end: &[u8]| path.ends_with(end);
-    let language = if ends(b".sh") {
-        Language::Shell
-    } else if ends(b".php") {
-        Language::Php
-    } else if ends(b".py") {
-        Language::Python
-    } else if ends(b".js") || ends(b".mjs") || ends(b".cjs") {
-        Language::Node
-    } else {
-        Language::None
-    };
+    let mut rest = EXTENSIONS;
+    let mut language = Language::None;
+    while let Some([mark, extension @ ..]) = bytes::take_part(&mut rest, b' ') {
+        if path.ends_with(extension) {
+            language = match mark {
+                b's' => Language::Shell,
+                b'p' => Language::Php,
+                b'y' => Language::Python,
+                b'n' => Language::Node,
+                _ => Language::None,
+            };
+            break;
+        }
+    }
     Function {
         path,
         name,
@@ -286,6 +283,11 @@ mod tests {
                 "no file has the function 'index.a.b'",
             );
         }
+        check_bad(
+            "package.module.a.b",
+            &module,
+            "no file has the function 'package.module.a.b'",
+        );
         // The last dot that finds a file counts.
         let both = ["/code/a.js", "/code/a/b.py"];
         check("a.b.f", &both, (both[1], "f", Language::Python));
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn no_function_is_outside() {
+    fn no_path_goes_up() {
         let files = [
             "/code/a.sh",
             "/a.sh",
@@ -340,27 +342,25 @@ mod tests {
             "/code/../a.sh",
             "/code/b/../a.sh",
         ];
-        for word in [
-            "../a.f",
-            "..",
-            "b/../a.f",
-            "b/..",
-            "/a.f",
-            "/codes/a.f",
-            "/",
-            "/code",
-            "/code/../a.f",
-        ] {
-            let want = ["the function '", word, "' is not in the folder of the code"].concat();
+        for word in ["../a.f", "..", "b/../a.f", "b/..", "/code/../a.f", "/.."] {
+            let want = ["the path of the function '", word, "' goes up"].concat();
             check_bad(word, &files, &want);
         }
-        check("/code/a.f", &files, (files[0], "f", Language::Shell));
-        check("/code/a.sh", &files, (files[0], "", Language::Shell));
         check(
             "a..f",
             &["/code/a..sh"],
             ("/code/a..sh", "f", Language::Shell),
         );
+    }
+
+    #[test]
+    fn a_slash_in_front_needs_no_root() {
+        let files = ["/code/a.sh", "/opt/a.php", "/a.py"];
+        check("/code/a.f", &files, (files[0], "f", Language::Shell));
+        check("/code/a.sh", &files, (files[0], "", Language::Shell));
+        check("/opt/a.f", &files, (files[1], "f", Language::Php));
+        check("/a.f", &files, (files[2], "f", Language::Python));
+        check_bad("/", &files, "no file has the function '/'");
     }
 
     #[test]
@@ -390,7 +390,9 @@ mod tests {
 
     #[test]
     fn long_paths_are_refused() {
-        for (len, is_long) in [(118, false), (119, true), (4096, true)] {
+        // Twice the root, a slash and an extension, and what is between them.
+        let longest = (128 - " and ".len()) / 2 - "/code/.mjs".len();
+        for (len, is_long) in [(longest, false), (longest + 1, true), (4096, true)] {
             let word = ["x".repeat(len - 2), ".f".into()].concat();
             let file = ["/code/", &"x".repeat(len - 2), ".mjs"].concat();
             let got = found(&word, "/code", &[&file]);

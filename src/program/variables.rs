@@ -82,19 +82,25 @@ pub enum Owner {
 /// Whose the variable `name` is. `FNBOOT` says what fnboot starts, so a program that is an fnboot itself
 /// must not get it: no call ever sets it.
 pub fn owner(platform: Platform, name: &[u8]) -> Owner {
-    if name == b"FNBOOT" {
-        return Owner::Call;
-    }
     // The names that shell runtimes of Lambda have are used on every platform.
-    for line in lines(platform).chain(bytes::split(LAMBDA, b'\n')) {
-        let mut words = bytes::split(line, b' ');
-        let _source = words.next();
-        for word in words {
-            match word {
-                [b'+', word @ ..] if word == name => return Owner::Both,
-                _ if word == name => return Owner::Call,
-                _ => {}
-            }
+    for table in [ALL, LAMBDA, table(platform)] {
+        let owner = listed(table, name);
+        if owner != Owner::Process {
+            return owner;
+        }
+    }
+    Owner::Process
+}
+
+/// The same, as one table says.
+#[inline(never)]
+pub fn listed(table: &[u8], name: &[u8]) -> Owner {
+    let (mut rest, mut owner) = (table, Owner::Call);
+    while let Some(word) = bytes::take_part(&mut rest, b' ') {
+        if word == b"+" {
+            owner = Owner::Both;
+        } else if word == name {
+            return owner;
         }
     }
     Owner::Process
@@ -103,27 +109,61 @@ pub fn owner(platform: Platform, name: &[u8]) -> Owner {
 /// Appends what the call says. What it does not say is left out, and so is a header that is there but
 /// empty: FC sends many of them.
 pub fn put_call(cx: &Context<'_>, into: &mut Variables<'_>) {
-    for line in lines(cx.platform()) {
-        let mut words = bytes::split(line, b' ');
-        let mut place = [0; 20];
-        let value = match words.next().unwrap_or_default() {
-            b"#" => cx.request_id().as_bytes(),
-            b"@" => deadline(cx, &mut place),
-            header => cx.header(bytes::text(header)).unwrap_or_default(),
-        };
-        for word in words {
-            let (name, value) = match word {
-                [b'+', name @ ..] if value.is_empty() => {
-                    (name, (cx.environment)(name).unwrap_or_default())
+    let mut place = [0; 20];
+    let id = cx.sent_id();
+    put_table(cx, &[id, deadline(cx, &mut place)], ALL, into);
+    put_table(cx, &[id], table(cx.platform()), into);
+}
+
+/// Appends the variables of a table, for whose `$` the values are given in their order.
+#[inline(never)]
+pub fn put_table(cx: &Context<'_>, values: &[&[u8]], table: &[u8], into: &mut Variables<'_>) {
+    let (mut values, mut rest) = (values.iter(), table);
+    let (mut said, mut prefix): (&[u8], Option<&[u8]>) = (b"", None);
+    let mut is_of_process = false;
+    while let Some(word) = bytes::take_part(&mut rest, b' ') {
+        match word {
+            b"$" => said = values.next().copied().unwrap_or_default(),
+            b"+" => is_of_process = true,
+            [b'=', text @ ..] => said = text,
+            [b':', header @ ..] => (said, prefix) = (value_of(cx, header, b""), None),
+            [b'~', start @ ..] => prefix = Some(start),
+            name => {
+                let mut value = match prefix {
+                    Some(prefix) => value_of(cx, prefix, name),
+                    None => said,
+                };
+                if is_of_process && value.is_empty() {
+                    value = (cx.environment)(name).unwrap_or_default();
                 }
-                [b'+', name @ ..] => (name, value),
-                name => (name, value),
-            };
-            if !value.is_empty() {
-                into.put(name, value);
+                if !value.is_empty() {
+                    into.put(name, value);
+                }
             }
         }
     }
+}
+
+/// The value of the first header whose name is `start` and what `variable` is spelt like, with hyphens;
+/// empty where there is none.
+#[inline(never)]
+fn value_of<'a>(cx: &Context<'a>, start: &[u8], variable: &[u8]) -> &'a [u8] {
+    let is_like = |(byte, other): (&u8, &u8)| match byte {
+        b'-' => *other == b'_',
+        b'_' => false,
+        _ => byte.to_ascii_uppercase() == *other,
+    };
+    for (name, value) in cx.headers.iter() {
+        let parts = name.as_bytes().split_at_checked(start.len());
+        let (front, rest) = parts.unwrap_or_default();
+        if rest.len() == variable.len()
+            && rest.iter().zip(variable).all(is_like)
+            && bytes::eq_ignore_case(front, start)
+        {
+            return value;
+        }
+    }
+    b""
 }
 
 /// Appends the event as the variable that FC runs a container with which has no server, if it is text,
@@ -145,62 +185,52 @@ fn deadline<'p>(cx: &Context<'_>, place: &'p mut [u8]) -> &'p [u8] {
     digits.finish()
 }
 
-/// The lines of the tables: a header, and the variables that have its value. `#` stands for the request id
-/// and `@` for the deadline. `+` is in front of a variable that the process may have, too; a header has one
-/// where the platform also tells it when it starts the process.
-fn lines(platform: Platform) -> impl Iterator<Item = &'static [u8]> {
-    let own = match platform {
+/// What a platform has besides [`ALL`].
+///
+/// Each table is names of variables, and before them where their value is from: `:` a header of that name,
+/// `=` that text, `$` the next of the values that are given, nothing for those that are only there because of
+/// [`owner`].
+/// Names behind `~` are those of their headers, which begin with what follows that mark and are spelt with
+/// hyphens. Names behind `+` the process has, too, because the platform tells the same when it starts it.
+fn table(platform: Platform) -> &'static [u8] {
+    match platform {
         Platform::Fc => FC,
         Platform::Lambda => LAMBDA,
         Platform::Scf => SCF,
-    };
-    bytes::split(ALL, b'\n').chain(bytes::split(own, b'\n'))
+    }
 }
 
-/// What shell runtimes of Lambda call it, and what OpenTelemetry reads ("Environment Variables as Context
-/// Propagation Carriers"). The line of the event only says whose the variable is: a header has no such name.
-const ALL: &[u8] = b"\
-# LAMBDA_RUNTIME_AWS_REQUEST_ID AWS_LAMBDA_REQUEST_ID
-@ LAMBDA_RUNTIME_DEADLINE_MS AWS_LAMBDA_DEADLINE_MS
-! FC_CUSTOM_CONTAINER_EVENT
-traceparent TRACEPARENT
-tracestate TRACESTATE
-baggage BAGGAGE";
+/// What shell runtimes of Lambda have, of the request id and the deadline, and what OpenTelemetry reads
+/// ("Environment Variables as Context Propagation Carriers").
+const ALL: &[u8] = b"FNBOOT FC_CUSTOM_CONTAINER_EVENT \
+    $ LAMBDA_RUNTIME_AWS_REQUEST_ID AWS_LAMBDA_REQUEST_ID \
+    $ LAMBDA_RUNTIME_DEADLINE_MS AWS_LAMBDA_DEADLINE_MS \
+    ~ TRACEPARENT TRACESTATE BAGGAGE";
 
-const FC: &[u8] = b"\
-# FC_REQUEST_ID
-x-fc-access-key-id +ALIBABA_CLOUD_ACCESS_KEY_ID
-x-fc-access-key-secret +ALIBABA_CLOUD_ACCESS_KEY_SECRET
-x-fc-security-token +ALIBABA_CLOUD_SECURITY_TOKEN
-x-fc-function-name +FC_FUNCTION_NAME
-x-fc-function-handler +FC_FUNCTION_HANDLER
-x-fc-function-memory +FC_FUNCTION_MEMORY_SIZE
-x-fc-function-timeout +FC_FUNCTION_TIMEOUT
-x-fc-region +FC_REGION
-x-fc-account-id +FC_ACCOUNT_ID
-x-fc-qualifier +FC_QUALIFIER
-x-fc-version-id +FC_VERSION_ID
-x-fc-service-name +FC_SERVICE_NAME
-x-fc-service-logproject +FC_LOG_PROJECT
-x-fc-service-logstore +FC_LOG_STORE
-x-fc-retry-count FC_RETRY_COUNT";
+const FC: &[u8] = b"$ FC_REQUEST_ID ~x- FC_RETRY_COUNT \
+    + FC_FUNCTION_NAME FC_FUNCTION_HANDLER FC_FUNCTION_TIMEOUT FC_REGION FC_ACCOUNT_ID FC_QUALIFIER \
+    FC_VERSION_ID FC_SERVICE_NAME \
+    :x-fc-function-memory FC_FUNCTION_MEMORY_SIZE \
+    :x-fc-service-logproject FC_LOG_PROJECT \
+    :x-fc-service-logstore FC_LOG_STORE \
+    :x-fc-access-key-id ALIBABA_CLOUD_ACCESS_KEY_ID \
+    :x-fc-access-key-secret ALIBABA_CLOUD_ACCESS_KEY_SECRET \
+    :x-fc-security-token ALIBABA_CLOUD_SECURITY_TOKEN";
 
 /// The keys of the function's role are in the environment of the process, and nowhere else.
 const LAMBDA: &[u8] = b"\
-lambda-runtime-invoked-function-arn LAMBDA_RUNTIME_INVOKED_FUNCTION_ARN AWS_LAMBDA_FUNCTION_ARN
-lambda-runtime-trace-id LAMBDA_RUNTIME_TRACE_ID AWS_LAMBDA_TRACE_ID _X_AMZN_TRACE_ID
-lambda-runtime-client-context LAMBDA_RUNTIME_CLIENT_CONTEXT
-lambda-runtime-cognito-identity LAMBDA_RUNTIME_COGNITO_IDENTITY
-lambda-runtime-aws-tenant-id LAMBDA_RUNTIME_AWS_TENANT_ID";
+    :lambda-runtime-invoked-function-arn AWS_LAMBDA_FUNCTION_ARN \
+    :lambda-runtime-trace-id AWS_LAMBDA_TRACE_ID _X_AMZN_TRACE_ID \
+    ~ LAMBDA_RUNTIME_INVOKED_FUNCTION_ARN LAMBDA_RUNTIME_TRACE_ID LAMBDA_RUNTIME_CLIENT_CONTEXT \
+    LAMBDA_RUNTIME_COGNITO_IDENTITY LAMBDA_RUNTIME_AWS_TENANT_ID";
 
 /// Only web functions get the keys with the call.
-const SCF: &[u8] = b"\
-# SCF_REQUEST_ID
-memory_limit_in_mb SCF_MEMORY_LIMIT_IN_MB
-time_limit_in_ms SCF_TIME_LIMIT_IN_MS
-x-scf-secret-id +TENCENTCLOUD_SECRETID
-x-scf-secret-key +TENCENTCLOUD_SECRETKEY
-x-scf-session-token +TENCENTCLOUD_SESSIONTOKEN";
+const SCF: &[u8] = b"$ SCF_REQUEST_ID \
+    :memory_limit_in_mb SCF_MEMORY_LIMIT_IN_MB \
+    :time_limit_in_ms SCF_TIME_LIMIT_IN_MS \
+    + :x-scf-secret-id TENCENTCLOUD_SECRETID \
+    :x-scf-secret-key TENCENTCLOUD_SECRETKEY \
+    :x-scf-session-token TENCENTCLOUD_SESSIONTOKEN";
 
 #[cfg(test)]
 mod tests {
@@ -405,11 +435,11 @@ mod tests {
             (Platform::Fc, "FC_REQUEST_ID", Owner::Call),
             (Platform::Fc, "FC_REGION", Owner::Both),
             (Platform::Fc, "FC_INSTANCE_ID", Owner::Process),
+            (Platform::Fc, "FC_RETRY_COUNT", Owner::Call),
             (Platform::Fc, "FC_REGIO", Owner::Process),
             (Platform::Fc, "FC_REGIONS", Owner::Process),
             (Platform::Fc, "PATH", Owner::Process),
             (Platform::Fc, "", Owner::Process),
-            (Platform::Fc, "#", Owner::Process),
             (Platform::Fc, "baggage", Owner::Process),
             (Platform::Fc, "BAGGAGE", Owner::Call),
             (Platform::Fc, "FC_CUSTOM_CONTAINER_EVENT", Owner::Call),
@@ -435,18 +465,34 @@ mod tests {
     fn no_platform_sets_a_variable_twice() {
         for platform in [Platform::Fc, Platform::Lambda, Platform::Scf] {
             let mut seen = BTreeSet::new();
-            for line in lines(platform) {
-                let mut words = line.split(|&byte| byte == b' ');
-                let source = words.next().expect("a source");
-                assert!(!source.is_empty() && words.clone().count() > 0);
-                for word in words {
-                    let name = word.strip_prefix(b"+").unwrap_or(word);
+            for table in [ALL, table(platform)] {
+                for word in bytes::split(table, b' ') {
+                    assert!(!word.is_empty());
+                    if matches!(word[0], b'$' | b'+' | b':' | b'~' | b'=') {
+                        continue;
+                    }
                     let is_name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
-                    assert!(!name.is_empty() && name.iter().all(is_name));
-                    assert!(seen.insert(name), "{platform:?} {name:?}");
+                    assert!(word.iter().all(is_name));
+                    assert!(seen.insert(word), "{platform:?} {word:?}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn headers_that_only_look_like_one_are_none() {
+        for name in [
+            "x_fc_region",
+            "x-fc_region",
+            "fc-region",
+            "y-fc-region",
+            "x-fc-regions",
+            "x-",
+        ] {
+            check(Platform::Fc, &[(name, "forged")], &[]);
+        }
+        check(Platform::Fc, &[("X-FC-Region", "a")], &[("FC_REGION", "a")]);
+        check(Platform::Scf, &[("memory-limit-in-mb", "1")], &[]);
     }
 
     #[test]

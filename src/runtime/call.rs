@@ -151,7 +151,15 @@ impl<H: Handler> Caller<H> {
         let resumed = match due {
             Due::Woken => {
                 let is_http = call == Call::Http;
-                panics::call(|| handler.resume_any(number, is_http, &mut report, &cx))
+                let resumed =
+                    panics::call(|| handler.resume_any(number, is_http, &mut report, &cx));
+                match resumed {
+                    Ok(_) if unused.get() != Rest::Nothing => {
+                        let fault = "an answer that comes later comes whole";
+                        Err(Error::fixed("NoStream", fault))
+                    }
+                    resumed => resumed,
+                }
             }
             Due::TooLate => {
                 give_up(handler, number);
@@ -427,6 +435,14 @@ fn perform_http<'a, H: Handler>(
 ) -> Result<Outcome<'a>, Error> {
     let given = ended(cx, || handler.http(request, cx))?;
     check_rest::<H>(Call::Http, cx)?;
+    // What comes with a call that is put off is nobody's.
+    if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
+        return Ok(Outcome {
+            status: 200,
+            head_len: 0,
+            body: b"",
+        });
+    }
     response::head(cx.platform(), &given, head)?;
     Ok(Outcome {
         status: given.status,
@@ -437,12 +453,19 @@ fn perform_http<'a, H: Handler>(
 
 /// Whether the call may go on as it wants to.
 fn check_rest<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
-    let fault = match (cx.rest.get(), call) {
+    let (kind, fault) = match (cx.rest.get(), call) {
         (Rest::Nothing, _) => return Ok(()),
         (Rest::Offered(_) | Rest::Later(1..), _) if H::DEFERS => return Ok(()),
-        _ if !H::STREAMS => "STREAMS or DEFERS is false",
-        (Rest::Stream(_), Call::Http | Call::Invoke) => return Ok(()),
-        _ => "a hook has no answer",
+        (Rest::Stream(_), Call::Http | Call::Invoke) if H::STREAMS => return Ok(()),
+        // One text for both, because a handler that does neither should not carry two.
+        _ if !H::STREAMS && !H::DEFERS => ("NoStream", "STREAMS or DEFERS is false"),
+        (Rest::Stream(_), _) if !H::STREAMS => ("NoStream", "STREAMS is false"),
+        (Rest::Stream(_), _) => ("NoStream", "a hook has no answer"),
+        _ if !H::DEFERS => ("NoDefer", "DEFERS is false"),
+        _ => (
+            "NoDefer",
+            "neither beside a stream, nor in a hook that nothing asked for",
+        ),
     };
-    Err(Error::fixed("NoStream", fault))
+    Err(Error::fixed(kind, fault))
 }

@@ -7,7 +7,7 @@ use super::fatal::kernel;
 use super::service::Service;
 use super::slots::{self, Slots};
 use crate::handler::Handler;
-use crate::limits::{CONN_COUNT_MAX, WARM_IDLE_MS};
+use crate::limits::{WAKE_COUNT_MAX, WARM_IDLE_MS};
 use crate::net::reactor::{self, Reactor};
 use crate::platform::runtime_api::Ask;
 use crate::sys::clock::{self, NEVER};
@@ -48,12 +48,15 @@ impl<H: Handler> Connections<H> {
         for event in ready {
             match event.token() {
                 reactor::LISTENER => may_accept = true,
-                reactor::WAKER if H::DEFERS => self.wake(reactor),
+                reactor::WAKER if H::DEFERS => deferred::set_woken(true),
                 // All of them were told before the first is served. An event for a connection that has been
                 // closed since would reach nobody, because a token has the generation of its slot, which the
                 // next connection in that slot does not share.
                 token => self.serve(reactor, token),
             }
+        }
+        if H::DEFERS && deferred::is_woken() {
+            self.wake(reactor);
         }
         self.expire(reactor);
         may_accept
@@ -61,6 +64,9 @@ impl<H: Handler> Connections<H> {
 
     /// Milliseconds until something has to be done that no event will tell, or until `until_ms`.
     fn timeout_ms(&self, until_ms: u64) -> u64 {
+        if H::DEFERS && deferred::is_woken() {
+            return 0;
+        }
         let warm_ms = if self.service.is_warm() {
             WARM_IDLE_MS
         } else {
@@ -111,12 +117,12 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Answers the calls that were put off and can be answered now.
+    /// Answers calls that were put off and can be answered now. If there are too many for one tick, the next
+    /// one goes on with them: that the waker is still readable then is not required.
     fn wake(&mut self, reactor: &Reactor) {
-        // No more calls can wait than there are connections.
-        for _ in 0..CONN_COUNT_MAX {
+        for _ in 0..WAKE_COUNT_MAX {
             let Some(call) = self.service.caller.woken() else {
-                return;
+                return deferred::set_woken(false);
             };
             let Some(token) = self.slots.token_at(deferred::index(call)) else {
                 continue;

@@ -6,7 +6,6 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::slots;
 use crate::limits::CONN_COUNT_MAX;
 
 const _: () = assert!(
@@ -19,6 +18,9 @@ static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// Whether the handler's waker is waited for.
 static IS_WATCHED: AtomicBool = AtomicBool::new(false);
+
+/// Whether there may be calls that can be answered.
+static IS_WOKEN: AtomicBool = AtomicBool::new(false);
 
 /// Notes which connection is served from now on.
 pub fn serving(index: usize) {
@@ -35,7 +37,7 @@ pub fn next_call() -> u64 {
 
 /// The connection whose call has that number.
 pub fn index(call: u64) -> usize {
-    slots::index(call) % CONN_COUNT_MAX
+    usize::try_from(call % CONN_COUNT_MAX as u64).unwrap_or(0)
 }
 
 fn number(count: u64, index: usize) -> u64 {
@@ -50,4 +52,15 @@ pub fn is_watched() -> bool {
 /// Notes that the handler's waker is waited for.
 pub fn set_watched() {
     IS_WATCHED.store(true, Ordering::Relaxed);
+}
+
+/// Whether there may be calls that can be answered: the waker was readable, and the handler has not said
+/// since that there are no more.
+pub fn is_woken() -> bool {
+    IS_WOKEN.load(Ordering::Relaxed)
+}
+
+/// Notes whether there may be calls that can be answered.
+pub fn set_woken(is_woken: bool) {
+    IS_WOKEN.store(is_woken, Ordering::Relaxed);
 }

@@ -768,25 +768,36 @@ pub fn out_of_descriptors(silent_count: usize) -> (Server, Vec<Client>, Vec<Clie
 
 /// A connection by whose answers a test knows that the server has seen to everything that came
 /// before: it serves connections in the order in which they become ready.
-pub struct Barrier(Client);
+pub struct Barrier {
+    client: Client,
+    request: Vec<u8>,
+}
 
 impl Barrier {
     pub fn new(server: &mut Server) -> Self {
-        let mut client = server.connect();
-        client.expect_open();
-        Self(client)
+        Self::new_for(server, PING)
+    }
+
+    /// One that sends this request, where the function answers [`PING`] in another way.
+    pub fn new_for(server: &mut Server, request: impl AsRef<[u8]>) -> Self {
+        let mut barrier = Self {
+            client: server.connect(),
+            request: request.as_ref().to_vec(),
+        };
+        barrier.pass();
+        barrier
     }
 
     /// The server must end this connection, as it does when it is to end.
     #[track_caller]
     pub fn expect_close(&mut self) {
-        self.0.expect_close();
+        self.client.expect_close();
     }
 
     /// Returns when the server has read what was sent before on any connection.
     #[track_caller]
     pub fn pass(&mut self) {
-        self.0.expect_open();
+        self.client.send(&self.request).expect(200);
     }
 }
 

@@ -34,6 +34,7 @@ mod gateway;
 mod harness;
 mod lambda;
 mod lambda_tool;
+mod later;
 mod library;
 mod package;
 mod polled;
@@ -41,6 +42,7 @@ mod port;
 #[path = "../../benches/measure/process.rs"]
 #[allow(dead_code, reason = "the measurements ask for more")]
 mod process;
+mod programs_tool;
 mod properties;
 mod props;
 mod scf;

@@ -463,3 +463,102 @@ fn what_the_platform_keeps_is_told() {
     }
     assert!(!folder.packs("--code code").contains("to be set"));
 }
+
+/// A folder with a function in bash, and the program that serves it.
+fn with_function() -> Sources {
+    let folder = Sources::new();
+    assert_built(&bootstrap());
+    fs::copy(bootstrap(), folder.at("program")).expect("a copy");
+    folder.file("code/function.sh", 0o644, "handler() { echo \"<$1>\"; }\n");
+    folder.file("code/lib/command", 0o755, "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
+    folder
+}
+
+/// What must be set is told so that it can be copied, and with it the package works.
+#[test]
+fn a_program_that_serves_others_is_told_so_on_each_platform() {
+    for (told, setting, answer) in [
+        ("function function.handler", "", "<1>\n"),
+        ("function lib/command", "", "<>"),
+        ("command ./lib/command it's a\u{a0}b \\", "", "<it's><a\u{a0}b><\\>"),
+        ("", "handler: function.handler", "<1>\n"),
+    ] {
+        for (platform, runtime) in [
+            ("fc", "runtime: custom.debian12, or another custom one"),
+            ("lambda", "runtime: provided.al2023"),
+            ("scf", "runtime: CustomRuntime"),
+        ] {
+            let _case = Case((platform, told));
+            let folder = with_function();
+            let arguments = match setting {
+                "" => format!("program -- {told}"),
+                _ => format!("program --{}", setting.replace(": ", " ")),
+            };
+            // An option must come before the program's own.
+            let arguments = arguments.replace("program --handler", "--handler");
+            let end = if setting.is_empty() { "" } else { " program" };
+            let shown = folder.packs(&format!("--platform {platform} --code code {arguments}{end}"));
+            let told: Vec<_> = shown
+                .lines()
+                .filter_map(|line| line.strip_prefix("to be set on the function: "))
+                .collect();
+            assert_eq!(told[0], runtime, "{shown}");
+            let unpacked = folder.at("unpacked");
+            folder.archive().extract(&unpacked).expect("unpacked");
+            let mut command = Command::new(tool());
+            command.args(["invoke", "--platform", platform, "-e", "1", "--code"]);
+            command.arg(&unpacked);
+            for setting in &told[1..] {
+                match setting.split_once(": ").expect("a setting") {
+                    ("handler", handler) => command.args(["--handler", handler]),
+                    ("environment variables", variable) => command.args(["--env", variable]),
+                    ("customRuntimeConfig.command", path) => {
+                        assert_eq!(path, r#"["/code/bootstrap"]"#);
+                        &mut command
+                    }
+                    ("customRuntimeConfig.args", words) => {
+                        let words: Vec<String> = serde_json::from_str(words).expect("JSON");
+                        command.arg("--").args(words)
+                    }
+                    other => panic!("{other:?}"),
+                };
+            }
+            let output = command.output().expect("the tool");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn a_function_that_is_not_in_the_package_is_refused() {
+    let folder = with_function();
+    folder.file("code/plain", 0o644, "#!/bin/sh\n");
+    folder.file("code/crlf", 0o755, "#!/bin/sh\r\n");
+    folder.file("code/package/index.py", 0o644, "");
+    for (arguments, words) in [
+        ("program -- function none.handler", ["none.handler", "no file"]),
+        ("program -- function plain", ["plain", "chmod +x"]),
+        ("program -- function crlf.handler", ["crlf", "CR LF"]),
+        ("program -- command ./none", ["./none", "no file"]),
+        ("program -- command ./crlf", ["crlf", "CR LF"]),
+        ("program -- command lib/../none", ["none", "no file"]),
+        ("--handler hello.handler program", ["hello.handler", "no file"]),
+        ("--handler package.none.handler program", ["none.handler", "no file"]),
+    ] {
+        for platform in ["fc", "lambda", "scf"] {
+            folder.refuses(&format!("--platform {platform} --code code {arguments}"), &words);
+        }
+    }
+    for arguments in [
+        "program",
+        "program -- echo",
+        "program -- command cat",
+        "program -- command /opt/program",
+        "program -- function package.index.handler",
+        "--handler bootstrap program",
+        "--handler echo program",
+    ] {
+        folder.packs(&format!("--platform lambda --code code {arguments}"));
+        fs::remove_dir_all(folder.at("pkg")).expect("remove");
+    }
+}

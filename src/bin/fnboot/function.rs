@@ -61,6 +61,16 @@ impl Platform {
             _ => "bootstrap",
         }
     }
+
+    /// The runtime that starts such a file, by the platform's name.
+    pub(crate) fn runtime(self) -> &'static str {
+        match self {
+            Self::Fc => "custom.debian12, or another custom one",
+            Self::Lambda => "provided.al2023",
+            Self::Scf => "CustomRuntime",
+            Self::ScfWeb => "any, for a web function",
+        }
+    }
 }
 
 impl fmt::Display for Platform {
@@ -142,12 +152,21 @@ impl Function {
     }
 
     /// The package's root: the code folder, else where the program's file lies, or the current
-    /// directory for one in `PATH`.
+    /// directory for one in `PATH`, or one that is told where its function is, which was typed as seen from here.
     pub(crate) fn code_path(&self) -> PathBuf {
         let program = self.program();
-        let folder = self.code.as_deref().or_else(|| program.parent());
+        let beside = || program.parent().filter(|_| self.told_function().is_none());
+        let folder = self.code.as_deref().or_else(beside);
         let folder = Path::new(".").join(folder.unwrap_or(Path::new("")));
         folder.canonicalize().unwrap_or(folder)
+    }
+
+    /// The function that fnboot's own program is told to serve: `function FILE.NAME`.
+    pub(crate) fn told_function(&self) -> Option<&Path> {
+        match &*self.args {
+            [kind, word] if kind == "function" => Some(Path::new(word)),
+            _ => None,
+        }
     }
 
     /// The function's files, as they are now.
@@ -158,6 +177,8 @@ impl Function {
         if let Some(folder) = &self.code {
             // As `program` has it, so that both are the same path.
             files.add_folder(&path::absolute(folder).unwrap_or_else(|_| folder.clone()));
+        } else if let Some(word) = self.told_function() {
+            files.add_function(word);
         }
         files
     }
@@ -192,6 +213,20 @@ impl Files {
             let time = found.modified().ok();
             let mark = (found.dev(), found.ino(), found.size(), time);
             self.marks.insert(path, mark);
+        }
+    }
+
+    /// Adds the files that may have the function: what stands before the first dot is the name of all of them.
+    fn add_function(&mut self, word: &Path) {
+        let name = word.file_name().unwrap_or_default().as_encoded_bytes();
+        let stem = name.split(|byte| *byte == b'.').next().unwrap_or_default();
+        let folder = Path::new(".").join(word.parent().unwrap_or(Path::new("")));
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let rest = name.as_encoded_bytes().strip_prefix(stem);
+            if rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'.')) {
+                self.add(entry.path());
+            }
         }
     }
 

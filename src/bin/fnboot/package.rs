@@ -1,22 +1,24 @@
 //! `fnboot package`: the archive that is uploaded.
 //!
 //! ```text
-//! folder   what goes into the archive: files, links and empty folders, by name
-//! program  whether the platform can start the program
-//! archive  the bytes of the archive, and its file
+//! folder    what goes into the archive: files, links and empty folders, by name
+//! program   whether the platform can start the program
+//! function  what fnboot's own program is told to serve
+//! archive   the bytes of the archive, and its file
 //! ```
 //! The same files give the same bytes: entries sorted, one timestamp, modes reduced to what matters.
 //! What the platform would refuse or could not start is refused here, before anything is written.
 
 mod archive;
 mod folder;
+mod function;
 mod program;
 
 use crate::function::{Function, Platform};
 use crate::terminal::say;
 use archive::{Archive, at};
 use folder::Content;
-use program::Arch;
+use program::{Arch, Program};
 use serde_json::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -53,6 +55,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     let program = folder::started(&mut entries, name)?.read()?;
     let program = program::inspect(&program).map_err(at(name))?;
     program.check(platform, options.arch).map_err(at(name))?;
+    if program.is_stock {
+        function::check(&options.function, name, &entries)?;
+    }
     let sizes = entries.values().map(|entry| entry.bytes);
     check_size(platform, UNPACKED, sizes)?;
     let mut archive = Archive::default();
@@ -75,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Box<dyn Error>> {
     }
     let (bytes, output) = (archive.len(), output.display());
     say(format_args!("{bytes:>10} bytes       {output}"));
-    for setting in settings(options, name, program.arch) {
+    for setting in settings(options, name, &program) {
         say(format_args!("to be set on the function: {setting}"));
     }
     Ok(ExitCode::SUCCESS)
@@ -119,10 +124,10 @@ fn check_size(
 }
 
 /// What the platform keeps beside the archive. Values of variables are secrets, as a rule.
-fn settings(options: &Options, name: &str, arch: Option<Arch>) -> Vec<String> {
+fn settings(options: &Options, name: &str, program: &Program) -> Vec<String> {
     let function = &options.function;
     let args = function.args.iter().map(|arg| arg.to_string_lossy());
-    let args: Vec<_> = args.collect();
+    let args: Vec<String> = args.map(Into::into).collect();
     let quoted = args.iter().map(|arg| Value::from(&**arg).to_string());
     let quoted = quoted.collect::<Vec<_>>().join(", ");
     let names = function.environment.iter();
@@ -132,16 +137,22 @@ fn settings(options: &Options, name: &str, arch: Option<Arch>) -> Vec<String> {
     let own_name = function.platform.program_name();
     let is_command = is_fc && (has_args || name != own_name);
     let place = ["environment variables", "environmentVariables"][usize::from(is_fc)];
-    let is_arm64 = arch.or(options.arch) == Some(Arch::Arm64);
+    let is_arm64 = program.arch.or(options.arch) == Some(Arch::Arm64);
+    let is_told = program.is_stock && (has_args || handler.is_some());
     let settings = [
+        // Who thinks of the function's language takes a runtime of that language, which starts no program.
+        is_told.then(|| format!("runtime: {}", function.platform.runtime())),
         is_arm64.then(|| "Architectures: arm64".to_owned()),
         handler.map(|handler| format!("handler: {handler}")),
         is_command.then(|| format!("customRuntimeConfig.command: [\"/code/{name}\"]")),
         (is_fc && has_args).then(|| format!("customRuntimeConfig.args: [{quoted}]")),
         // Lambda and SCF pass no arguments.
-        (!is_fc && has_args).then(|| {
-            let args = args.join(" ");
-            format!("a start script, as {own_name}, with the arguments: {args}")
+        (!is_fc && has_args).then(|| match program.is_stock {
+            true => format!("{place}: FNBOOT={}", function::quoted(&args)),
+            false => {
+                let args = args.join(" ");
+                format!("a start script, as {own_name}, with the arguments: {args}")
+            }
         }),
         (!names.is_empty()).then(|| format!("{place}: {}", names.join(", "))),
     ];
@@ -198,7 +209,7 @@ mod tests {
         ] {
             let options = options(words);
             let name = options.name.as_deref().unwrap_or("bootstrap");
-            let told = settings(&options, name, None);
+            let told = settings(&options, name, &Program::default());
             assert_eq!(told.last().map_or("", String::as_str), want);
         }
     }

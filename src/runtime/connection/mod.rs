@@ -8,10 +8,19 @@
 //!             │ └─── last piece sent ──┘ │   │ that was the last answer
 //!             │ last answer, refusal     ▼   ▼
 //!             └───────────────────────→ Lingering ──→ closed
+//!
+//!   Open ── put off ──→ Streaming, nothing ── answer there, time over ──→ sent: Open, Sending or Lingering
+//!                       of it (Coding::Later)
+//!                             └── peer gone, process ends: abandoned ──→ closed
 //! ```
 //!
 //! An answer in pieces that is sent as a whole may go from `Streaming` to `Sending`. Whatever breaks closes
 //! the connection at once.
+//!
+//! While a call is put off ([`later`]) its connection reads nothing: a request behind it waits in the kernel,
+//! or in the buffer if it has come already. Of the peer it hears a reset only. A client that sends its end
+//! may still read; a client that is gone for good looks the same until something is sent to it. An API
+//! that ends the connection meanwhile ends no call: the answer goes out on a new one.
 //!
 //! It is the same on the server's side, where requests come in and responses go out, and on the
 //! client's, where responses come in and requests go out: every message has one answer. A client does not

@@ -44,6 +44,10 @@ impl Entry {
             Content::Folder => Ok(Vec::new()),
         }
     }
+
+    pub(super) fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
 }
 
 /// The function's program, as `name`, its folder, and the extra files; but not the archive of last time.
@@ -97,6 +101,12 @@ pub(super) fn started<'a>(entries: &'a mut Entries, name: &str) -> Result<&'a En
     let entry = entry.ok_or_else(missing)?;
     entry.mode = MODE_PROGRAM;
     Ok(entry)
+}
+
+/// The file of this name, behind links.
+pub(super) fn file<'a>(entries: &'a Entries, name: &str) -> Option<&'a Entry> {
+    let entry = entries.get(&follow(entries, "", name).ok()?);
+    entry.filter(|entry| matches!(entry.content, Content::File(_)))
 }
 
 struct Found {

@@ -36,7 +36,12 @@ pub(super) struct Program {
     pub(super) arch: Option<Arch>,
     /// The dynamic linker that starts it; none: it is static.
     linker: Option<String>,
+    /// It is fnboot's own `bootstrap`, which serves other programs.
+    pub(super) is_stock: bool,
 }
+
+/// What only the program says that serves other programs: a line of its `--help`.
+const STOCK: &[u8] = b"bootstrap function FILE.NAME";
 
 impl Program {
     /// Refuses one that the platform cannot start on the machine that is asked for.
@@ -122,8 +127,11 @@ fn elf(file: &[u8]) -> Result<Program, &'static str> {
             linker = Some(path.trim_end_matches('\0').to_owned());
         }
     }
-    let arch = Some(arch);
-    Ok(Program { arch, linker })
+    Ok(Program {
+        arch: Some(arch),
+        linker,
+        is_stock: file.windows(STOCK.len()).any(|part| part == STOCK),
+    })
 }
 
 fn number(file: &[u8], at: usize, bytes: usize) -> Result<usize, &'static str> {

@@ -1,0 +1,6 @@
+<?php
+// The function: its result is its event.
+function handler($event, $context)
+{
+    return $event;
+}

@@ -1,0 +1,3 @@
+# The function: its result is its event.
+def handler(event, context):
+    return event
