@@ -125,12 +125,12 @@ pub enum Coding {
     Plain,
     /// All together, once the last one is there.
     Collected,
-    /// As a whole, because there is nothing of it yet: the call was put off.
-    Later,
     /// Not at all: an answer to `HEAD`, or one whose status has no content.
     Dropped,
     /// Not at all: fnboot refused the response, and that is logged.
     Refused,
+    /// As a whole, because there is nothing of it yet: the call was put off.
+    Later,
 }
 
 impl Coding {

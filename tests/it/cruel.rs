@@ -30,9 +30,9 @@ const EVENT_COUNT_MIN: u32 = 300;
 /// Events before the first cruelty. The program's memory is compared with what it has after them.
 const WARM_COUNT: u32 = 20;
 
-/// How long the tests of all platforms take together.
-const SECONDS: u64 = 10;
-const PLATFORM_COUNT: u64 = 3;
+/// How long all tests take together.
+const SECONDS: u64 = 15;
+const TEST_COUNT: u64 = 5;
 
 /// The seed of a short run: `make test` must not fail by chance.
 const SEED: u64 = 1;
@@ -62,6 +62,18 @@ const MIB: usize = 1024 * 1024;
 
 /// The id and the text of stray events, which must not be called.
 const STRAY: &str = "stray";
+
+/// The two functions: of the second one, most calls are put off.
+const FIXTURE: &str = "fixture";
+const DEFERRED: &str = "deferred";
+
+/// Failures of theirs, which are no lost answers.
+const FAILURES: [&str; 4] = [
+    "Unknown: no such",
+    "Broken: it ",
+    "Broken: in the end",
+    "TimedOut: no answer",
+];
 
 /// What the API may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -210,7 +222,21 @@ impl Sample {
         let mut chance = Chance::new(api.seed, 2, number);
         let is_cruel = number >= WARM_COUNT;
         let (mut work_ms, mut answer) = (0, None);
+        let is_deferred = api.fixture == DEFERRED;
         let body = match chance.below(100) {
+            0..10 if is_cruel && is_deferred => {
+                answer = Some(Answer::Error("Broken"));
+                format!("fail {}", chance.below(4)).into_bytes()
+            }
+            10..16 if is_cruel && is_deferred => {
+                work_ms = 2 + chance.below(6) as u64;
+                answer = Some(Answer::Error("TimedOut"));
+                b"never".to_vec()
+            }
+            16..20 if is_cruel && is_deferred => {
+                answer = Some(Answer::Response(b"piece\n".repeat(3)));
+                b"streamed".to_vec()
+            }
             0..6 if is_cruel => {
                 answer = Some(Answer::Error("Unknown"));
                 Vec::new()
@@ -238,8 +264,14 @@ impl Sample {
                     _ => chance.below(6 * MIB),
                 };
                 let from = chance.below(api.noise.len() - len);
-                let text = format!("echo {number} ");
-                [text.as_bytes(), &api.noise[from..from + len]].concat()
+                let noise = &api.noise[from..from + len];
+                let text = if is_deferred {
+                    answer = Some(Answer::Response(noise.to_vec()));
+                    format!("after {} ", chance.below(6))
+                } else {
+                    format!("echo {number} ")
+                };
+                [text.as_bytes(), noise].concat()
             }
         };
         let answer = answer.unwrap_or_else(|| Answer::Response(body.clone()));
@@ -371,6 +403,7 @@ impl Book {
 
 /// The API of one program.
 struct Api {
+    fixture: &'static str,
     platform: Platform,
     /// How many connections the program has.
     conn_count: usize,
@@ -1254,10 +1287,11 @@ struct Soak {
 }
 
 impl Soak {
-    fn new(platform: Platform, conn_count: usize, seed: u64) -> Self {
+    fn new(fixture: &'static str, platform: Platform, conn_count: usize, seed: u64) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let api = Arc::new(Api {
+            fixture,
             platform,
             conn_count,
             seed,
@@ -1268,7 +1302,7 @@ impl Soak {
             book: Mutex::default(),
             changed: Condvar::new(),
         });
-        let program = Program::fixture("fixture").without_port();
+        let program = Program::fixture(fixture).without_port();
         let program = match platform {
             Platform::Lambda => program
                 .env("AWS_LAMBDA_RUNTIME_API", format!("127.0.0.1:{port}"))
@@ -1416,7 +1450,7 @@ impl Soak {
         while let Some(end) = self.line.find('\n') {
             let line: String = self.line.drain(..=end).collect();
             let event = line.find("cruel-").and_then(|at| number(&line[at..]));
-            let is_function = line.contains("Unknown: no such") || line.contains("Broken: it ");
+            let is_function = FAILURES.iter().any(|text| line.contains(text));
             if let Some(event) = event.filter(|_| !is_function) {
                 self.api.lock().logged.insert(event);
             }
@@ -1508,7 +1542,7 @@ impl Drop for Soak {
 }
 
 /// Seed after seed for this platform's part of the time, or a seed that is named, once and to its end.
-fn soak(platform: Platform, conn_count: usize) {
+fn soak(fixture: &'static str, platform: Platform, conn_count: usize) {
     let number = |name| {
         env::var(name)
             .ok()
@@ -1518,11 +1552,11 @@ fn soak(platform: Platform, conn_count: usize) {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let new_seed = since.expect("a time").as_millis() as u64 % 1_000_000_000;
     let first = if seconds.is_some() { new_seed } else { SEED };
-    let time = Duration::from_millis(seconds.unwrap_or(SECONDS) * 1000 / PLATFORM_COUNT);
+    let time = Duration::from_millis(seconds.unwrap_or(SECONDS) * 1000 / TEST_COUNT);
     let end = Instant::now() + if named.is_some() { SEED_MAX } else { time };
     for seed in named.unwrap_or(first).. {
-        println!("FNBOOT_SEED={seed} {platform:?} with {conn_count} connections");
-        Soak::new(platform, conn_count, seed).run(end);
+        println!("FNBOOT_SEED={seed} {fixture} {platform:?} with {conn_count} connections");
+        Soak::new(fixture, platform, conn_count, seed).run(end);
         if named.is_some() || seconds.is_none() || Instant::now() > end {
             return;
         }
@@ -1531,15 +1565,25 @@ fn soak(platform: Platform, conn_count: usize) {
 
 #[test]
 fn lambda() {
-    soak(Platform::Lambda, 1);
+    soak(FIXTURE, Platform::Lambda, 1);
 }
 
 #[test]
 fn lambda_with_many_at_once() {
-    soak(Platform::Lambda, 4);
+    soak(FIXTURE, Platform::Lambda, 4);
 }
 
 #[test]
 fn scf() {
-    soak(Platform::Scf, 1);
+    soak(FIXTURE, Platform::Scf, 1);
+}
+
+#[test]
+fn lambda_with_calls_that_are_put_off() {
+    soak(DEFERRED, Platform::Lambda, 4);
+}
+
+#[test]
+fn scf_with_calls_that_are_put_off() {
+    soak(DEFERRED, Platform::Scf, 1);
 }

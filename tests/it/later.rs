@@ -507,23 +507,19 @@ fn two_hundred_at_once_in_reverse_order() {
 fn the_deadline_of_fc() {
     let mut server = server();
     let mut client = server.connect();
-    for (request, status) in [
-        (limited(1, "never"), 404),
-        (
-            get("/never")
-                .replacen("X-Fc", "X-Fc-Function-Timeout: 1\r\nX-Fc", 1)
-                .into(),
-            500,
-        ),
-    ] {
+    let limit = "X-Fc-Function-Timeout: 1\r\nX-Fc";
+    let page = get("/never").replacen("X-Fc", limit, 1);
+    let times = [(limited(1, "never"), 404), (page.into_bytes(), 500)].map(|(request, status)| {
         let begin = Instant::now();
         client.send([request, event("direct 0 behind")].concat());
         expect_timed_out(&client.expect(status).body);
         let time = begin.elapsed();
-        let is_in_time = (900..1000).contains(&time.as_millis());
-        assert!(is_in_time, "{time:?}");
         assert_eq!(client.expect(200).text(), "behind");
-    }
+        time.as_millis()
+    });
+    // The machine may be busy at one of them.
+    let least = times.into_iter().min().expect("two");
+    assert!((900..1000).contains(&least), "{times:?}");
     assert_eq!(counts(&mut server), (2, 0, 2));
     let log = server.stdout.text();
     assert_eq!(log.matches("abandoned ").count(), 2);
@@ -546,14 +542,14 @@ fn the_deadline_of_lambda_and_scf() {
         let api = Api::new(platform);
         let (_server, mut peer) = api.begin(program());
         let begin = Instant::now();
-        let (wire, most) = match platform {
-            Platform::Lambda => (ending_in(1000, "never"), 1000),
-            Platform::Scf => (peer.rendered("never"), 3000),
+        let wire = match platform {
+            Platform::Lambda => ending_in(3000, "never"),
+            Platform::Scf => peer.rendered("never"),
         };
         peer.send(wire);
         expect_timed_out(&peer.expect_error().body);
         let time = begin.elapsed().as_millis();
-        assert!((most - most / 10..most).contains(&time), "{time}");
+        assert!((2800..3000).contains(&time), "{time}");
         peer.accept().expect_next();
         peer.event("counts");
         assert_eq!(parsed(&peer.expect_response().text()), (1, 0, 1));
@@ -952,6 +948,92 @@ fn a_number_is_used_once() {
     assert_eq!(counts(&mut server), (2, 2, 0));
 }
 
+/// Chance that a seed decides: xorshift64*.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, most: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % most
+    }
+}
+
+/// One client that pipelines some calls, of which some are put off, and then reads all answers, or goes
+/// without them. How many were put off, at the most.
+fn pipeline(client: &mut Client, chance: &mut Chance, round: usize) {
+    let calls: Vec<(Vec<u8>, String)> = (0..1 + chance.below(8))
+        .map(|index| {
+            let text = format!("{round}-{index} {}", "x".repeat(chance.below(3) * 20_000));
+            let how = ["direct", "after", "after", "at-once"][chance.below(4)];
+            let wire = event(format!("{how} {} {text}", chance.below(5)));
+            (wire, text)
+        })
+        .collect();
+    let wire = calls.iter().map(|(wire, _)| &wire[..]);
+    let wire = wire.collect::<Vec<_>>().concat();
+    let cut = chance.below(wire.len());
+    let sender = client.send_meanwhile(wire[..cut].to_vec());
+    assert!(sender.join().expect("a sender"));
+    let sender = client.send_meanwhile(wire[cut..].to_vec());
+    for (_, text) in calls {
+        assert_eq!(client.expect(200).text(), text);
+    }
+    assert!(sender.join().expect("a sender"));
+}
+
+/// Whatever clients do, in any order: each call ends once, and each answer reaches who asked.
+#[test]
+fn many_clients_by_chance() {
+    let mut server = program().in_shell("exec \"$0\" > /dev/null").start();
+    server.call(event("direct"), 200);
+    let end = Instant::now() + Duration::from_secs(3);
+    let server_port = server.port;
+    std::thread::scope(|scope| {
+        for seed in 1..=12_u64 {
+            scope.spawn(move || {
+                let connect = || {
+                    let stream = std::net::TcpStream::connect(("127.0.0.1", server_port));
+                    Client::new(stream.expect("a connection"))
+                };
+                let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+                let mut client = connect();
+                for round in 0.. {
+                    if Instant::now() > end {
+                        return;
+                    }
+                    match chance.below(10) {
+                        0 => {
+                            client.send(event("after 3 a").repeat(3));
+                            std::thread::sleep(Duration::from_micros(chance.below(5000) as u64));
+                            client.reset();
+                            client = connect();
+                        }
+                        1 => {
+                            client.send(event("after 2 a").repeat(3)).finish();
+                            for _ in 0..3 {
+                                assert_eq!(client.expect(200).text(), "a");
+                            }
+                            client.expect_close();
+                            client = connect();
+                        }
+                        2 => {
+                            client.send(event("never"));
+                            drop(std::mem::replace(&mut client, connect()));
+                        }
+                        _ => pipeline(&mut client, &mut chance, round),
+                    }
+                }
+            });
+        }
+    });
+    // What a plain end has left waiting is given up with the process.
+    let (deferred, resumed, abandoned) = counts(&mut server);
+    assert!(resumed > 500 && abandoned > 10, "{resumed}, {abandoned}");
+    assert!(deferred >= resumed + abandoned);
+}
+
 /// Neither a descriptor nor memory is left of them.
 #[test]
 fn ten_thousand_deferred_calls_leave_nothing() {
@@ -1003,23 +1085,22 @@ fn ten_thousand_deferred_calls_leave_nothing() {
 fn a_hundred_slow_calls_at_once() {
     let mut server = Program::at(example("concurrent")).start();
     let mut clients: Vec<Client> = (0..100).map(|_| server.connect()).collect();
-    let begin = Instant::now();
-    for (index, client) in clients.iter_mut().enumerate() {
-        let text = format!("call {index}");
-        let path = if index % 2 == 0 { "/invoke" } else { "/" };
-        let fields = if index % 2 == 0 {
-            ""
-        } else {
-            "X-Fc-Control-Path: /http-invoke\r\n"
-        };
-        client.send(post(path, fields, text));
-    }
-    for (index, client) in clients.iter_mut().enumerate() {
-        assert_eq!(client.expect(200).text(), format!("CALL {index}"));
-    }
-    let time = begin.elapsed();
-    let is_in_time = (100..300).contains(&time.as_millis());
-    assert!(is_in_time, "{time:?}");
+    let mut round = || {
+        let begin = Instant::now();
+        for (index, client) in clients.iter_mut().enumerate() {
+            // Every other one is an HTTP request.
+            let path = ["/invoke", "/"][index % 2];
+            client.send(post(path, "", format!("call {index}")));
+        }
+        for (index, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.expect(200).text(), format!("CALL {index}"));
+        }
+        begin.elapsed().as_millis()
+    };
+    // The machine may be busy at one of them.
+    let times = [round(), round(), round()];
+    let least = times.into_iter().min().expect("three");
+    assert!((100..300).contains(&least), "{times:?}");
     let error = server.call(post("/invoke", "", ""), 404);
     assert_eq!(failure(&error.body).0, "EmptyEvent");
 }
