@@ -421,7 +421,7 @@ mod tests {
         assert_eq!((handler.waker(), handler.woken()), (Some(9), Some(10)));
         assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
         assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
-        let failed = handler.resume_any(10, true, cx).err().expect("an error");
+        let failed = handler.resume_any(10, true, cx).expect_err("an error");
         assert_eq!((failed.0.kind(), failed.1), ("Own", &b"{}"[..]));
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));

@@ -963,7 +963,7 @@ impl Chance {
 /// One client that pipelines some calls, of which some are put off, and then reads all answers, or goes
 /// without them. How many were put off, at the most.
 fn pipeline(client: &mut Client, chance: &mut Chance, round: usize) {
-    let calls: Vec<(Vec<u8>, String)> = (0..1 + chance.below(8))
+    let calls: Vec<(Vec<u8>, String)> = (0..=chance.below(8))
         .map(|index| {
             let text = format!("{round}-{index} {}", "x".repeat(chance.below(3) * 20_000));
             let how = ["direct", "after", "after", "at-once"][chance.below(4)];
