@@ -769,23 +769,23 @@ fn an_api_that_ends_the_connection_meanwhile() {
     type End = fn(&Api, Peer) -> Option<Peer>;
     const ENDS: [(&str, End); 4] = [
         ("fin", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             peer.finish();
             Some(peer)
         }),
         ("end", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             drop(peer);
             None
         }),
         ("reset", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             peer.reset();
             None
         }),
         ("said", |api, mut peer| {
             let fields = format!("{}Connection: close\r\n", api.platform.fields(ID));
-            peer.send(response("200 OK", &fields, "after 200 late"));
+            peer.send(response("200 OK", &fields, "after 500 late"));
             Some(peer)
         }),
     ];
@@ -815,7 +815,7 @@ fn an_api_that_says_something_meanwhile() {
         let _case = Case(platform);
         let api = Api::new(platform);
         let (_server, mut peer) = api.begin(program());
-        peer.event("after 200 late").wait_until_read();
+        peer.event("after 1000 late").wait_until_read();
         peer.reply("202 Accepted", "{}");
         let mut peer = api.accept();
         assert_eq!(peer.expect_response().text(), "late");
