@@ -486,7 +486,8 @@ impl Programs {
             match started {
                 Ok(index) if !is_resident => call.state = State::Runs(index),
                 Ok(_) => {}
-                Err(errno) if self.running_count > 0 && errno.is_passing() => return,
+                // There is one that will have ended, or whose answer will be taken.
+                Err(errno) if self.workers.iter().any(Option::is_some) && errno.is_passing() => return,
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
             }
         }
@@ -512,6 +513,9 @@ impl Programs {
     fn start(&mut self, number: u64) -> Result<usize, Errno> {
         let free = self.workers.iter().position(Option::is_none);
         let index = free.unwrap_or(self.workers.len());
+        if free.is_none() {
+            self.workers.push(None).ok_or(Errno::AGAIN)?;
+        }
         let call = self.calls.numbered(number);
         let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
         let call = call.filter(|_| !is_resident);
@@ -526,11 +530,8 @@ impl Programs {
         } else {
             Worker::once(launch, strings, event, supervisor, index)?
         };
-        match self.workers.get_mut(index) {
-            Some(place) => *place = Some(worker),
-            None => {
-                self.workers.push(Some(worker)).ok_or(Errno::AGAIN)?;
-            }
+        if let Some(place) = self.workers.get_mut(index) {
+            *place = Some(worker);
         }
         self.running_count += 1;
         Ok(index)

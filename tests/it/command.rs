@@ -1456,7 +1456,14 @@ mod side_by_side {
         server.call(get("/", ""), 200);
         assert_eq!(children(server.id()).len(), 256);
         assert_eq!(started(&server.stdout.text()), 256);
+        // All of them end before fnboot sees the end of the first.
+        server.signal(Signal::STOP);
         let _open = gate.open();
+        let running = children(server.id());
+        wait_for("the end of all", || {
+            running.iter().all(|&id| has_ended(id)).then_some(())
+        });
+        server.signal(Signal::CONT);
         expect_all(&mut clients);
         assert_eq!(started(&server.stdout.text()), 300);
     }
