@@ -487,7 +487,9 @@ impl Programs {
                 Ok(index) if !is_resident => call.state = State::Runs(index),
                 Ok(_) => {}
                 // There is one that will have ended, or whose answer will be taken.
-                Err(errno) if self.workers.iter().any(Option::is_some) && errno.is_passing() => return,
+                Err(errno) if self.workers.iter().any(Option::is_some) && errno.is_passing() => {
+                    return;
+                }
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
             }
         }
