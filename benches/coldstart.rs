@@ -31,6 +31,7 @@
 
 #[path = "measure/calls.rs"]
 mod calls;
+#[allow(dead_code, reason = "a part of it is for `programs`")]
 #[path = "measure/lambda.rs"]
 mod lambda;
 mod measure;

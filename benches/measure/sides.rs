@@ -107,20 +107,25 @@ impl Side {
     }
 
     /// How long each of some events takes, in µs: from the event to the whole answer, for a runtime of Lambda
-    /// to its next question.
-    pub(crate) fn calls(&mut self, count: usize, event: &[u8]) -> Outcome<Vec<f64>> {
+    /// to its next question. Before each there is a pause, but for what takes its own time.
+    pub(crate) fn calls(
+        &mut self,
+        count: usize,
+        event: &[u8],
+        pause: Duration,
+    ) -> Outcome<Vec<f64>> {
         match self {
             Self::Starts { program, started } => starts(program, started, count, event.len()),
             Self::Server { stream, .. } => {
                 let call = request::call(event);
                 (0..count)
-                    .map(|_| timed(|| exchange(stream, &call, event)))
+                    .map(|_| timed(pause, || exchange(stream, &call, event)))
                     .collect()
             }
             Self::Lines { to, from, .. } => {
                 let line = [event, b"\n"].concat();
                 (0..count)
-                    .map(|_| timed(|| echo_line(to, from, &line)))
+                    .map(|_| timed(pause, || echo_line(to, from, &line)))
                     .collect()
             }
             Self::Runtime {
@@ -128,7 +133,10 @@ impl Side {
             } => {
                 *done += count;
                 (*done - count..*done)
-                    .map(|index| api.event(index))
+                    .map(|index| {
+                        std::thread::sleep(pause);
+                        api.event(index)
+                    })
                     .collect()
             }
         }
@@ -162,7 +170,10 @@ fn connect(port: u16, process: &mut Process) -> Outcome<TcpStream> {
     }
 }
 
-fn timed(call: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+fn timed(pause: Duration, call: impl FnOnce() -> Outcome<()>) -> Outcome<f64> {
+    if !pause.is_zero() {
+        std::thread::sleep(pause);
+    }
     let before = Instant::now();
     call()?;
     Ok(before.elapsed().as_secs_f64() * 1e6)

@@ -7,7 +7,7 @@ interface Event {
 export async function handler(event: Event | Uint8Array): Promise<{ greeting: string }> {
     // FC hands over the bytes, Lambda and SCF what the JSON says.
     const { name }: Event = event instanceof Uint8Array ? JSON.parse(event.toString()) : event;
-    console.log('an event with the name', name);
+    console.error('an event with the name', name);
     if (name === undefined) {
         throw new TypeError('the event has no name');
     }

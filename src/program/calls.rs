@@ -13,7 +13,7 @@ use core::mem::MaybeUninit;
 use super::cgi;
 use super::failure::{self, Fault};
 use super::process::Label;
-use super::programs::Settings;
+use super::settings::{Settings, Stay};
 use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
 use crate::bytes;
 use crate::handler::{Context, Error, Request};
@@ -40,15 +40,6 @@ pub struct Call {
     event_len: usize,
     /// Whether its variables tell of a request.
     pub is_request: bool,
-}
-
-/// How long a program serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stay {
-    /// One event.
-    OneEvent,
-    /// Many, over a channel.
-    Resident,
 }
 
 /// What is to be done.

@@ -1,7 +1,7 @@
 //! The environment that a program is started with: the process's own variables, then those of the call.
 
-use super::calls::Stay;
 use super::cgi;
+use super::settings::Stay;
 use super::variables::{self, Owner, VARIABLE_BYTES_MAX};
 use crate::bytes;
 use crate::handler::Platform;

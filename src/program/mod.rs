@@ -21,6 +21,7 @@ mod launch;
 mod orphans;
 mod process;
 mod programs;
+mod settings;
 mod supervisor;
 mod variables;
 pub mod words;
@@ -32,14 +33,13 @@ use crate::echo::Echo;
 use crate::handler::{Context, Error, Handler, Platform, Request, Response};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
-pub use calls::Stay;
 use calls::Task;
 use environment::Environment;
 pub use failure::about;
 use kinds::Kinds;
 pub use launch::Launch;
 use programs::Programs;
-pub use programs::Settings;
+pub use settings::{Settings, Stay};
 
 /// The function of the stock program.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! A program that was started: its process, what it writes, how it ends.
 
+use core::ops::Range;
+
 use super::launch::Launch;
 use super::supervisor::{Ready, Supervisor};
 use crate::bytes;
@@ -13,11 +15,11 @@ use crate::sys::wait::Status;
 
 /// A process, and what it has written that nobody has taken yet.
 ///
-/// Its memory has the log in front, then the output:
+/// Its memory has the log in front, then what an interpreter replies, then the output:
 ///
 /// ```text
-///  ┌──────────── LOG_BYTES ───────────┐
-///  │ tail, passed on │ not passed on  │ output …
+///  ┌──────────── LOG_BYTES ───────────┬─ LINE_BYTES ─┐
+///  │ tail, passed on │ not passed on  │ reply        │ output …
 /// ```
 #[derive(Debug)]
 pub struct Process {
@@ -35,6 +37,12 @@ pub struct Process {
 
 /// Where the log of a process is read to.
 const LOG_BYTES: usize = 4096;
+
+/// Room for a reply: a longer message is cut.
+const LINE_BYTES: usize = 1024;
+
+/// Where the output begins.
+const OUTPUT_START: usize = LOG_BYTES + LINE_BYTES;
 
 /// So much of what was passed on stays, because a failure is told by it.
 const TAIL_BYTES: usize = 1024;
@@ -57,7 +65,7 @@ pub struct Label<'a> {
 }
 
 impl Process {
-    /// Starts a program, known by `index`, with these descriptors from 3 on.
+    /// Starts a program, known by `index`. It has `input` as its standard input, and these descriptors from 3 on.
     ///
     /// # Errors
     /// What the kernel says, to the last step, which is `execve(2)`.
@@ -65,20 +73,17 @@ impl Process {
         launch: &Launch,
         environment: &Strings,
         input: &Fd,
-        more: &[&Fd],
+        more: Option<[&Fd; 2]>,
         supervisor: &Supervisor,
         index: usize,
     ) -> Result<Self, Errno> {
-        let memory = Mapping::new(LOG_BYTES + OUTPUT_BYTES)?;
-        let [output, output_end] = pipe()?;
-        let [log, log_end] = pipe()?;
+        let memory = Mapping::new(OUTPUT_START + OUTPUT_BYTES)?;
+        let ([output, output_end], [log, log_end]) = (pipe()?, pipe()?);
         supervisor.watch(&output, Ready::Output(index))?;
         supervisor.watch(&log, Ready::Log(index))?;
-        let mut descriptors = [input, &output_end, &log_end, input, input];
-        let count = 3 + more.len();
-        for (place, &fd) in descriptors.iter_mut().skip(3).zip(more) {
-            *place = fd;
-        }
+        let [third, fourth] = more.unwrap_or([input; 2]);
+        let descriptors = [input, &output_end, &log_end, third, fourth];
+        let count = if more.is_some() { 5 } else { 3 };
         let descriptors = descriptors.get(..count).unwrap_or_default();
         let pid = child::spawn(launch.path(), &launch.arguments, environment, descriptors)?;
         Ok(Self {
@@ -104,7 +109,17 @@ impl Process {
 
     /// What it has written to its standard output.
     pub fn output(&self) -> &[u8] {
-        bytes::slice(&self.memory, LOG_BYTES..LOG_BYTES + self.output_len)
+        bytes::slice(&self.memory, OUTPUT_START..OUTPUT_START + self.output_len)
+    }
+
+    /// Where the reply of an interpreter is read to.
+    pub fn reply(&mut self) -> &mut [u8] {
+        bytes::slice_mut(&mut self.memory, LOG_BYTES..OUTPUT_START)
+    }
+
+    /// That part of the reply.
+    pub fn replied(&self, part: Range<usize>) -> &[u8] {
+        bytes::slice(&self.memory, LOG_BYTES + part.start..LOG_BYTES + part.end)
     }
 
     /// The last that it has written to its standard error.
@@ -119,10 +134,10 @@ impl Process {
         if self.passed_len == self.log_len {
             (self.log_len, self.passed_len) = (0, 0);
         }
-        if self.memory.len() > LOG_BYTES + OUTPUT_BYTES
-            && let Ok(mut short) = Mapping::new(LOG_BYTES + OUTPUT_BYTES)
+        if self.memory.len() > OUTPUT_START + OUTPUT_BYTES
+            && let Ok(mut short) = Mapping::new(OUTPUT_START + OUTPUT_BYTES)
         {
-            bytes::copy(&mut short, bytes::slice(&self.memory, 0..LOG_BYTES));
+            bytes::copy(&mut short, bytes::slice(&self.memory, 0..OUTPUT_START));
             self.memory = short;
         }
     }
@@ -158,7 +173,7 @@ impl Process {
             let Some(output) = &self.output else {
                 return true;
             };
-            let used = LOG_BYTES + self.output_len;
+            let used = OUTPUT_START + self.output_len;
             if used == self.memory.len() && self.memory.grow(2 * used).is_err() {
                 return false;
             }

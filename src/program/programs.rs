@@ -11,13 +11,14 @@
 
 use core::mem::MaybeUninit;
 
-use super::calls::{Call, Calls, State, Stay, Task};
+use super::calls::{Call, Calls, State, Task};
 use super::environment::Environment;
 use super::failure::{self, Fault};
 use super::kinds::{self, Kinds};
 use super::launch::Launch;
 use super::orphans::Orphans;
 use super::process::Label;
+use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Stage, Worker};
 use crate::handler::{Context, Error, Request};
@@ -28,24 +29,6 @@ use crate::sys::fd::Errno;
 use crate::sys::memory::{List, Reserved};
 use crate::sys::wait::{self, Status};
 use crate::sys::{process, signal};
-
-/// What is set for all programs.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// Longest answer.
-    pub body_bytes_max: usize,
-    /// `FNBOOT_CONTENT_TYPE`: of the answer to an HTTP request.
-    pub content_type: &'static [u8],
-    /// `FNBOOT_LOG_PREFIX`: whether each line of a program's log gets time, request id and level.
-    pub prefixes_log: bool,
-    /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
-    pub timeout_ms: u64,
-    pub stay: Stay,
-    /// `FNBOOT_WORKERS`: workers at once.
-    pub worker_count_max: usize,
-    /// `FNBOOT_WORKER_EVENTS`: after so many events a worker is renewed.
-    pub event_count_max: u64,
-}
 
 /// A program, and what it is asked for.
 #[derive(Debug)]
@@ -204,7 +187,7 @@ impl Programs {
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
         let worker = worker.and_then(Option::as_ref);
-        let Some(Worker { process, channel }) = worker else {
+        let Some(worker) = worker else {
             return Err(failure::error(
                 &mut self.kinds,
                 &self.launch,
@@ -213,11 +196,12 @@ impl Programs {
                 b"",
             ));
         };
+        let process = &worker.process;
         let mut status = process.status;
-        if let Some(channel) = channel
+        if let Some(channel) = &worker.channel
             && let Some(reply) = channel.status()
         {
-            let message = channel.message();
+            let message = worker.message();
             if call.fault.is_none() && !message.is_empty() {
                 let (kind, text) = kinds::parts(message);
                 *report = process.output();
@@ -313,10 +297,7 @@ impl Programs {
         let Some(Some(worker)) = self.workers.get_mut(index) else {
             return;
         };
-        let Some(channel) = &mut worker.channel else {
-            return;
-        };
-        let Some(status) = channel.reply() else {
+        let (Some(status), Some(channel)) = (worker.reply(), &mut worker.channel) else {
             return;
         };
         let (stage, has_group) = (channel.stage, channel.has_group());
@@ -518,23 +499,17 @@ impl Programs {
         if free.is_none() {
             self.workers.push(None).ok_or(Errno::AGAIN)?;
         }
-        let call = self.calls.numbered(number);
+        let place = self.workers.get_mut(index).ok_or(Errno::AGAIN)?;
         let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
-        let call = call.filter(|_| !is_resident);
+        let call = self.calls.numbered(number).filter(|_| !is_resident);
         let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
             let call = &*call;
             (call.variables(), call.event(), call.is_request)
         });
         let strings = self.environment.of_call(variables, is_request)?;
         let (launch, supervisor) = (&self.launch, &self.supervisor);
-        let worker = if is_resident {
-            Worker::resident(launch, strings, supervisor, index)?
-        } else {
-            Worker::once(launch, strings, event, supervisor, index)?
-        };
-        if let Some(place) = self.workers.get_mut(index) {
-            *place = Some(worker);
-        }
+        let worker = Worker::start(launch, strings, event, is_resident, supervisor, index)?;
+        *place = Some(worker);
         self.running_count += 1;
         Ok(index)
     }

@@ -33,11 +33,11 @@ pub struct Channel {
     event_count: u64,
     /// The group in which the function runs, if it has told one.
     group: Option<Pid>,
-    line: [u8; LINE_BYTES],
+    /// How much it has said.
     line_len: usize,
     /// How what it was asked for went: zero, or the exit status of a shell, or one.
     status: Option<i32>,
-    /// Where in the line the message is that comes with a status.
+    /// Where in what it has said the message is that comes with a status.
     message: Range<usize>,
 }
 
@@ -55,9 +55,6 @@ pub enum Stage {
     Leaving,
 }
 
-/// Room for a reply: a longer message is cut.
-const LINE_BYTES: usize = 1024;
-
 impl Channel {
     pub fn new(control: Fd, event: Fd, context: Fd) -> Self {
         Self {
@@ -67,7 +64,6 @@ impl Channel {
             stage: Stage::Loading,
             event_count: 0,
             group: None,
-            line: [0; LINE_BYTES],
             line_len: 0,
             status: None,
             message: 0..0,
@@ -92,18 +88,21 @@ impl Channel {
         }
     }
 
-    /// Reads what it says; the status, once it has said how it went.
-    pub fn reply(&mut self) -> Option<i32> {
-        let place = bytes::slice_mut(&mut self.line, self.line_len..LINE_BYTES);
-        if let Io::Done(count) = self.control.read(place) {
+    /// Reads what it says to `place`; the status, once it has said how it went.
+    fn reply(&mut self, place: &mut [u8]) -> Option<i32> {
+        let room = place.len();
+        if let Io::Done(count) = self
+            .control
+            .read(bytes::slice_mut(place, self.line_len..room))
+        {
             self.line_len += count;
         }
         let mut start = 0;
         loop {
-            let rest = bytes::slice(&self.line, start..self.line_len);
+            let rest = bytes::slice(place, start..self.line_len);
             let end = rest.iter().position(|&byte| byte == b'\n');
             // A line that is too long is cut.
-            let end = end.or((self.line_len == LINE_BYTES).then_some(rest.len()))?;
+            let end = end.or((self.line_len == room).then_some(rest.len()))?;
             let line = bytes::slice(rest, 0..end);
             let word = bytes::before(line, b' ');
             let number = |text| bytes::decimal(text).and_then(|number| i32::try_from(number).ok());
@@ -127,52 +126,48 @@ impl Channel {
     pub fn status(&self) -> Option<i32> {
         self.status
     }
-
-    /// What it has said besides.
-    pub fn message(&self) -> &[u8] {
-        bytes::slice(&self.line, self.message.clone())
-    }
 }
 
 impl Worker {
-    /// Starts a process for one event.
+    /// Starts a process for one event; or, if it stays, an interpreter.
     ///
     /// # Errors
     /// As of `execve(2)`; or there is no room for the event.
-    pub fn once(
+    pub fn start(
         launch: &Launch,
         strings: &Strings,
         event: &[u8],
+        stays: bool,
         supervisor: &Supervisor,
         index: usize,
     ) -> Result<Self, Errno> {
         let input = input::file(event)?;
-        let process = Process::start(launch, strings, &input, &[], supervisor, index)?;
+        if !stays {
+            let process = Process::start(launch, strings, &input, None, supervisor, index)?;
+            let channel = None;
+            return Ok(Self { process, channel });
+        }
+        let context = input::file(b"")?;
+        let [control, theirs] = socket_pair()?;
+        supervisor.watch(&control, Ready::Control(index))?;
+        let more = Some([&theirs, &context]);
         Ok(Self {
-            process,
-            channel: None,
+            process: Process::start(launch, strings, &input, more, supervisor, index)?,
+            channel: Some(Channel::new(control, input, context)),
         })
     }
 
-    /// Starts an interpreter.
-    ///
-    /// # Errors
-    /// As of `execve(2)`.
-    pub fn resident(
-        launch: &Launch,
-        strings: &Strings,
-        supervisor: &Supervisor,
-        index: usize,
-    ) -> Result<Self, Errno> {
-        let (event, context) = (input::file(b"")?, input::file(b"")?);
-        let [control, theirs] = socket_pair()?;
-        supervisor.watch(&control, Ready::Control(index))?;
-        let more = [&theirs, &context];
-        let process = Process::start(launch, strings, &event, &more, supervisor, index)?;
-        Ok(Self {
-            process,
-            channel: Some(Channel::new(control, event, context)),
-        })
+    /// Reads what an interpreter says; the status, once it has said how it went.
+    pub fn reply(&mut self) -> Option<i32> {
+        let channel = self.channel.as_mut()?;
+        channel.reply(self.process.reply())
+    }
+
+    /// What an interpreter has said besides the status.
+    pub fn message(&self) -> &[u8] {
+        let channel = self.channel.as_ref();
+        let part = channel.map_or(0..0, |channel| channel.message.clone());
+        self.process.replied(part)
     }
 
     /// Gives it a call, if it is idle.

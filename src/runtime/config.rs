@@ -47,7 +47,7 @@ pub enum Source {
 const LISTEN_PORT_DEFAULT: u16 = 9000;
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`.
-const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
+pub const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
 
 impl Config {
     /// Who calls.
@@ -78,16 +78,12 @@ impl Config {
     }
 
     /// Reads the environment of the process. The first variable that looks like one of fnboot's and is
-    /// none is named on standard error, because it is likely misspelt; `more` are names that are known
-    /// besides.
+    /// none is named on standard error, because it is likely misspelt; `names` are those that are known.
     ///
     /// # Errors
     /// The first variable that has a value it cannot have.
-    pub fn from_environment(more: &[u8]) -> Result<Self, Bad> {
-        let is_unknown = |name: &&[u8]| {
-            let names = bytes::split(NAMES, b' ').chain(bytes::split(more, b' '));
-            !names.into_iter().any(|known| known == *name)
-        };
+    pub fn from_environment(names: &[u8]) -> Result<Self, Bad> {
+        let is_unknown = |name: &&[u8]| !bytes::split(names, b' ').any(|known| known == *name);
         if let Some(name) = env::names_after(b"FNBOOT_").find(is_unknown) {
             fatal::warn("FNBOOT_$: unknown variable", name);
         }

@@ -35,6 +35,10 @@ use crate::sys::env::Args;
 use crate::sys::memory::Reserved;
 use crate::sys::process;
 use config::{Config, Source};
+#[cfg(feature = "command")]
+use programs as function;
+#[cfg(not(feature = "command"))]
+use stock as function;
 
 /// Serves the platform with `handler` until it is told to stop. Never returns: the process ends
 /// with status 0 after `SIGTERM` or `SIGINT`, with 1 (and one line on standard error) if it cannot
@@ -83,17 +87,16 @@ fn serve<H: Handler>(handler: H) -> ! {
             and so does `fnboot::run(&mut handler)` in a program with std"
         );
     }
-    panics::prepare();
-    serve_with(read_config(b""), handler)
+    serve_with(config::NAMES, |_| handler)
 }
 
-/// The settings; the names of those that only the stock program has are known, too.
-fn read_config(names: &[u8]) -> Config {
-    Config::from_environment(names).unwrap_or_else(|bad| fatal::value(bad.text, bad.value))
-}
-
+/// Serves with the handler that `handler` makes. `names` are those of the variables that are known.
 #[inline]
-fn serve_with<H: Handler>(config: Config, handler: H) -> ! {
+fn serve_with<H: Handler>(names: &[u8], handler: impl FnOnce(&Config) -> H) -> ! {
+    panics::prepare();
+    let config =
+        Config::from_environment(names).unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
+    let handler = handler(&config);
     let (mut connections, events) = statics::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
@@ -105,10 +108,7 @@ fn serve_with<H: Handler>(config: Config, handler: H) -> ! {
 /// The stock program: what its arguments say, else the built-in function.
 #[doc(hidden)]
 pub fn bootstrap(args: Args) -> ! {
-    panics::prepare();
-    let config = read_config(stock::NAMES);
-    let function = stock::function(args, &config);
-    serve_with(config, function)
+    serve_with(function::NAMES, |config| function::function(args, config))
 }
 
 /// What a panic comes to in a program without unwinding: one line that says where, and the end.

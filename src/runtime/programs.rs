@@ -11,8 +11,9 @@ use crate::sys::env::{self, Args};
 use crate::sys::fd::Errno;
 use crate::sys::strings::Strings;
 
-/// How the names of the variables go on behind `FNBOOT_` that only programs have.
-pub const NAMES: &[u8] = b"CONTENT_TYPE LOG_PREFIX TIMEOUT WORKERS WORKER_EVENTS";
+/// How the names of fnboot's own variables go on behind `FNBOOT_`, with those that only programs have.
+pub const NAMES: &[u8] =
+    b"CONTENT_TYPE LOG_PREFIX MARKERS MAX_BODY SIGTERM STREAMING TIMEOUT WORKERS WORKER_EVENTS";
 
 /// What the arguments say, or else the environment.
 pub fn function(args: Args, config: &Config) -> Function {

@@ -13,12 +13,8 @@ use crate::sys::env;
 use crate::sys::env::Args;
 use crate::sys::process;
 
-#[cfg(feature = "command")]
-pub use super::programs::{NAMES, function};
-
-/// How the names of the variables go on behind `FNBOOT_` that only programs have.
 #[cfg(not(feature = "command"))]
-pub const NAMES: &[u8] = b"";
+pub use super::config::NAMES;
 
 #[cfg(feature = "command")]
 const USAGE: &str = "usage: bootstrap [--help | --version]

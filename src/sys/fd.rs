@@ -116,6 +116,7 @@ impl Fd {
 }
 
 impl Drop for Fd {
+    #[inline(never)]
     fn drop(&mut self) {
         // An error of close(2) is ignored: on Linux the descriptor is gone whatever it returns.
         // SAFETY: the number is owned, and this is the end of its owner.

@@ -8,8 +8,8 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 
 use crate::api::{Api, Peer, Platform};
 use crate::harness::{
-    Case, Client, Program, Server, assert_built, assert_same, bootstrap, noise, post, smallest,
-    wait_for,
+    Case, Client, Folder, Program, Server, assert_built, assert_same, bootstrap, noise, post,
+    smallest, wait_for,
 };
 use crate::process;
 
@@ -84,6 +84,18 @@ const EVENT_CALLS: u64 = 8;
 
 /// What a process holds after some events of Lambda, in KiB. 2026-11-27: 72 to 76.
 const POLLED_KIB_MAX: u64 = 80;
+
+/// System calls of fnboot for a call of `bootstrap command`, without those of the program. 2026-11-27: 51, of which
+/// 8 read a clock, 8 make pipes and files and 8 close them, 6 wait, 6 are about the end of the process.
+const COMMAND_CALLS_MAX: u64 = 52;
+
+/// The same for `bootstrap function` with a shell, which says two lines for each event. 2026-11-27: 39.
+const FUNCTION_CALLS_MAX: u64 = 40;
+
+/// What a process holds after 1,000 events that programs have answered, and the most that it has held
+/// meanwhile, in KiB. 2026-11-27: 168 for a command, 196 for a function, with 128 promised; 92 of them are the
+/// file, 28 the stack.
+const PROGRAMS_KIB_MAX: u64 = 200;
 
 /// How often a figure is taken of which the least counts: it can be disturbed, but not for the better.
 const TRIES: usize = 5;
@@ -352,6 +364,71 @@ fn memory_of_a_polled_process() {
     let resident = |_| polled(10, Program::bootstrap()).1.status_kib("VmRSS");
     let least = (0..TRIES).map(resident).min().expect("tries");
     check("KiB of a polled process", least, POLLED_KIB_MAX);
+}
+
+/// What programs are asked by: a command that is started for each event, a function that stays.
+const PROGRAMS: [(&str, [&str; 2], u64); 2] = [
+    ("a command", ["command", "cat"], COMMAND_CALLS_MAX),
+    (
+        "a function",
+        ["function", "index.handler"],
+        FUNCTION_CALLS_MAX,
+    ),
+];
+
+/// fnboot with one of them, and the folder of its function.
+fn with_program(arguments: [&str; 2]) -> (Folder, Program) {
+    let folder = Folder::new();
+    folder.file("index.sh", 0o644, "handler() { printf %s \"$1\"; }\n");
+    let program = Program::bootstrap().arguments(arguments);
+    let program = program.env("FC_FUNC_CODE_PATH", folder.0.display());
+    (folder, program)
+}
+
+/// Calls of FC over one connection.
+fn call_often(server: &mut Server, calls: usize) {
+    let mut client = server.connect();
+    for _ in 0..calls {
+        let answer = client.send(event()).expect(200);
+        assert_same(&answer.body, b"Hello World");
+    }
+}
+
+/// The difference of two runs, so that start and end do not count; the least of some tries, because what a
+/// program writes and that it ends may be seen at once or one after the other.
+#[test]
+fn system_calls_of_programs() {
+    for (what, arguments, most) in PROGRAMS {
+        let count = |calls| {
+            let trace = scratch(&format!("trace-{}-{calls}", arguments[0]));
+            let path = trace.to_str().expect("text");
+            let (_folder, program) = with_program(arguments);
+            let mut server = program.under(&["strace", "-o", path]).start();
+            call_often(&mut server, calls);
+            let text = wait_for("the whole trace", || {
+                let text = fs::read_to_string(&trace).ok()?;
+                (text.matches("sendmsg(").count() >= calls).then_some(text)
+            });
+            fs::remove_file(&trace).expect("remove");
+            text.lines().count() as u64
+        };
+        let tries = (0..TRIES).map(|_| (count(30) - count(10)) / 20);
+        let least = tries.min().expect("tries");
+        check(&format!("system calls of {what}"), least, most);
+    }
+}
+
+#[test]
+fn memory_after_a_thousand_events_of_programs() {
+    for (what, arguments, _) in PROGRAMS {
+        let (_folder, program) = with_program(arguments);
+        let mut server = program.start();
+        call_often(&mut server, 1000);
+        for figure in ["VmRSS", "VmHWM"] {
+            let what = format!("{figure} in KiB after 1,000 events of {what}");
+            check(&what, server.status_kib(figure), PROGRAMS_KIB_MAX);
+        }
+    }
 }
 
 /// Connections that were used once and then stay open.

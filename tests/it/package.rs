@@ -464,67 +464,64 @@ fn what_the_platform_keeps_is_told() {
     assert!(!folder.packs("--code code").contains("to be set"));
 }
 
-/// A folder with a function in bash, and the program that serves it.
+/// A folder with a function in bash, and two programs that serve it: one to be started, and one to be packed,
+/// which takes a moment only.
 fn with_function() -> Sources {
     let folder = Sources::new();
     assert_built(&bootstrap());
     fs::copy(bootstrap(), folder.at("program")).expect("a copy");
+    let said = b"usage: bootstrap function FILE.NAME";
+    folder.file("short", 0o755, [&elf(2, 62)[..], said].concat());
     folder.file("code/function.sh", 0o644, "handler() { echo \"<$1>\"; }\n");
-    folder.file("code/lib/command", 0o755, "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
+    folder.file("code/lib/words", 0o755, "#!/bin/sh\nprintf '<%s>' \"$@\"\n");
     folder
 }
 
-/// What must be set is told so that it can be copied, and with it the package works.
+/// The command that calls what was packed as the platform would that was told these settings.
+fn as_told(folder: &Sources, platform: &str, told: &[&str]) -> Command {
+    let mut command = Command::new(tool());
+    command.args(["invoke", "--platform", platform, "-e", "1", "--code"]);
+    command.arg(folder.at("code")).current_dir(&folder.0.0);
+    let mut words: Vec<String> = Vec::new();
+    for setting in told {
+        match setting.split_once(": ").expect("a setting") {
+            ("runtime", _) | ("customRuntimeConfig.command", r#"["/code/bootstrap"]"#) => {}
+            ("handler", handler) => drop(command.args(["--handler", handler])),
+            ("environment variables", variable) => drop(command.args(["--env", variable])),
+            ("customRuntimeConfig.args", args) => words = serde_json::from_str(args).expect("JSON"),
+            other => panic!("{other:?}"),
+        }
+    }
+    command.arg("../program").arg("--").args(words);
+    command
+}
+
+/// What must be set is told so that it can be copied, and with it the function works.
 #[test]
 fn a_program_that_serves_others_is_told_so_on_each_platform() {
-    for (told, setting, answer) in [
-        ("function function.handler", "", "<1>\n"),
-        ("function lib/command", "", "<>"),
-        ("command ./lib/command it's a\u{a0}b \\", "", "<it's><a\u{a0}b><\\>"),
-        ("", "handler: function.handler", "<1>\n"),
+    for (before, after, answer) in [
+        ("", " -- function function.handler", "<1>\n"),
+        ("", " -- function lib/words", "<>"),
+        ("", " -- command ./lib/words it's a;b \\", "<it's><a;b><\\>"),
+        ("--handler function.handler ", "", "<1>\n"),
     ] {
         for (platform, runtime) in [
             ("fc", "runtime: custom.debian12, or another custom one"),
             ("lambda", "runtime: provided.al2023"),
             ("scf", "runtime: CustomRuntime"),
         ] {
-            let _case = Case((platform, told));
+            let _case = Case((platform, before, after));
             let folder = with_function();
-            let arguments = match setting {
-                "" => format!("program -- {told}"),
-                _ => format!("program --{}", setting.replace(": ", " ")),
-            };
-            // An option must come before the program's own.
-            let arguments = arguments.replace("program --handler", "--handler");
-            let end = if setting.is_empty() { "" } else { " program" };
-            let shown = folder.packs(&format!("--platform {platform} --code code {arguments}{end}"));
-            let told: Vec<_> = shown
-                .lines()
-                .filter_map(|line| line.strip_prefix("to be set on the function: "))
-                .collect();
+            let arguments = format!("--platform {platform} --code code {before}short{after}");
+            let shown = folder.packs(&arguments);
+            let told = shown.lines();
+            let told = told.filter_map(|line| line.strip_prefix("to be set on the function: "));
+            let told: Vec<_> = told.collect();
             assert_eq!(told[0], runtime, "{shown}");
-            let unpacked = folder.at("unpacked");
-            folder.archive().extract(&unpacked).expect("unpacked");
-            let mut command = Command::new(tool());
-            command.args(["invoke", "--platform", platform, "-e", "1", "--code"]);
-            command.arg(&unpacked);
-            for setting in &told[1..] {
-                match setting.split_once(": ").expect("a setting") {
-                    ("handler", handler) => command.args(["--handler", handler]),
-                    ("environment variables", variable) => command.args(["--env", variable]),
-                    ("customRuntimeConfig.command", path) => {
-                        assert_eq!(path, r#"["/code/bootstrap"]"#);
-                        &mut command
-                    }
-                    ("customRuntimeConfig.args", words) => {
-                        let words: Vec<String> = serde_json::from_str(words).expect("JSON");
-                        command.arg("--").args(words)
-                    }
-                    other => panic!("{other:?}"),
-                };
-            }
-            let output = command.output().expect("the tool");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), answer, "{output:?}");
+            let output = as_told(&folder, platform, &told).output();
+            let output = output.expect("the tool");
+            let got = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(got, answer, "{told:?} {output:?}");
         }
     }
 }
@@ -535,30 +532,36 @@ fn a_function_that_is_not_in_the_package_is_refused() {
     folder.file("code/plain", 0o644, "#!/bin/sh\n");
     folder.file("code/crlf", 0o755, "#!/bin/sh\r\n");
     folder.file("code/package/index.py", 0o644, "");
-    for (arguments, words) in [
-        ("program -- function none.handler", ["none.handler", "no file"]),
-        ("program -- function plain", ["plain", "chmod +x"]),
-        ("program -- function crlf.handler", ["crlf", "CR LF"]),
-        ("program -- command ./none", ["./none", "no file"]),
-        ("program -- command ./crlf", ["crlf", "CR LF"]),
-        ("program -- command lib/../none", ["none", "no file"]),
-        ("--handler hello.handler program", ["hello.handler", "no file"]),
-        ("--handler package.none.handler program", ["none.handler", "no file"]),
+    for (before, after, words) in [
+        ("", " -- function none.handler", ["none.handler", "no file"]),
+        ("", " -- function plain", ["plain", "chmod +x"]),
+        ("", " -- function crlf.handler", ["crlf", "CR LF"]),
+        ("", " -- command ./none", ["./none", "no file"]),
+        ("", " -- command ./crlf", ["crlf", "CR LF"]),
+        ("", " -- command lib/../none", ["none", "no file"]),
+        ("--handler hello.handler ", "", ["hello.handler", "no file"]),
+        (
+            "--handler package.none.handler ",
+            "",
+            ["none.handler", "no file"],
+        ),
     ] {
         for platform in ["fc", "lambda", "scf"] {
-            folder.refuses(&format!("--platform {platform} --code code {arguments}"), &words);
+            let arguments = format!("--platform {platform} --code code {before}program{after}");
+            folder.refuses(&arguments, &words);
         }
     }
-    for arguments in [
-        "program",
-        "program -- echo",
-        "program -- command cat",
-        "program -- command /opt/program",
-        "program -- function package.index.handler",
-        "--handler bootstrap program",
-        "--handler echo program",
+    for (before, after) in [
+        ("", ""),
+        ("", " -- echo"),
+        ("", " -- command cat"),
+        ("", " -- command /opt/program"),
+        ("", " -- function package.index.handler"),
+        ("--handler bootstrap ", ""),
+        ("--handler echo ", ""),
     ] {
-        folder.packs(&format!("--platform lambda --code code {arguments}"));
-        fs::remove_dir_all(folder.at("pkg")).expect("remove");
+        folder.packs(&format!(
+            "--platform lambda --code code {before}short{after}"
+        ));
     }
 }

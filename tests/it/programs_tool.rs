@@ -115,7 +115,7 @@ fn what_cannot_be_served_is_named() {
         ("bootstrap command ./no-line", &["#!", "./no-line"]),
         (
             "bootstrap command ./no-interpreter",
-            &["first line", "./no-interpreter"],
+            &["interpreter", "./no-interpreter"],
         ),
         ("bootstrap function", &["function: of what?"]),
         ("bootstrap function none.handler", &["'none.handler'"]),
@@ -153,12 +153,24 @@ fn a_changed_function_is_a_new_instance() {
     let program = program.arguments(["function", "code/function.handler"]);
     let (port, tool, root) = (program.port().to_string(), tool(), folder.at(""));
     let [tool, root] = [&tool, &root].map(|path| path.to_str().expect("text"));
-    let words = ["/usr/bin/env", "--chdir", root, tool, "serve", "--port", &port];
+    let words = [
+        "/usr/bin/env",
+        "--chdir",
+        root,
+        tool,
+        "serve",
+        "--port",
+        &port,
+    ];
     let mut server = program.without_port().under(&words).start();
     let mut client = server.connect();
     let mut call = || client.send(post("/", "", "x")).expect(200).text();
     assert_eq!(call(), "of the function: x\n");
-    folder.file("code/function.sh", 0o644, SCRIPT.replace("of the", "of another"));
+    folder.file(
+        "code/function.sh",
+        0o644,
+        SCRIPT.replace("of the", "of another"),
+    );
     assert_eq!(call(), "of another function: x\n");
     // What another function has is none of this one's.
     folder.file("code/functions.sh", 0o644, "");

@@ -40,14 +40,15 @@ _f_call() {
     # The number of the process group. It also says that the line was taken: a subshell that was
     # killed before must not answer for an event.
     command echo "pid $BASHPID" >&3
-    mapfile -t _f_vars <&4
+    mapfile -t -u 4 _f_vars
     # Without the test an empty array is an error under `set -u` before bash 4.4.
     [ -z "${_f_vars-}" ] || export "${_f_vars[@]}"
-    # `mapfile -d` is bash 4.4's; before, it reads lines. `read` would take seconds for 6 MB. An array is
-    # never exported, so that `set -a` in FILE cannot put a large event into everyone's environment.
+    # `read -d` and, before bash 5.2, `mapfile -d` read byte by byte: seconds for 6 MB. Lines are read in
+    # blocks. An array is never exported, so that `set -a` in FILE cannot put a large event into the
+    # environment of every program.
     case $_f_line$BASH_VERSION in
-    invoke4.[0-3]*) mapfile _f_event <&5 ;;
-    invoke*) mapfile -d '' _f_event <&5 ;;
+    invoke4.* | invoke5.[01].*) mapfile -u 5 _f_event ;;
+    invoke*) mapfile -u 5 -d '' _f_event ;;
     esac
     IFS= command eval 'set -- "${_f_event[*]-}"'
   else

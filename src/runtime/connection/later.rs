@@ -2,10 +2,8 @@
 //! until the handler has the answer, the time is over, or nobody is there to take it.
 
 use super::kept::{Record, Streaming};
-use super::streaming::later_ms;
 use super::{After, Connection, Phase, Want};
 use crate::handler::Handler;
-use crate::limits::{GRACE_MS_MAX, GRACE_MS_MIN};
 use crate::runtime::answer::{Coding, Due};
 use crate::runtime::service::Service;
 use crate::sys::clock::{self, NEVER};
@@ -68,13 +66,4 @@ impl Connection {
             caller.resume(side, record.head, arrived_ms, persist, call, number, due)
         })
     }
-}
-
-/// When a call fails that has no answer: so long before the platform ends it that the platform still takes
-/// that.
-pub fn deadline_ms(remaining_ms: Option<u64>) -> u64 {
-    remaining_ms.map_or(NEVER, |left_ms| {
-        let grace_ms = (left_ms / 20).clamp(GRACE_MS_MIN, GRACE_MS_MAX);
-        later_ms(left_ms.saturating_sub(grace_ms))
-    })
 }

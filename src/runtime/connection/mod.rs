@@ -33,6 +33,7 @@
 //! ([`kept`], [`streaming`]).
 
 mod client;
+mod due;
 mod kept;
 mod later;
 mod link;
@@ -568,7 +569,7 @@ fn answer<H: Handler>(
     let answer = if is_later {
         let kept = kept::keep(pool, stream, &record, ahead, 0);
         kept.ok_or(Sent::Nothing).map(|kept| Kept {
-            deadline_ms: later::deadline_ms(caller.remaining_ms(&message.head, arrived_ms)),
+            deadline_ms: due::deadline_ms(caller.remaining_ms(&message.head, arrived_ms)),
             ..kept
         })
     } else {

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::due::later_ms;
 use super::kept::{END_ROOM_BYTES, Kept, Record, Streaming};
 use super::send::{Ahead, send};
 use super::span::Span;
@@ -301,13 +302,4 @@ impl Connection {
 
 fn later(time: Duration) -> u64 {
     later_ms(u64::try_from(time.as_millis()).unwrap_or(NEVER))
-}
-
-/// The moment that is so many milliseconds from now.
-pub fn later_ms(time_ms: u64) -> u64 {
-    // Rounded up by one: the clock is one that ticks.
-    clock::monotonic_ms()
-        .saturating_add(time_ms)
-        .saturating_add(1)
-        .min(NEVER - 1)
 }
