@@ -1,7 +1,7 @@
 //! Why the call of a program failed, as the platform is told.
 
 use super::kinds::{self, Kinds};
-use super::launch::{self, Launch};
+use super::launch::Launch;
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::sys::fd::Errno;
@@ -38,9 +38,8 @@ pub fn error(
             return Error::fixed("ResponseTooLong", text);
         }
         Some(Fault::Start(errno @ (Errno::NOENT | Errno::ACCES | Errno::NOEXEC))) => {
-            let path = launch.path();
-            let text = launch::refusal(errno, Some(path));
-            return about("NotExecutable", text, path.to_bytes());
+            let text = launch.refused(errno);
+            return about("NotExecutable", text, launch.path().to_bytes());
         }
         Some(Fault::Start(errno)) => return start(errno),
         None => {}
@@ -63,8 +62,10 @@ pub fn error(
 
 /// An error whose message is `text`, in which `$` stands for `value`.
 pub fn about(kind: &'static str, text: &'static str, value: &[u8]) -> Error {
-    let (before, after) = text.split_once('$').unwrap_or_default();
-    Error::of(kind, &[before.as_bytes(), value, after.as_bytes()])
+    let text = text.as_bytes();
+    let before = bytes::before(text, b'$');
+    let after = bytes::slice(text, (before.len() + 1).min(text.len())..text.len());
+    Error::of(kind, &[before, value, after])
 }
 
 /// A program that could not be started, whichever it is.

@@ -26,17 +26,31 @@ impl Launch {
     /// in its name.
     ///
     /// # Errors
-    /// There is none, or nobody can execute it: why, as of [`refusal`], and the arguments.
+    /// There is none, or nobody can execute it: why, where `$` stands for its name, and the arguments.
     pub fn find(arguments: Strings) -> Result<Self, (&'static str, Strings)> {
         let mut path = [0; PATH_BYTES_MAX];
         let found = search(arguments.get(0).unwrap_or_default(), &mut path);
         let launch = Self { path, arguments };
         let refused = match found {
-            Ok(()) if has_interpreter(launch.path()) => return Ok(launch),
-            Ok(()) => refusal(Errno::NOENT, Some(launch.path())),
-            Err(errno) => refusal(errno, None),
+            Ok(()) => obstacle(launch.path()),
+            Err(Errno::ACCES) => Some(FORBIDDEN),
+            Err(_) => Some(NOWHERE),
         };
-        Err((refused, launch.arguments))
+        match refused {
+            Some(refused) => Err((refused, launch.arguments)),
+            None => Ok(launch),
+        }
+    }
+
+    /// Why it is not executed, after the kernel has said `errno`. `$` stands for its path.
+    pub fn refused(&self, errno: Errno) -> &'static str {
+        match errno {
+            Errno::ACCES => FORBIDDEN,
+            Errno::NOEXEC => {
+                "'$' is neither a binary for this machine nor a script with #! in its first line"
+            }
+            _ => obstacle(self.path()).unwrap_or(INCOMPLETE),
+        }
     }
 
     pub fn path(&self) -> &CStr {
@@ -44,43 +58,34 @@ impl Launch {
     }
 }
 
-/// Why the program at `path`, or one that was found nowhere, is not executed, after the kernel has said
-/// `errno`. `$` stands for its name.
-pub fn refusal(errno: Errno, path: Option<&CStr>) -> &'static str {
-    let mut place = [0; LINE_BYTES];
-    let file = path.and_then(|path| first_line(path, &mut place));
-    match (errno, file) {
-        (Errno::ACCES, _) => "nobody may execute the program '$'",
-        (Errno::NOEXEC, _) => {
-            "'$' is neither a binary for this machine nor a script with #! in its first line"
-        }
-        (_, Some([.., b'\r'])) => {
-            "the first line of '$' ends with CR LF, as on Windows, so that Linux does not find its interpreter"
-        }
-        (_, Some(_)) => "what '$' needs to be executed, its interpreter or loader, is not there",
-        (_, None) => "there is no program '$'",
-    }
-}
+const NOWHERE: &str = "there is no program '$'";
+const FORBIDDEN: &str = "nobody may execute the program '$'";
+const INCOMPLETE: &str = "what '$' needs to be executed, its interpreter or loader, is not there";
+const WINDOWS: &str = "the first line of '$' ends with CR LF, as on Windows, so that Linux does not find its interpreter";
 
 /// So much of the first line of a file counts for the kernel (`BINPRM_BUF_SIZE`).
 const LINE_BYTES: usize = 256;
 
-/// The first line of the file at `path`, if there is such a file.
-fn first_line<'a>(path: &CStr, place: &'a mut [u8; LINE_BYTES]) -> Option<&'a [u8]> {
-    let count = File::open(path).and_then(|file| file.read(place)).ok()?;
-    Some(bytes::before(bytes::slice(place, 0..count), b'\n'))
-}
-
-/// Whether the first line of a script names a program that is there. Binaries are not looked into.
-fn has_interpreter(path: &CStr) -> bool {
+/// What can be seen to be in the way of executing the file at `path`: it is not there, or what its first line names
+/// is not. Binaries are not looked into.
+fn obstacle(path: &CStr) -> Option<&'static str> {
     let mut place = [0; LINE_BYTES];
-    let Some([b'#', b'!', line @ ..]) = first_line(path, &mut place) else {
-        return true;
+    let count = match File::open(path).and_then(|file| file.read(&mut place)) {
+        Ok(count) => count,
+        Err(Errno::NOENT) => return Some(NOWHERE),
+        // Nobody has to read it.
+        Err(_) => return None,
     };
+    let line = bytes::before(bytes::slice(&place, 0..count), b'\n');
+    let name = line.strip_prefix(b"#!")?;
+    if name.ends_with(b"\r") {
+        return Some(WINDOWS);
+    }
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let name = bytes::trim(name).split(is_blank).next()?;
     let mut place = [0; LINE_BYTES];
-    let name = bytes::before(bytes::trim(line), b' ');
-    let path = strings::path(&mut place, &[bytes::before(name, b'\t')]);
-    line.last() != Some(&b'\r') && path.is_ok_and(|path| file::executable(path).is_ok())
+    let path = strings::path(&mut place, &[name]).ok()?;
+    file::executable(path).err().map(|_| INCOMPLETE)
 }
 
 fn search(name: &[u8], path: &mut [u8]) -> Result<(), Errno> {

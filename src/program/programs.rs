@@ -471,7 +471,10 @@ impl Programs {
             match started {
                 Ok(index) if !is_resident => call.state = State::Runs(index),
                 Ok(_) => {}
-                Err(errno) if self.running_count > 0 && errno.is_passing() => return,
+                // There is one that will have ended, or whose answer will be taken.
+                Err(errno) if self.workers.iter().any(Option::is_some) && errno.is_passing() => {
+                    return;
+                }
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
             }
         }
