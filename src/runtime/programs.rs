@@ -22,20 +22,24 @@ pub fn function(args: Args, config: &Config) -> Function {
         None => from_text(env::var(b"FNBOOT").unwrap_or_default()),
     };
     let mut words = fatal::kernel("cannot read the arguments: !", words);
-    match (words.get(0), words.get(1)) {
-        (None, _) => handler::function(config),
-        (Some(b"echo"), _) => Function::ECHO,
-        (Some(kind @ (b"command" | b"function")), None) => {
-            fatal::usage("$: of what? see --help", kind)
-        }
-        (Some(b"command"), _) => {
-            words.take_first();
-            command(words, config)
-        }
-        #[cfg(feature = "function")]
-        (Some(b"function"), Some(word)) => handler::named(word, true, config),
-        (Some(kind), _) => fatal::usage("unknown argument '$'; see --help", kind),
+    let Some(kind) = words.get(0) else {
+        return handler::function(config);
+    };
+    if kind == b"echo" {
+        return Function::ECHO;
     }
+    let is_command = kind == b"command";
+    if !is_command && (kind != b"function" || cfg!(not(feature = "function"))) {
+        fatal::usage("unknown argument '$'; see --help", kind);
+    }
+    let Some(word) = words.get(1) else {
+        fatal::usage("$: of what? see --help", kind);
+    };
+    if !is_command {
+        return handler::named(word, true, config);
+    }
+    words.take_first();
+    command(words, config)
 }
 
 /// The arguments behind the program's own name.
