@@ -230,14 +230,16 @@ impl Process {
     fn pass(&mut self, end: usize, label: Label<'_>) {
         let text = bytes::slice(&self.memory, self.passed_len..end);
         self.passed_len = end;
+        if text.is_empty() {
+            // It would end a line that another has not ended yet.
+            return;
+        }
         if !label.is_prefixed {
             return log::pass(text, self.pid.number().cast_unsigned());
         }
         let text = text.strip_suffix(b"\n").unwrap_or(text);
-        if !text.is_empty() {
-            for line in bytes::split(text, b'\n') {
-                log::line(label.request_id, line);
-            }
+        for line in bytes::split(text, b'\n') {
+            log::line(label.request_id, line);
         }
     }
 

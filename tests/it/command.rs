@@ -422,7 +422,7 @@ mod streams {
 
     #[test]
     fn lines_of_the_log_get_a_prefix_if_asked_for() {
-        let script = "printf 'first\\nsec' >&2; sleep 0.05; printf 'ond\\n\\nthird' >&2";
+        let script = "echo >&2; sleep 0.05; printf 'first\\nsec' >&2; sleep 0.05; printf 'ond\\n\\nthird' >&2";
         each(
             || shell(script).env("FNBOOT_LOG_PREFIX", "on"),
             |instance| {
@@ -433,7 +433,7 @@ mod streams {
                     .lines()
                     .filter(|line| !line.starts_with("FC "))
                     .collect();
-                for (line, text) in lines.iter().zip(["first", "second", "", "third"]) {
+                for (line, text) in lines.iter().zip(["", "first", "second", "", "third"]) {
                     let end = if is_json {
                         format!(
                             "Z\",\"requestId\":\"{ID}\",\"level\":\"INFO\",\"message\":\"{text}\"}}"
@@ -443,7 +443,7 @@ mod streams {
                     };
                     assert!(line.ends_with(&end), "{line:?} is not {end:?}");
                 }
-                assert_eq!(lines.len(), 4, "{log}");
+                assert_eq!(lines.len(), 5, "{log}");
             },
         );
     }
@@ -475,6 +475,26 @@ mod streams {
             .map(|n| (format!("<name{n}<name{n}<name{n}"), 100))
             .collect();
         assert_eq!(counts, wants);
+    }
+
+    /// A line that is too long to be kept is passed on in pieces. A call that logs nothing does not part them.
+    #[test]
+    fn nothing_is_no_line_of_the_log() {
+        let folder = Folder::new();
+        let gate = Gate::new(&folder);
+        let script = format!(
+            "read -r what; [ \"$what\" = quiet ] && exit; head -c 5000 /dev/zero | tr '\\0' x >&2; {}; echo >&2",
+            gate.wait()
+        );
+        let mut server = shell(&script).env("FNBOOT_MARKERS", "off").start();
+        let mut client = server.connect();
+        client.send(post("/invoke", "", "loud\n"));
+        server.stdout.wait_until(|log| log.len() > 3000);
+        server.call(post("/invoke", "", "quiet\n"), 200);
+        let _open = gate.open();
+        client.expect(200);
+        let log = server.stdout.wait_until(|log| log.ends_with('\n'));
+        assert_eq!(log, format!("{}\n", "x".repeat(5000)));
     }
 
     /// 10 MB on one line, without its end, and nothing of it is lost or kept in memory.
