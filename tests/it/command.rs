@@ -1770,6 +1770,22 @@ mod ends {
         }
     }
 
+    /// Of what others write meanwhile no more is read than fits a pipe, or two.
+    #[test]
+    fn a_grandchild_may_go_on_writing() {
+        each(
+            || shell("printf hi; setsid yes & setsid yes >&2 & sleep 0.02"),
+            |instance| {
+                let begin = Instant::now();
+                let answer = instance.call("").text();
+                assert!(answer.starts_with("hi"), "{}", answer.len());
+                let elapsed = begin.elapsed();
+                assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+                instance.expect_nothing_left();
+            },
+        );
+    }
+
     /// What was there before fnboot was is none of its business.
     #[test]
     fn older_children_are_left_alone() {
