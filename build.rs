@@ -1,7 +1,12 @@
 //! What the linker is told beside the defaults.
 
+#[path = "src/program/packed.rs"]
+mod packed;
+
 use std::path::Path;
 use std::{env, fs, io};
+
+use packed::{END, MODEL_BYTES, Model};
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -10,7 +15,9 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-env-changed=CARGO_TARGET_{arch}_UNKNOWN_LINUX_MUSL_LINKER");
     }
     let folder = env::var("OUT_DIR").unwrap_or_default();
-    shims(Path::new(&folder))?;
+    if env::var_os("CARGO_FEATURE_FUNCTION").is_some() {
+        texts(Path::new(&folder))?;
+    }
     if env::var_os("CARGO_FEATURE_STD").is_some() {
         return Ok(());
     }
@@ -42,29 +49,79 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Writes what fnboot runs in interpreters as it is embedded: without lines that are comments, and without the
-/// blanks that lines begin with, of which Python needs one for each level.
-fn shims(folder: &Path) -> io::Result<()> {
+/// Writes the texts of the stock program as they are embedded, in the order in which they are numbered.
+fn texts(folder: &Path) -> io::Result<()> {
     println!("cargo:rerun-if-changed=src/program/shims");
-    for entry in fs::read_dir("src/program/shims")? {
-        let path = entry?.path();
-        let mut shim = String::new();
-        for line in fs::read_to_string(&path)?.lines() {
-            let code = line.trim_start();
-            if code.is_empty() || code.starts_with("# ") || code.starts_with("//") || code == "#" {
-                continue;
-            }
-            let levels = (line.len() - code.len()) / 4;
-            if path.extension().is_some_and(|extension| extension == "py") {
-                shim.push_str(&" ".repeat(levels));
-            }
-            shim.push_str(code);
-            shim.push('\n');
-        }
-        let name = path.file_name().unwrap_or_default();
-        fs::write(folder.join(name), shim)?;
+    println!("cargo:rerun-if-changed=src/program/packed.rs");
+    let mut texts = Vec::new();
+    for name in ["bash.sh", "php.php", "python.py", "node.js", "usage.txt"] {
+        let text = fs::read_to_string(Path::new("src/program/shims").join(name))?;
+        let text = if name == "usage.txt" {
+            text
+        } else {
+            code(&text, name.ends_with("py"))
+        };
+        texts.extend_from_slice(text.as_bytes());
+        texts.push(END);
     }
-    Ok(())
+    let packed = pack(&texts);
+    assert!(is_packed(&packed, &texts), "a text is not what was packed");
+    fs::write(folder.join("texts"), packed)
+}
+
+/// A shim without lines that are comments, and without the blanks that lines begin with, of which Python needs one
+/// for each level.
+fn code(text: &str, is_python: bool) -> String {
+    let mut shim = String::new();
+    for line in text.lines() {
+        let code = line.trim_start();
+        if code.is_empty() || code.starts_with("# ") || code.starts_with("//") || code == "#" {
+            continue;
+        }
+        let levels = (line.len() - code.len()) / 4;
+        shim.push_str(&" ".repeat(if is_python { levels } else { 0 }));
+        shim.push_str(code);
+        shim.push('\n');
+    }
+    shim
+}
+
+/// What [`packed::unpack`] reads.
+fn pack(texts: &[u8]) -> Vec<u8> {
+    let mut counts = vec![0; MODEL_BYTES];
+    let mut model = Model::new(&mut counts);
+    let (mut low, mut high, mut packed) = (0, u32::MAX, Vec::new());
+    for byte in texts {
+        for place in (0..8).rev() {
+            let bit = byte >> place & 1 == 1;
+            let middle = packed::middle(low, high, model.odds());
+            (low, high) = if bit {
+                (low, middle)
+            } else {
+                (middle + 1, high)
+            };
+            while (low ^ high) >> 24 == 0 {
+                packed.push(high.to_be_bytes()[0]);
+                (low, high) = (low << 8, high << 8 | 0xff);
+            }
+            model.learn(bit);
+        }
+    }
+    // Zeros follow, so that the number is above low, and not above high.
+    packed.push(high.to_be_bytes()[0]);
+    packed
+}
+
+/// Whether the texts come out again.
+fn is_packed(packed: &[u8], texts: &[u8]) -> bool {
+    texts
+        .split_inclusive(|&byte| byte == END)
+        .enumerate()
+        .all(|(number, text)| {
+            let (mut counts, mut place) = (vec![0; MODEL_BYTES], vec![END; text.len()]);
+            let len = packed::unpack(packed, &mut counts, number, &mut place);
+            len + 1 == text.len() && place == text
+        })
 }
 
 fn is_lld() -> bool {

@@ -87,6 +87,17 @@
 //! that comes too late reaches nobody. Where it is kept which number is next, and whether the waker is
 //! watched, are statics (`runtime::deferred`) that a handler which puts nothing off does not have.
 //!
+//! A function that is a program (`program`) puts each of its calls off. `runtime::programs` reads what is to
+//! serve: `bootstrap command` starts a process for each event, `bootstrap function` keeps interpreters with the
+//! function loaded. One type serves both, `program::programs`: it has the calls, in the order of their numbers,
+//! and workers, each a process with two pipes. A worker for one event has the event as its standard input, a
+//! file that is there before it starts, and the environment of its call. An interpreter shares that file and
+//! one with the call's variables, and is told by a line over a socket that there is a new event; a line back
+//! says how it went, after the answer was written to its pipe: no framing, no quoting. What happens in the
+//! interpreter is in the shims, `src/program/shims`, which `build.rs` embeds. All that there is to hear of
+//! programs makes one descriptor readable, the nested epoll in `program::supervisor`, and that is the waker.
+//! Nothing blocks on a program; only an initialization that no request asks for is waited for.
+//!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. `sys/layout.ld`, beside it, tells the linker how the program lies in memory, and to
 //! refuse one that needs more than that start sets up. A program that is linked in the ordinary way
@@ -110,7 +121,7 @@
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
-//! | `program` | functions that are programs: what they are told, and what their failures are | `bytes echo handler http limits log platform sys` | names `runtime` |
+//! | `program` | functions that are programs: their processes, what they are told, what their failures are | `bytes echo handler http limits log platform sys` | names `runtime` |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!
@@ -122,9 +133,12 @@
 //!
 //! - Nothing outside `sys` is unsafe, but for the C entry point in `src/main.rs`: its name and its
 //!   arguments.
-//! - Nothing below `runtime` reads the environment. A [`Context`] that is asked for credentials does
-//!   so by a function that `runtime` gave it.
-//! - No file is read, but for `/etc/hosts` where it has to say which address the API's name has.
+//! - Nothing below `runtime` reads the environment, but for `program`, which hands it on to programs. A
+//!   [`Context`] that is asked for credentials does so by a function that `runtime` gave it.
+//! - No file is read, but for `/etc/hosts` where it has to say which address the API's name has; and, where
+//!   programs are started, the first line of one that cannot be, and the kernel's list of children.
+//! - No program inherits a descriptor but those of its channel, a signal that is ignored or blocked, or
+//!   `FNBOOT`. No group of processes is killed after its leader was reaped.
 //! - No memory is read that a safe function may free: of the environment, the strings that the
 //!   program was started with (`sys::env`).
 //! - Nothing in `http` and `platform` holds a descriptor, reads a clock or keeps state that is not

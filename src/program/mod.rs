@@ -19,6 +19,8 @@ mod kinds;
 pub mod language;
 mod launch;
 mod orphans;
+#[cfg(feature = "function")]
+mod packed;
 mod process;
 mod programs;
 mod settings;

@@ -228,6 +228,10 @@ impl Programs {
             self.signal_due();
             // What it has written so far is out before the end of the call.
             self.look();
+            // What was ready is not told of again: this has the loop ask for what it has led to.
+            if self.calls.iter().any(Call::is_due) {
+                self.supervisor.alarm(clock::monotonic_ms());
+            }
         }
     }
 

@@ -59,7 +59,7 @@ mod in_files {
             let text = "'$' is a file: which function of it? FILE.NAME";
             return missing(text, word, NO_HANDLER, config);
         }
-        if is_whole || programs.is_empty() {
+        if is_whole || programs == [b""; 2] {
             let mut words = kernel("out of memory: !", Strings::new(ARGUMENTS_BYTES));
             kernel("out of memory: !", words.put(&[found.path]));
             return command(words, config);
@@ -77,13 +77,8 @@ mod in_files {
                 return start(launch, Stay::Resident, config);
             }
         }
-        let program = programs.first().map_or("", |program| program);
-        missing(
-            "there is no program '$', which runs the function",
-            program.as_bytes(),
-            ENTRYPOINT,
-            config,
-        )
+        let text = "there is no program '$', which runs the function";
+        missing(text, programs[0], ENTRYPOINT, config)
     }
 
     /// What there is at a path.

@@ -3,11 +3,14 @@
 
 #[cfg(not(feature = "command"))]
 use super::config::Config;
-#[cfg(not(feature = "function"))]
 use super::fatal;
+#[cfg(feature = "function")]
+use crate::bytes;
 #[cfg(not(feature = "command"))]
 use crate::echo::Echo;
 use crate::log;
+#[cfg(feature = "function")]
+use crate::program::language;
 #[cfg(not(feature = "function"))]
 use crate::sys::env;
 use crate::sys::env::Args;
@@ -16,16 +19,8 @@ use crate::sys::process;
 #[cfg(not(feature = "command"))]
 pub use super::config::NAMES;
 
-#[cfg(feature = "command")]
-const USAGE: &str = "usage: bootstrap [--help | --version]
-       bootstrap command CMD [ARG...]  one process for each event: event on stdin, answer on stdout, log on stderr
-       bootstrap function FILE.NAME    a function in a script, loaded once: .sh .php .py .js .mjs .cjs
-Serves a function on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000, or for AWS_LAMBDA_RUNTIME_API or
-SCF_RUNTIME_API with SCF_RUNTIME_API_PORT. Without arguments: FNBOOT, in the same words; _HANDLER; echo.
-FNBOOT_MAX_BODY: in bytes. FNBOOT_TIMEOUT: in seconds. FNBOOT_CONTENT_TYPE: of answers to HTTP requests.
-FNBOOT_WORKERS: interpreters at once. FNBOOT_WORKER_EVENTS: events of each.
-FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM, FNBOOT_LOG_PREFIX: on or off.
-";
+#[cfg(all(feature = "command", not(feature = "function")))]
+const USAGE: &str = include_str!("../program/shims/usage.txt");
 #[cfg(not(feature = "command"))]
 const USAGE: &str = "usage: bootstrap [--help | --version]
 Serves the function that _HANDLER names (echo) on FC_SERVER_PORT, FC_CUSTOM_LISTEN_PORT or 9000,
@@ -47,8 +42,14 @@ pub fn function(args: Args, _: &Config) -> Echo {
 /// What the first argument is, if it is none that asks about the program itself.
 pub fn word(args: Args) -> Option<&'static [u8]> {
     match args.get(1)? {
-        b"--version" => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n")),
-        b"--help" => print(USAGE),
+        b"--version" => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
+        #[cfg(feature = "function")]
+        b"--help" => {
+            let usage = fatal::kernel("out of memory: !", language::text(language::USAGE));
+            print(bytes::slice(&usage.0, 0..usage.1))
+        }
+        #[cfg(not(feature = "function"))]
+        b"--help" => print(USAGE.as_bytes()),
         word => Some(word),
     }
 }
@@ -62,7 +63,7 @@ pub fn check_handler() {
     }
 }
 
-fn print(text: &str) -> ! {
-    log::write(text.as_bytes());
+fn print(text: &[u8]) -> ! {
+    log::write(text);
     process::exit(0)
 }

@@ -769,23 +769,23 @@ fn an_api_that_ends_the_connection_meanwhile() {
     type End = fn(&Api, Peer) -> Option<Peer>;
     const ENDS: [(&str, End); 4] = [
         ("fin", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             peer.finish();
             Some(peer)
         }),
         ("end", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             drop(peer);
             None
         }),
         ("reset", |_, mut peer| {
-            peer.event("after 200 late").wait_until_read();
+            peer.event("after 500 late").wait_until_read();
             peer.reset();
             None
         }),
         ("said", |api, mut peer| {
             let fields = format!("{}Connection: close\r\n", api.platform.fields(ID));
-            peer.send(response("200 OK", &fields, "after 200 late"));
+            peer.send(response("200 OK", &fields, "after 500 late"));
             Some(peer)
         }),
     ];
@@ -815,7 +815,7 @@ fn an_api_that_says_something_meanwhile() {
         let _case = Case(platform);
         let api = Api::new(platform);
         let (_server, mut peer) = api.begin(program());
-        peer.event("after 200 late").wait_until_read();
+        peer.event("after 1000 late").wait_until_read();
         peer.reply("202 Accepted", "{}");
         let mut peer = api.accept();
         assert_eq!(peer.expect_response().text(), "late");
@@ -963,7 +963,7 @@ impl Chance {
 /// One client that pipelines some calls, of which some are put off, and then reads all answers, or goes
 /// without them. How many were put off, at the most.
 fn pipeline(client: &mut Client, chance: &mut Chance, round: usize) {
-    let calls: Vec<(Vec<u8>, String)> = (0..1 + chance.below(8))
+    let calls: Vec<(Vec<u8>, String)> = (0..=chance.below(8))
         .map(|index| {
             let text = format!("{round}-{index} {}", "x".repeat(chance.below(3) * 20_000));
             let how = ["direct", "after", "after", "at-once"][chance.below(4)];

@@ -126,37 +126,41 @@ fn check_size(
 /// What the platform keeps beside the archive. Values of variables are secrets, as a rule.
 fn settings(options: &Options, name: &str, program: &Program) -> Vec<String> {
     let function = &options.function;
-    let args = function.args.iter().map(|arg| arg.to_string_lossy());
-    let args: Vec<String> = args.map(Into::into).collect();
-    let quoted = args.iter().map(|arg| Value::from(&**arg).to_string());
-    let quoted = quoted.collect::<Vec<_>>().join(", ");
+    let is_fc = function.platform == Platform::Fc;
+    let place = ["environment variables", "environmentVariables"][usize::from(is_fc)];
     let names = function.environment.iter();
     let names: Vec<_> = names.map(|(name, _)| name.to_string_lossy()).collect();
-    let (is_fc, has_args) = (function.platform == Platform::Fc, !args.is_empty());
+    let args = function.args.iter().map(|arg| arg.to_string_lossy());
+    let args: Vec<String> = args.map(Into::into).collect();
+    let has_args = !args.is_empty();
     let handler = function.handler.as_ref();
-    let own_name = function.platform.program_name();
-    let is_command = is_fc && (has_args || name != own_name);
-    let place = ["environment variables", "environmentVariables"][usize::from(is_fc)];
-    let is_arm64 = program.arch.or(options.arch) == Some(Arch::Arm64);
     let is_told = program.is_stock && (has_args || handler.is_some());
+    let is_command = is_fc && (has_args || name != function.platform.program_name());
+    let is_arm64 = program.arch.or(options.arch) == Some(Arch::Arm64);
     let settings = [
         // Who thinks of the function's language takes a runtime of that language, which starts no program.
         is_told.then(|| format!("runtime: {}", function.platform.runtime())),
         is_arm64.then(|| "Architectures: arm64".to_owned()),
         handler.map(|handler| format!("handler: {handler}")),
         is_command.then(|| format!("customRuntimeConfig.command: [\"/code/{name}\"]")),
-        (is_fc && has_args).then(|| format!("customRuntimeConfig.args: [{quoted}]")),
-        // Lambda and SCF pass no arguments.
-        (!is_fc && has_args).then(|| match program.is_stock {
-            true => format!("{place}: FNBOOT={}", function::quoted(&args)),
-            false => {
-                let args = args.join(" ");
-                format!("a start script, as {own_name}, with the arguments: {args}")
-            }
-        }),
+        has_args.then(|| arguments(&args, function.platform, program)),
         (!names.is_empty()).then(|| format!("{place}: {}", names.join(", "))),
     ];
     settings.into_iter().flatten().collect()
+}
+
+/// How the platform gives the program its arguments. Lambda and SCF pass none.
+fn arguments(args: &[String], platform: Platform, program: &Program) -> String {
+    if platform == Platform::Fc {
+        let quoted = args.iter().map(|arg| Value::from(&**arg).to_string());
+        let quoted = quoted.collect::<Vec<_>>().join(", ");
+        return format!("customRuntimeConfig.args: [{quoted}]");
+    }
+    if program.is_stock {
+        return format!("environment variables: FNBOOT={}", function::quoted(args));
+    }
+    let (name, args) = (platform.program_name(), args.join(" "));
+    format!("a start script, as {name}, with the arguments: {args}")
 }
 
 #[cfg(test)]

@@ -58,21 +58,20 @@ fn check_file(name: &str, entries: &Entries) -> Result<(), String> {
         return Ok(());
     };
     program::inspect(&entry.read()?).map_err(at(name))?;
-    match entry.is_executable() {
-        true => Ok(()),
-        false => Err(format!("{name}: nobody may execute it: chmod +x")),
+    if !entry.is_executable() {
+        return Err(format!("{name}: nobody may execute it: chmod +x"));
     }
+    Ok(())
 }
 
 /// The words as the variable `FNBOOT` has them.
 pub(super) fn quoted(args: &[String]) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:=,+@%".contains(&byte);
     let words = args.iter().map(|arg| {
-        let needs_none = !arg.is_empty() && arg.bytes().all(is_plain);
-        match needs_none {
-            true => arg.clone(),
-            false => format!("'{}'", arg.replace('\'', r"'\''")),
+        if !arg.is_empty() && arg.bytes().all(is_plain) {
+            return arg.clone();
         }
+        format!("'{}'", arg.replace('\'', r"'\''"))
     });
     words.collect::<Vec<_>>().join(" ")
 }
