@@ -1,15 +1,12 @@
 //! Interpreters, and what is run in them: a shim of ours loads the function, and serves events.
 
-use super::find::Language;
+use super::find::{Function, Language};
 use super::packed;
 use crate::bytes;
 use crate::handler::Platform;
 use crate::sys::fd::Errno;
 use crate::sys::memory::Mapping;
 use crate::sys::strings::Strings;
-
-/// Room for the arguments of an interpreter: its shim, and three short ones.
-const ARGUMENTS_BYTES: usize = 64 * 1024;
 
 /// A line for each language: the names of the interpreters, of which the first that is there is started, the option
 /// that the shim follows, and what comes before the arguments of the shim.
@@ -25,16 +22,12 @@ pub const USAGE: usize = Language::None as usize;
 /// Room for any of the texts.
 const TEXT_BYTES_MAX: usize = 32 * 1024;
 
-impl Language {
-    fn words(self) -> impl Iterator<Item = &'static [u8]> {
-        bytes::split(bytes::line(INTERPRETERS, self as usize), b' ')
-    }
-
-    /// The programs that can run it, the better one first; an empty name for what runs by itself.
-    pub fn programs(self) -> [&'static [u8]; 2] {
-        let mut words = self.words();
-        [(); 2].map(|()| words.next().unwrap_or_default())
-    }
+/// The programs that can run a language, the better one first, and the options that they need.
+pub fn interpreter(language: Language) -> ([&'static [u8]; 2], &'static [u8]) {
+    let mut options = bytes::line(INTERPRETERS, language as usize);
+    let mut next = || bytes::take_part(&mut options, b' ').unwrap_or_default();
+    let programs = [next(), next()];
+    (programs, options)
 }
 
 /// The text of that number, and how long it is.
@@ -50,32 +43,33 @@ pub fn text(number: usize) -> Result<(Mapping, usize), Errno> {
     Ok((place, len))
 }
 
-/// The arguments of an interpreter: the program, its shim, and the function.
+/// Puts the arguments of an interpreter behind its name: its options, the shim and the function.
 ///
 /// # Errors
 /// Out of memory.
-pub fn arguments(
-    language: Language,
-    program: &[u8],
-    file: &[u8],
-    name: &[u8],
+pub fn put_arguments(
+    arguments: &mut Strings,
+    options: &[u8],
+    function: &Function<'_>,
     platform: Platform,
-) -> Result<Strings, Errno> {
+) -> Result<(), Errno> {
+    let (shim, len) = text(function.language as usize)?;
+    let option = bytes::before(options, b' ');
+    let before = options.get(option.len() + 1..);
+    arguments.put(&[option])?;
+    arguments.put(&[bytes::slice(&shim, 0..len)])?;
+    if let Some(before) = before {
+        arguments.put(&[before])?;
+    }
     let platform: &[u8] = match platform {
         Platform::Fc => b"fc",
         Platform::Lambda => b"lambda",
         Platform::Scf => b"scf",
     };
-    let (shim, len) = text(language as usize)?;
-    let shim = bytes::slice(&shim, 0..len);
-    let mut words = language.words();
-    let [_, _, option, before] = [(); 4].map(|()| words.next());
-    let mut arguments = Strings::new(ARGUMENTS_BYTES)?;
-    let others = [Some(shim), before, Some(file), Some(name), Some(platform)];
-    for word in [Some(program), option].into_iter().chain(others).flatten() {
+    for word in [function.path, function.name, platform] {
         arguments.put(&[word])?;
     }
-    Ok(arguments)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use crate::limits::PATH_BYTES_MAX;
 use crate::sys::env;
 use crate::sys::fd::Errno;
 use crate::sys::file::{self, File};
+use crate::sys::memory::Mapping;
 use crate::sys::strings::{self, Strings};
 
 /// A program that can be started.
 #[derive(Debug)]
 pub struct Launch {
     /// Its path, up to the NUL.
-    path: [u8; PATH_BYTES_MAX],
+    path: Mapping,
     /// What it is started with, its own name first.
     pub arguments: Strings,
 }
@@ -28,7 +29,9 @@ impl Launch {
     /// # Errors
     /// There is none, or nobody can execute it: why, where `$` stands for its name, and the arguments.
     pub fn find(arguments: Strings) -> Result<Self, (&'static str, Strings)> {
-        let mut path = [0; PATH_BYTES_MAX];
+        let Ok(mut path) = Mapping::new(PATH_BYTES_MAX) else {
+            return Err(("out of memory for '$'", arguments));
+        };
         let found = search(arguments.get(0).unwrap_or_default(), &mut path);
         let launch = Self { path, arguments };
         let refused = match found {
@@ -54,7 +57,7 @@ impl Launch {
     }
 
     pub fn path(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.path).unwrap_or_default()
+        strings::until_nul(&self.path)
     }
 }
 

@@ -77,7 +77,7 @@ impl Function {
         let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
         let environment = Environment::new(platform, settings.stay)?;
         let [place] = PROGRAMS.take().ok_or(Errno::AGAIN)?;
-        let programs = place.write(Programs::new(launch, settings, environment, kinds)?);
+        let programs = Programs::new(place, launch, settings, environment, kinds)?;
         if settings.stay == Stay::Resident {
             programs.prepare()?;
         }

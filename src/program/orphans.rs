@@ -1,11 +1,10 @@
 //! What a program has left behind that left its group: nobody else ends it.
 
-use core::ffi::CStr;
-
 use crate::bytes::{self, Writer};
 use crate::sys::child::{self, Pid, Signal};
 use crate::sys::file::File;
 use crate::sys::process;
+use crate::sys::strings;
 
 /// The children of this process that no program has left behind.
 #[derive(Debug)]
@@ -56,8 +55,7 @@ fn children(place: &mut [u8; LIST_BYTES]) -> impl Iterator<Item = Pid> {
     writer.put(b"/proc/self/task/");
     writer.put_decimal(u64::from(process::id().cast_unsigned()));
     writer.put(b"/children\0");
-    let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
-    let read = File::open(path).and_then(|file| file.read(place));
+    let read = File::open(strings::until_nul(&path)).and_then(|file| file.read(place));
     let list = bytes::slice(place, 0..read.unwrap_or(0));
     // Each number has a blank behind it, so one that was cut has none.
     let end = list.iter().rposition(|&byte| byte == b' ').unwrap_or(0);

@@ -61,25 +61,27 @@ impl Programs {
     /// # Errors
     /// Out of descriptors or memory.
     pub fn new(
+        place: &mut MaybeUninit<Self>,
         launch: Launch,
         settings: Settings,
         environment: Environment,
         kinds: Kinds,
-    ) -> Result<Self, Errno> {
+    ) -> Result<&mut Self, Errno> {
+        let supervisor = Supervisor::new()?;
         let workers = WORKERS.take().map(|table| &mut table[..]);
-        Ok(Self {
+        Ok(place.write(Self {
             launch,
             settings,
             environment,
             kinds,
-            supervisor: Supervisor::new()?,
+            supervisor,
             orphans: Orphans::new(),
             calls: Calls::new(),
             workers: List::new(workers.unwrap_or_default()),
             running_count: 0,
             death_count: 0,
             is_initialized: false,
-        })
+        }))
     }
 
     /// Begins the call of that number: a worker gets it, or it waits for one.
@@ -339,7 +341,7 @@ impl Programs {
         worker
             .process
             .drain_log(label(call.as_deref(), is_prefixed));
-        let is_whole = worker.process.drain_output(self.settings.body_bytes_max);
+        let is_whole = worker.process.read_output(self.settings.body_bytes_max);
         if call.is_none() && worker.is_starting() {
             call = self.calls.next_waiting();
         }

@@ -3,11 +3,24 @@
 #[cfg(feature = "function")]
 pub use in_files::{function, named};
 
+#[cfg(not(feature = "function"))]
+pub use not_in_files::{function, named};
+
 /// Without functions in files it is the built-in one.
 #[cfg(not(feature = "function"))]
-pub fn function(_: &super::config::Config) -> crate::program::Function {
-    super::stock::check_handler();
-    crate::program::Function::ECHO
+mod not_in_files {
+    use crate::program::Function;
+    use crate::runtime::config::Config;
+    use crate::runtime::stock;
+
+    pub fn function(_: &Config) -> Function {
+        stock::check_handler();
+        Function::ECHO
+    }
+
+    pub fn named(_: &[u8], _: bool, _: &Config) -> Function {
+        Function::ECHO
+    }
 }
 
 #[cfg(feature = "function")]
@@ -52,33 +65,35 @@ mod in_files {
         if is_own(found.path) {
             return Function::ECHO;
         }
-        let programs = found.language.programs();
         // A file without the name of a function runs by itself. PHP's may return one.
         let is_whole = found.name.is_empty() && found.language != Language::Php;
         if is_whole && found.file != File::Executable {
             let text = "'$' is a file: which function of it? FILE.NAME";
             return missing(text, word, NO_HANDLER, config);
         }
-        if is_whole || programs == [b""; 2] {
-            let mut words = kernel("out of memory: !", Strings::new(ARGUMENTS_BYTES));
-            kernel("out of memory: !", words.put(&[found.path]));
-            return command(words, config);
+        if is_whole || found.language == Language::None {
+            return command(only(found.path), config);
         }
+        let (programs, options) = language::interpreter(found.language);
         for program in programs {
-            let arguments = language::arguments(
-                found.language,
-                program,
-                found.path,
-                found.name,
-                config.platform(),
-            );
-            let arguments = kernel("out of memory: !", arguments);
-            if let Ok(launch) = Launch::find(arguments) {
+            if let Ok(mut launch) = Launch::find(only(program)) {
+                let arguments = &mut launch.arguments;
+                let put = language::put_arguments(arguments, options, &found, config.platform());
+                kernel(NO_MEMORY, put);
                 return start(launch, Stay::Resident, config);
             }
         }
         let text = "there is no program '$', which runs the function";
         missing(text, programs[0], ENTRYPOINT, config)
+    }
+
+    const NO_MEMORY: &str = "out of memory: !";
+
+    /// The arguments of a program that has none but its name.
+    fn only(word: &[u8]) -> Strings {
+        let mut words = kernel(NO_MEMORY, Strings::new(ARGUMENTS_BYTES));
+        kernel(NO_MEMORY, words.put(&[word]));
+        words
     }
 
     /// What there is at a path.

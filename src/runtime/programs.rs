@@ -15,46 +15,37 @@ use crate::sys::strings::Strings;
 pub const NAMES: &[u8] =
     b"CONTENT_TYPE LOG_PREFIX MARKERS MAX_BODY SIGTERM STREAMING TIMEOUT WORKERS WORKER_EVENTS";
 
-/// What the arguments say, or else the environment.
+/// What the arguments say, or else `FNBOOT`, or else, if that has nothing but blanks, `_HANDLER`.
 pub fn function(args: Args, config: &Config) -> Function {
-    match stock::word(args) {
-        Some(kind) => of_kind(kind, from_arguments(args), config),
-        None => match env::var(b"FNBOOT").filter(|text| !text.is_empty()) {
-            Some(text) => of_text(text, config),
-            None => handler::function(config),
-        },
+    let words = match stock::word(args) {
+        Some(_) => from_arguments(args),
+        None => from_text(env::var(b"FNBOOT").unwrap_or_default()),
+    };
+    let mut words = fatal::kernel("cannot read the arguments: !", words);
+    let Some(kind) = words.get(0) else {
+        return handler::function(config);
+    };
+    if kind == b"echo" {
+        return Function::ECHO;
     }
+    let is_command = kind == b"command";
+    if !is_command && (kind != b"function" || cfg!(not(feature = "function"))) {
+        fatal::usage("unknown argument '$'; see --help", kind);
+    }
+    let Some(word) = words.get(1) else {
+        fatal::usage("$: of what? see --help", kind);
+    };
+    if !is_command {
+        return handler::named(word, true, config);
+    }
+    words.take_first();
+    command(words, config)
 }
 
-/// What `FNBOOT` says.
-fn of_text(text: &'static [u8], config: &Config) -> Function {
-    let mut words = Words::new(text);
-    let mut place = [0; 16];
-    let mut kind = Writer::new(&mut place);
-    match words.next(&mut kind) {
-        // It has nothing but blanks.
-        Ok(false) => handler::function(config),
-        Ok(true) => of_kind(kind.written(), from_words(words, text), config),
-        Err(bad) => fatal::value(bad, text),
-    }
-}
-
-fn of_kind(kind: &[u8], words: Result<Strings, Errno>, config: &Config) -> Function {
-    let words = fatal::kernel("cannot read the arguments: !", words);
-    match (kind, words.get(0)) {
-        (b"echo", _) => Function::ECHO,
-        (b"command" | b"function", None) => fatal::usage("$: of what? see --help", kind),
-        (b"command", _) => command(words, config),
-        #[cfg(feature = "function")]
-        (b"function", Some(word)) => handler::named(word, true, config),
-        _ => fatal::usage("unknown argument '$'; see --help", kind),
-    }
-}
-
-/// The arguments behind the kind.
+/// The arguments behind the program's own name.
 fn from_arguments(args: Args) -> Result<Strings, Errno> {
     let mut words = Strings::new(ARGUMENTS_BYTES)?;
-    let mut index = 2;
+    let mut index = 1;
     while let Some(word) = args.get(index) {
         words.put(&[word])?;
         index += 1;
@@ -64,9 +55,9 @@ fn from_arguments(args: Args) -> Result<Strings, Errno> {
 
 const LONG_WORD: &str = "FNBOOT: a word of it is longer than 4096 bytes";
 
-/// The words that are left of `text`.
-fn from_words(mut left: Words<'_>, text: &[u8]) -> Result<Strings, Errno> {
-    let mut words = Strings::new(ARGUMENTS_BYTES)?;
+/// The words of `text`.
+fn from_text(text: &[u8]) -> Result<Strings, Errno> {
+    let (mut words, mut left) = (Strings::new(ARGUMENTS_BYTES)?, Words::new(text));
     let mut place = [0; WORD_BYTES_MAX];
     loop {
         let mut word = Writer::new(&mut place);

@@ -1,6 +1,7 @@
 //! Strings as the kernel takes them: each ends with a NUL.
 
 use core::ffi::CStr;
+use core::mem;
 use core::slice;
 
 use super::fd::Errno;
@@ -78,6 +79,16 @@ impl Strings {
         (self.count, self.len) = (mark.count, mark.len);
     }
 
+    /// Takes the first string off.
+    pub fn take_first(&mut self) {
+        let entries = words_mut(&mut self.table).get_mut(..=self.count);
+        let mut next = 0;
+        for entry in entries.unwrap_or_default().iter_mut().rev() {
+            mem::swap(entry, &mut next);
+        }
+        self.count = self.count.saturating_sub(1);
+    }
+
     /// The string at `index`, without its NUL.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
         if index >= self.count {
@@ -113,6 +124,14 @@ pub fn path<'a>(place: &'a mut [u8], parts: &[&[u8]]) -> Result<&'a CStr, Errno>
     let path = place.get(..len).unwrap_or(&[0]);
     // SAFETY: `join` has put one NUL, at the end.
     Ok(unsafe { CStr::from_bytes_with_nul_unchecked(path) })
+}
+
+/// The path at the front of `place`, which a NUL ends; none if there is no NUL.
+pub fn until_nul(place: &[u8]) -> &CStr {
+    let end = place.iter().position(|&byte| byte == 0);
+    let path = end.and_then(|end| place.get(..=end));
+    // SAFETY: the only NUL is at the end.
+    unsafe { CStr::from_bytes_with_nul_unchecked(path.unwrap_or(&[0])) }
 }
 
 /// Puts `parts` and a NUL at the front of `place`; how many bytes that is.
@@ -185,6 +204,23 @@ mod tests {
         check(&strings, &["A=1", "", "C=3"]);
         strings.truncate(empty);
         check(&strings, &[]);
+    }
+
+    #[test]
+    fn the_first_string_comes_off() {
+        let mut strings = Strings::new(1 << 20).unwrap();
+        strings.take_first();
+        check(&strings, &[]);
+        for text in ["a", "", "b"] {
+            strings.put(&[text.as_bytes()]).unwrap();
+        }
+        strings.take_first();
+        check(&strings, &["", "b"]);
+        strings.put(&[b"c"]).unwrap();
+        check(&strings, &["", "b", "c"]);
+        strings.take_first();
+        strings.take_first();
+        check(&strings, &["c"]);
     }
 
     #[test]
