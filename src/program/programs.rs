@@ -200,18 +200,20 @@ impl Programs {
         };
         let process = &worker.process;
         let mut status = process.status;
-        if let Some(channel) = &worker.channel
-            && let Some(reply) = channel.status()
-        {
+        let mut is_success = status == Some(Status::Exited(0));
+        if let Some(channel) = &worker.channel {
+            let reply = channel.status();
+            // However an interpreter ends that has not said how it went: it has not served the call.
+            is_success = reply == Some(0);
             let message = worker.message();
             if call.fault.is_none() && !message.is_empty() {
                 let (kind, text) = kinds::parts(message);
                 *report = process.output();
                 return Err(Error::of(self.kinds.keep(kind), &[text]));
             }
-            status = Some(Status::Exited(reply));
+            status = reply.map(Status::Exited).or(status);
         }
-        if status == Some(Status::Exited(0)) && call.fault.is_none() {
+        if is_success && call.fault.is_none() {
             return Ok(process.output());
         }
         Err(failure::error(
