@@ -35,6 +35,7 @@ mod gateway;
 mod harness;
 mod lambda;
 mod lambda_tool;
+mod languages;
 mod later;
 mod library;
 mod package;
