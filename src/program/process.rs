@@ -53,7 +53,7 @@ const OUTPUT_BYTES: usize = 64 * 1024;
 /// Reads in a row from one process, before others get their turn.
 const TURN_COUNT_MAX: usize = 16;
 
-/// Reads from a process that has ended: what is in its pipes, unless somebody fills them again.
+/// Reads of the log of a process that has ended: what is in its pipe, unless somebody fills it again.
 const LAST_COUNT_MAX: usize = 1024;
 
 /// Whose log it is that is passed on.
@@ -158,14 +158,10 @@ impl Process {
     }
 
     /// Reads what it has written, up to `bytes_max` in all. Returns false if it has written more, or memory
-    /// is out.
+    /// is out. Of a process that has ended that is all: the room doubles from read to read, so it soon is more than
+    /// a pipe has.
     pub fn read_output(&mut self, bytes_max: usize) -> bool {
         self.fill_output(bytes_max, TURN_COUNT_MAX)
-    }
-
-    /// The same for a process that has ended, or has written all that belongs to a call.
-    pub fn drain_output(&mut self, bytes_max: usize) -> bool {
-        self.fill_output(bytes_max, LAST_COUNT_MAX)
     }
 
     fn fill_output(&mut self, bytes_max: usize, turns: usize) -> bool {
@@ -230,14 +226,16 @@ impl Process {
     fn pass(&mut self, end: usize, label: Label<'_>) {
         let text = bytes::slice(&self.memory, self.passed_len..end);
         self.passed_len = end;
+        if text.is_empty() {
+            // It would end a line that another has not ended yet.
+            return;
+        }
         if !label.is_prefixed {
             return log::pass(text, self.pid.number().cast_unsigned());
         }
         let text = text.strip_suffix(b"\n").unwrap_or(text);
-        if !text.is_empty() {
-            for line in bytes::split(text, b'\n') {
-                log::line(label.request_id, line);
-            }
+        for line in bytes::split(text, b'\n') {
+            log::line(label.request_id, line);
         }
     }
 

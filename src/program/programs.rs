@@ -341,7 +341,7 @@ impl Programs {
         worker
             .process
             .drain_log(label(call.as_deref(), is_prefixed));
-        let is_whole = worker.process.drain_output(self.settings.body_bytes_max);
+        let is_whole = worker.process.read_output(self.settings.body_bytes_max);
         if call.is_none() && worker.is_starting() {
             call = self.calls.next_waiting();
         }
