@@ -409,7 +409,8 @@ mod streams {
                     drop(opened.join());
                 });
             }
-            let log = instance.log_with("no\tend");
+            let log = instance.server.stdout.clone();
+            let log = log.wait_until(|log| log.matches("no\tend").count() == 2);
             // Unprefixed, and each on lines of its own.
             let lines: Vec<_> = log
                 .lines()
