@@ -169,6 +169,7 @@ integration: prices package examples fixture aarch64
 	$(call need,ip,iproute2)
 	$(call need,php,php-cli)
 	$(call need,python3,python3)
+	$(call need,node,nodejs)
 	cargo test --quiet --test it
 	@tests/languages bash php python c
 
