@@ -29,6 +29,7 @@ mod cruel;
 mod examples;
 mod faults;
 mod fc;
+mod function;
 mod gates;
 mod gateway;
 mod harness;
