@@ -69,13 +69,15 @@ fn texts(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("texts"), packed)
 }
 
-/// A shim without lines that are comments, and without the blanks that lines begin with, of which Python needs one
-/// for each level.
+/// A shim without lines that are comments, or that tell what a function is in Python, and without the blanks that
+/// lines begin with, of which Python needs one for each level.
 fn code(text: &str, is_python: bool) -> String {
     let mut shim = String::new();
     for line in text.lines() {
         let code = line.trim_start();
-        if code.is_empty() || code.starts_with("# ") || code.starts_with("//") || code == "#" {
+        let is_comment = code.starts_with("# ") || code.starts_with("//") || code == "#";
+        let is_doc = code.starts_with("\"\"\"") && code.ends_with("\"\"\"") && code.len() > 5;
+        if code.is_empty() || is_comment || is_doc {
             continue;
         }
         let levels = (line.len() - code.len()) / 4;

@@ -31,6 +31,7 @@ impl Environment {
     ///
     /// # Errors
     /// Out of memory, or more variables than the kernel takes.
+    #[inline(never)]
     pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
         let strings = Strings::new(ROOM_BYTES)?;
         let mut environment = Self {

@@ -30,18 +30,11 @@ pub fn error(
     tail: &[u8],
 ) -> Error {
     match fault {
-        Some(Fault::TimedOut) => {
-            return Error::fixed("TimedOut", "no answer before the deadline");
-        }
-        Some(Fault::TooLong) => {
-            let text = "the program wrote more than FNBOOT_MAX_BODY allows";
-            return Error::fixed("ResponseTooLong", text);
-        }
         Some(Fault::Start(errno @ (Errno::NOENT | Errno::ACCES | Errno::NOEXEC))) => {
             let text = launch.refused(errno);
             return about("NotExecutable", text, launch.path().to_bytes());
         }
-        Some(Fault::Start(errno)) => return start(errno),
+        Some(fault) => return known(fault),
         None => {}
     }
     if let Some((kind, message)) = kinds::failure_line(tail) {
@@ -70,13 +63,23 @@ pub fn about(kind: &'static str, text: &'static str, value: &[u8]) -> Error {
 
 /// A program that could not be started, whichever it is.
 pub fn start(errno: Errno) -> Error {
-    let (kind, text) = match errno {
-        Errno::TOOBIG => ("EventTooLong", "the event's variables are too long"),
-        Errno::NOSPC => ("NoSpace", "there is no room for the event"),
-        errno if errno.is_passing() => {
+    known(Fault::Start(errno))
+}
+
+/// What went wrong has a text of its own.
+fn known(fault: Fault) -> Error {
+    let (kind, text) = match fault {
+        Fault::TimedOut => ("TimedOut", "no answer before the deadline"),
+        Fault::TooLong => {
+            let text = "the program wrote more than FNBOOT_MAX_BODY allows";
+            ("ResponseTooLong", text)
+        }
+        Fault::Start(Errno::TOOBIG) => ("EventTooLong", "the event's variables are too long"),
+        Fault::Start(Errno::NOSPC) => ("NoSpace", "there is no room for the event"),
+        Fault::Start(errno) if errno.is_passing() => {
             ("OutOfResources", "out of processes, descriptors or memory")
         }
-        _ => ("NotStarted", "the program cannot be started"),
+        Fault::Start(_) => ("NotStarted", "the program cannot be started"),
     };
     Error::fixed(kind, text)
 }

@@ -66,7 +66,7 @@ impl<'a> Model<'a> {
             if let Some([zero, one]) = self.counts.get_mut(place) {
                 let (came, other) = if bit { (one, zero) } else { (zero, one) };
                 *came = came.saturating_add(1);
-                *other = (*other).min(2);
+                *other = (*other).min(1);
             }
         }
         self.bits = self.bits << 1 | u64::from(bit);

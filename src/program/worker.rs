@@ -148,6 +148,7 @@ impl Worker {
     ///
     /// # Errors
     /// As of `execve(2)`; or there is no room for the event.
+    #[inline(never)]
     pub fn start(
         launch: &Launch,
         strings: &Strings,
@@ -173,6 +174,7 @@ impl Worker {
     }
 
     /// Reads what an interpreter says; the status, once it has said how it went.
+    #[inline(never)]
     pub fn reply(&mut self) -> Option<i32> {
         let channel = self.channel.as_mut()?;
         channel.reply(self.process.reply())

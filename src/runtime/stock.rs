@@ -58,7 +58,7 @@ pub fn word(args: Args) -> Option<&'static [u8]> {
 #[cfg(not(feature = "function"))]
 pub fn check_handler() {
     if let Some(name) = env::var(b"_HANDLER").filter(|name| !matches!(*name, b"" | b"echo")) {
-        let text = "_HANDLER: '$' is not a function of this build: it has echo only";
+        let text = "_HANDLER: this build has echo only, not '$'";
         fatal::value(text, name);
     }
 }
