@@ -97,11 +97,11 @@ impl Programs {
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         self.sweep();
-        let call = Call::new(number, task, &self.settings, event, request, cx)?;
-        self.supervisor.alarm(call.signal_ms);
-        if !self.calls.insert(call) {
-            return Err(failure::start(Errno::AGAIN));
-        }
+        let place = self.calls.free().ok_or(Errno::AGAIN);
+        let call = Call::new(number, task, &self.settings, event, request, cx);
+        let call = place.and_then(|place| Ok(place.insert(call?)));
+        self.supervisor
+            .alarm(call.map_err(failure::start)?.signal_ms);
         self.serve_waiting();
         match self.calls.numbered(number) {
             Some(call) if call.state == State::Failed => {
