@@ -19,12 +19,14 @@ mod kinds;
 pub mod language;
 mod launch;
 mod orphans;
-#[cfg(feature = "function")]
-mod packed;
+#[cfg(test)]
+mod pack;
 mod process;
 mod programs;
 mod settings;
 mod supervisor;
+#[cfg(feature = "function")]
+mod unpack;
 mod variables;
 pub mod words;
 mod worker;
