@@ -74,7 +74,7 @@ fn choose(text: &[u8], copies: &[Vec<Item>], costs: &Costs) -> Vec<Item> {
             let mut cost = least[at].0;
             let is_behind_copy = least[at].1.distance > 0;
             decide(text, at, item, is_behind_copy, |index, bit| {
-                cost += costs[index][bit]
+                cost += costs[index][bit];
             });
             let end = &mut least[at + item.len];
             if cost < end.0 {
@@ -177,6 +177,6 @@ fn shift(packed: &mut Vec<u8>, low: &mut u64) {
             }
         }
     }
-    packed.push((*low >> 24) as u8);
+    packed.push(low.to_be_bytes()[4]);
     *low = (*low & 0x00ff_ffff) << 8;
 }

@@ -76,7 +76,7 @@ impl Decisions<'_> {
         while branch < LETTERS {
             branch = branch << 1 | self.next(usize::from(last) * LETTERS + branch);
         }
-        (branch - LETTERS) as u8
+        u8::try_from(branch - LETTERS).unwrap_or(0)
     }
 
     /// A number from 1 on (Elias gamma): before each binary digit but the first, whether there is one.
