@@ -103,19 +103,11 @@ impl Programs {
         self.supervisor
             .alarm(call.map_err(failure::start)?.signal_ms);
         self.serve_waiting();
-        match self.calls.numbered(number) {
-            Some(call) if call.state == State::Failed => {
-                call.number = 0;
-                Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    call.fault,
-                    None,
-                    b"",
-                ))
-            }
-            _ => Ok(()),
+        let call = self.calls.numbered(number);
+        if call.is_some_and(|call| call.state == State::Failed) {
+            return self.answer(number, &mut &b""[..]).map(drop);
         }
+        Ok(())
     }
 
     /// Does what no request asks for, and waits for it: there can be no event meanwhile.
@@ -131,13 +123,7 @@ impl Programs {
             let is_over = task == Task::Initialize && signal::terminating();
             if left_ms == 0 || is_over {
                 self.abandon(HOOK);
-                return Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    Some(Fault::TimedOut),
-                    None,
-                    b"",
-                ));
+                return Err(failure::known(Fault::TimedOut));
             }
             self.supervisor.wait(left_ms);
             self.look();
@@ -188,38 +174,31 @@ impl Programs {
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        let worker = worker.and_then(Option::as_ref);
-        let Some(worker) = worker else {
-            return Err(failure::error(
-                &mut self.kinds,
-                &self.launch,
-                call.fault,
-                None,
-                b"",
-            ));
-        };
-        let process = &worker.process;
-        let mut status = process.status;
-        if let Some(channel) = &worker.channel
-            && let Some(reply) = channel.status()
-        {
-            let message = worker.message();
-            if call.fault.is_none() && !message.is_empty() {
-                let (kind, text) = kinds::parts(message);
-                *report = process.output();
-                return Err(Error::of(self.kinds.keep(kind), &[text]));
+        let (mut status, mut tail) = (None, &b""[..]);
+        if let Some(Some(worker)) = worker {
+            let process = &worker.process;
+            (status, tail) = (process.status, process.tail());
+            if let Some(channel) = &worker.channel
+                && let Some(reply) = channel.status()
+            {
+                let message = worker.message();
+                if call.fault.is_none() && !message.is_empty() {
+                    let (kind, text) = kinds::parts(message);
+                    *report = process.output();
+                    return Err(Error::of(self.kinds.keep(kind), &[text]));
+                }
+                status = Some(Status::Exited(reply));
             }
-            status = Some(Status::Exited(reply));
-        }
-        if status == Some(Status::Exited(0)) && call.fault.is_none() {
-            return Ok(process.output());
+            if status == Some(Status::Exited(0)) && call.fault.is_none() {
+                return Ok(process.output());
+            }
         }
         Err(failure::error(
             &mut self.kinds,
             &self.launch,
             call.fault,
             status,
-            process.tail(),
+            tail,
         ))
     }
 
