@@ -60,7 +60,7 @@ nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with 
 # A module is a file of its own: nginx may be there without it.
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
-.PHONY: musl smallest help target aarch64 linker tool invoke serve package example examples fixture \
+.PHONY: musl smallest prices help target aarch64 linker tool invoke serve package example examples fixture \
         test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart programs deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
@@ -114,12 +114,23 @@ ifeq ($(PLATFORM),scf)
 	@$(if $(CODE),cp -R "$$CODE/." $(PKG)/scf)
 endif
 
+# $(call build,NAME,FEATURES): the program with some of the features, at pkg/NAME/bootstrap, and its zip.
+define build
+	@$(STATIC) --no-default-features --features $(2) --bin bootstrap
+	@mkdir -p $(PKG)/$(1)
+	@install -m 755 $(BUILT)/bootstrap $(PKG)/$(1)/bootstrap
+	@$(TOOL) package --output $(PKG)/$(1)/bootstrap.zip $(PKG)/$(1)/bootstrap 2>/dev/null
+	@echo "$(PKG)/$(1)/bootstrap: $$(wc -c < $(PKG)/$(1)/bootstrap) bytes, zip $$(wc -c < $(PKG)/$(1)/bootstrap.zip)"
+endef
+
 smallest: linker target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
-	@$(STATIC) --no-default-features --features fc --bin bootstrap
-	@mkdir -p $(PKG)/fc
-	@install -m 755 $(BUILT)/bootstrap $(PKG)/fc/bootstrap
-	@$(TOOL) package --output $(PKG)/fc/bootstrap.zip $(PKG)/fc/bootstrap 2>/dev/null
-	@echo "$(PKG)/fc/bootstrap: $$(wc -c < $(PKG)/fc/bootstrap) bytes, zip $$(wc -c < $(PKG)/fc/bootstrap.zip)"
+	$(call build,fc,fc)
+
+# What each feature costs that is about programs: the gates ask.
+prices: smallest
+	$(call build,clouds,fc$(comma)lambda$(comma)scf)
+	$(call build,command,fc$(comma)lambda$(comma)scf$(comma)command)
+comma := ,
 
 example: linker target ## a function of examples/ as a static bootstrap: NAME=event
 	@$(if $(filter json concurrent,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
@@ -151,17 +162,18 @@ unit: linker
 	cargo test --quiet --doc
 	cargo test --quiet --doc --features std
 
-integration: smallest package examples fixture aarch64
+integration: prices package examples fixture aarch64
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
 	$(call need,qemu-aarch64,qemu-user)
 	$(call need,ip,iproute2)
 	$(call need,php,php-cli)
 	$(call need,python3,python3)
+	$(call need,node,nodejs)
 	cargo test --quiet --test it
 	@tests/languages bash php python c
 
-gates: smallest package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
+gates: prices package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1

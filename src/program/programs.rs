@@ -20,7 +20,7 @@ use super::orphans::Orphans;
 use super::process::Label;
 use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
-use super::worker::{Stage, Worker};
+use super::worker::{Channel, Stage, Worker};
 use crate::handler::{Context, Error, Request};
 use crate::limits::{DEATH_COUNT_MAX, PROCESS_COUNT_MAX};
 use crate::log;
@@ -178,18 +178,20 @@ impl Programs {
         if let Some(Some(worker)) = worker {
             let process = &worker.process;
             (status, tail) = (process.status, process.tail());
-            if let Some(channel) = &worker.channel
-                && let Some(reply) = channel.status()
-            {
+            let mut is_success = status == Some(Status::Exited(0));
+            if let Some(channel) = &worker.channel {
+                let reply = channel.status();
+                // However an interpreter ends that has not said how it went: it has not served the call.
+                is_success = reply == Some(0);
                 let message = worker.message();
                 if call.fault.is_none() && !message.is_empty() {
                     let (kind, text) = kinds::parts(message);
                     *report = process.output();
                     return Err(Error::of(self.kinds.keep(kind), &[text]));
                 }
-                status = Some(Status::Exited(reply));
+                status = reply.map(Status::Exited).or(status);
             }
-            if status == Some(Status::Exited(0)) && call.fault.is_none() {
+            if is_success && call.fault.is_none() {
                 return Ok(process.output());
             }
         }
@@ -365,16 +367,19 @@ impl Programs {
 
     /// The process of a worker has ended.
     fn bury(&mut self, index: usize, status: Status) {
+        // What it has said before it ended counts, even if the end was heard of first.
+        self.hear(index);
         let Some(Some(worker)) = self.workers.get_mut(index) else {
             return;
         };
         worker.kill();
         worker.process.status = Some(status);
         self.running_count -= 1;
-        let is_channel = worker.channel.is_some();
+        let channel = worker.channel.as_ref();
+        let has_failed = channel.is_some_and(Channel::is_failing);
         self.end(index);
         let call = self.calls.of_worker(index);
-        if is_channel && call.as_ref().is_none_or(|call| call.fault.is_none()) {
+        if has_failed && call.as_ref().is_none_or(|call| call.fault.is_none()) {
             self.death_count += 1;
         }
         if call.is_none()

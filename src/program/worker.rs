@@ -55,6 +55,9 @@ pub enum Stage {
     Leaving,
 }
 
+/// The status of a failure that ends the interpreter.
+const LAST_STATUS: i32 = 2;
+
 impl Channel {
     pub fn new(control: Fd, event: Fd, context: Fd) -> Self {
         Self {
@@ -120,6 +123,18 @@ impl Channel {
     /// Whether the function runs in a group of its own.
     pub fn has_group(&self) -> bool {
         self.group.is_some()
+    }
+
+    /// Whether it has answered, but ends with that call: by the status, which a shell may have, too, but without a
+    /// message.
+    fn says_it_ends(&self) -> bool {
+        self.status == Some(LAST_STATUS) && !self.message.is_empty()
+    }
+
+    /// Whether what it was last asked for, or loading the function, has led to no reply, or to a bad one.
+    pub fn is_failing(&self) -> bool {
+        let is_starting = matches!(self.stage, Stage::Loading | Stage::Initializing);
+        is_starting || self.status.is_none()
     }
 
     /// How it went, once it has said so.
@@ -204,8 +219,11 @@ impl Worker {
         if let Some(channel) = &mut self.channel {
             channel.event_count += 1;
             channel.stage = Stage::Idle;
-            // One that has closed its output could answer nothing more.
-            if channel.event_count == event_count_max || !self.process.is_writing() {
+            // One that ends, or that has closed its output, could answer nothing more.
+            if channel.event_count == event_count_max
+                || channel.says_it_ends()
+                || !self.process.is_writing()
+            {
                 self.channel = None;
             }
         }

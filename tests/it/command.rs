@@ -23,11 +23,11 @@ use crate::harness::{
     chunked, find, fixture, get, in_own_network, noise, post, wait_for,
 };
 
-const MIB: usize = 1024 * 1024;
+pub const MIB: usize = 1024 * 1024;
 
 /// A platform, and how it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cloud {
+pub enum Cloud {
     Fc,
     /// A web function, which is a server on port 9000: only in a network of its own.
     ScfWeb,
@@ -48,19 +48,19 @@ const CLOUDS: [Cloud; 5] = [
 ];
 
 /// A program behind `bootstrap`, which serves calls of a platform.
-struct Instance {
+pub struct Instance {
     cloud: Cloud,
-    server: Server,
+    pub server: Server,
     api: Option<Api>,
-    peers: Vec<Peer>,
+    pub peers: Vec<Peer>,
     turn: usize,
 }
 
 /// What a call came to.
 #[derive(Debug)]
-struct Answer {
-    is_success: bool,
-    body: Vec<u8>,
+pub struct Answer {
+    pub is_success: bool,
+    pub body: Vec<u8>,
 }
 
 /// The type of an answer that Lambda is sent in pieces.
@@ -70,7 +70,7 @@ const INTEGRATION: &str = "application/vnd.awslambda.http-integration-response";
 const LIMIT_MS: u64 = 30_000;
 
 impl Cloud {
-    fn api(self) -> Option<Api> {
+    pub fn api(self) -> Option<Api> {
         match self {
             Self::Fc | Self::ScfWeb => None,
             Self::Scf => Some(Api::new(Platform::Scf)),
@@ -79,7 +79,7 @@ impl Cloud {
     }
 
     /// The fields of a call that may take so long.
-    fn fields(self, limit_ms: u64) -> String {
+    pub fn fields(self, limit_ms: u64) -> String {
         match self {
             Self::Fc => format!(
                 "X-Fc-Request-Id: {ID}\r\nX-Fc-Control-Path: /invoke\r\nX-Fc-Function-Timeout: {}\r\n",
@@ -101,7 +101,7 @@ impl Cloud {
         }
     }
 
-    fn start(self, program: Program) -> Instance {
+    pub fn start(self, program: Program) -> Instance {
         let program = match self {
             Self::LambdaStreaming => program.env("FNBOOT_STREAMING", "on"),
             Self::LambdaManaged => program.env("AWS_LAMBDA_MAX_CONCURRENCY", 8),
@@ -136,25 +136,30 @@ impl Cloud {
 
 impl Instance {
     #[track_caller]
-    fn call(&mut self, event: impl AsRef<[u8]>) -> Answer {
+    pub fn call(&mut self, event: impl AsRef<[u8]>) -> Answer {
         self.call_within(LIMIT_MS, event)
     }
 
     /// The same, with a deadline.
     #[track_caller]
-    fn call_within(&mut self, limit_ms: u64, event: impl AsRef<[u8]>) -> Answer {
-        let fields = self.cloud.fields(limit_ms);
+    pub fn call_within(&mut self, limit_ms: u64, event: impl AsRef<[u8]>) -> Answer {
+        self.call_with(&self.cloud.fields(limit_ms), event)
+    }
+
+    /// The same, with these fields.
+    #[track_caller]
+    pub fn call_with(&mut self, fields: &str, event: impl AsRef<[u8]>) -> Answer {
         if self.api.is_none() {
             let mut client = self.server.connect();
             let response = client
-                .send(post("/invoke", &fields, event))
+                .send(post("/invoke", fields, event))
                 .read_response("POST");
             return Answer::from(response.expect("a response"));
         }
         let index = self.turn % self.peers.len();
         self.turn += 1;
         let peer = &mut self.peers[index];
-        peer.send(response("200 OK", &fields, event));
+        peer.send(response("200 OK", fields, event));
         let request = peer.request();
         peer.accept().expect_next();
         Answer::of(request)
@@ -162,11 +167,11 @@ impl Instance {
 
     /// What was written to the log so far, as soon as that is enough.
     #[track_caller]
-    fn log_with(&self, part: &str) -> String {
+    pub fn log_with(&self, part: &str) -> String {
         self.server.stdout.wait_until(|log| log.contains(part))
     }
 
-    fn children(&self) -> Vec<u32> {
+    pub fn children(&self) -> Vec<u32> {
         children(self.server.id())
     }
 
@@ -180,7 +185,7 @@ impl Instance {
 }
 
 impl Answer {
-    fn from(response: Response) -> Self {
+    pub fn from(response: Response) -> Self {
         let status = response.header("x-fc-status");
         Self {
             is_success: response.status == 200 && status.is_none_or(|status| status == "200"),
@@ -188,7 +193,7 @@ impl Answer {
         }
     }
 
-    fn of(request: Request) -> Self {
+    pub fn of(request: Request) -> Self {
         let is_success = request.line.ends_with("/response");
         let is_stream = request.header("content-type") == Some(INTEGRATION);
         let mut body = request.body;
@@ -208,7 +213,7 @@ impl Answer {
 
     /// The answer must be a success with that body.
     #[track_caller]
-    fn expect(self, body: impl AsRef<[u8]>) {
+    pub fn expect(self, body: impl AsRef<[u8]>) {
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(500)]);
         assert!(self.is_success, "{text}");
         assert_same(&self.body, body.as_ref());
@@ -216,7 +221,7 @@ impl Answer {
 
     /// A success as text.
     #[track_caller]
-    fn text(self) -> String {
+    pub fn text(self) -> String {
         let text = String::from_utf8(self.body).expect("text");
         assert!(self.is_success, "{text}");
         text
@@ -224,7 +229,7 @@ impl Answer {
 
     /// Type and message of a failure.
     #[track_caller]
-    fn failure(self) -> (String, String) {
+    pub fn failure(self) -> (String, String) {
         assert!(!self.is_success, "a success: {:?}", self.body.len());
         let error: serde_json::Value = serde_json::from_slice(&self.body).expect("JSON");
         let text = |name: &str| error[name].as_str().expect("text").to_owned();
@@ -232,14 +237,14 @@ impl Answer {
     }
 
     #[track_caller]
-    fn expect_failure(self, kind: &str, message: &str) {
+    pub fn expect_failure(self, kind: &str, message: &str) {
         let (got_kind, got_message) = self.failure();
         assert_eq!((&*got_kind, &*got_message), (kind, message));
     }
 }
 
 /// Processes whose parent is that one.
-fn children(id: u32) -> Vec<u32> {
+pub fn children(id: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
     let list = list.unwrap_or_default();
     list.split_whitespace()
@@ -257,11 +262,11 @@ fn state(id: u32) -> Option<(char, u32)> {
 }
 
 /// Whether a process is gone, or waits for somebody to look at its end.
-fn has_ended(id: u32) -> bool {
+pub fn has_ended(id: u32) -> bool {
     state(id).is_none_or(|(state, _)| matches!(state, 'Z' | 'X'))
 }
 
-fn open_descriptors(id: u32) -> usize {
+pub fn open_descriptors(id: u32) -> usize {
     fs::read_dir(format!("/proc/{id}/fd"))
         .expect("a folder")
         .count()
@@ -276,10 +281,10 @@ fn shell(script: &str) -> Program {
 }
 
 /// A FIFO at which programs wait for the test.
-struct Gate(PathBuf);
+pub struct Gate(PathBuf);
 
 impl Gate {
-    fn new(folder: &Folder) -> Self {
+    pub fn new(folder: &Folder) -> Self {
         let path = folder.at("gate");
         let status = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
         assert!(status.success());
@@ -287,12 +292,12 @@ impl Gate {
     }
 
     /// What a shell says to wait there.
-    fn wait(&self) -> String {
+    pub fn wait(&self) -> String {
         format!(": < {}", self.0.display())
     }
 
     /// Lets everybody through, as long as the file is kept.
-    fn open(&self) -> File {
+    pub fn open(&self) -> File {
         let both_ends = File::options().read(true).write(true).open(&self.0);
         both_ends.expect("a FIFO")
     }
@@ -409,7 +414,8 @@ mod streams {
                     drop(opened.join());
                 });
             }
-            let log = instance.log_with("no\tend");
+            let log = instance.server.stdout.clone();
+            let log = log.wait_until(|log| log.matches("no\tend").count() == 2);
             // Unprefixed, and each on lines of its own.
             let lines: Vec<_> = log
                 .lines()
@@ -497,17 +503,24 @@ mod streams {
         assert_eq!(log, format!("{}\n", "x".repeat(5000)));
     }
 
-    /// 10 MB on one line, without its end, and nothing of it is lost or kept in memory.
+    /// 10 MB on one line, without its end, and nothing of it is lost or kept in memory. The log is a file, because it
+    /// does not wait for a reader that is slow.
     #[test]
     fn a_line_of_the_log_may_be_long() {
+        let folder = Folder::new();
         for end in ["", "\\n"] {
             let script =
                 format!("head -c 10000000 /dev/zero | tr '\\0' x >&2; printf '{end}' >&2; echo ok");
-            let mut instance = Cloud::Fc.start(shell(&script).env("FNBOOT_MARKERS", "off"));
+            let path = folder.at("log");
+            let log = File::create(&path).expect("a file");
+            let program = shell(&script).env("FNBOOT_MARKERS", "off");
+            let mut instance = Cloud::Fc.start(program.stdout(log));
             instance.call("").expect("ok\n");
-            let log = instance.server.stdout.clone();
-            let log = log.wait_until(|text| text.matches('x').count() >= 10_000_000);
-            assert_eq!(log.trim_end_matches('\n').len(), 10_000_000);
+            let log = fs::read(&path).expect("a log");
+            assert_same(
+                log.strip_suffix(b"\n").unwrap_or(&log),
+                &vec![b'x'; 10_000_000],
+            );
             let peak_kib = instance.server.status_kib("VmHWM");
             assert!(peak_kib < 1024, "{peak_kib} KiB");
         }

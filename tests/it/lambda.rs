@@ -52,6 +52,24 @@ fn a_failure_before_the_first_event_is_reported() {
     api.expect_no_connection();
 }
 
+/// What the function's own setting names is not there: Lambda knows a type of its own for it.
+#[test]
+fn a_handler_that_is_not_there_is_reported() {
+    let api = api();
+    let mut server = api.start(Program::bootstrap().env("_HANDLER", "none.handler"));
+    let mut peer = api.accept();
+    let report = peer.expect("POST /2018-06-01/runtime/init/error");
+    let name = "lambda-runtime-function-error-type";
+    assert_eq!(report.header(name), Some("Function.NoSuchHandler"));
+    assert_eq!(report.json()["errorType"], "Runtime.NoSuchHandler");
+    let message = report.json()["errorMessage"].to_string();
+    assert!(message.contains("'none.handler'"), "{message}");
+    peer.accept();
+    server.expect_exit(1);
+    server.stdout.take();
+    api.expect_no_connection();
+}
+
 /// Whatever the platform makes of the report.
 #[test]
 fn after_such_a_failure_the_process_ends_anyway() {
@@ -318,9 +336,9 @@ fn a_bad_setting_is_told_in_json() {
             "fnboot: AWS_LAMBDA_MAX_CONCURRENCY: 'many'",
         ),
         (
-            "_HANDLER",
-            "none",
-            "fnboot: _HANDLER: 'none' is not a function",
+            "FNBOOT",
+            "command 'cat",
+            "fnboot: FNBOOT: 'command 'cat' has a quote without its end",
         ),
     ] {
         let program = Program::bootstrap().without_port();

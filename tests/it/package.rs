@@ -470,7 +470,7 @@ fn with_function() -> Sources {
     let folder = Sources::new();
     assert_built(&bootstrap());
     fs::copy(bootstrap(), folder.at("program")).expect("a copy");
-    let said = b"usage: bootstrap function FILE.NAME";
+    let said = b"FNBOOT: '$' has a quote without its end";
     folder.file("short", 0o755, [&elf(2, 62)[..], said].concat());
     folder.file("code/function.sh", 0o644, "handler() { echo \"<$1>\"; }\n");
     folder.file("code/lib/words", 0o755, "#!/bin/sh\nprintf '<%s>' \"$@\"\n");

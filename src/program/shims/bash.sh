@@ -42,7 +42,7 @@ _f_call() {
     command echo "pid $BASHPID" >&3
     mapfile -t -u 4 _f_vars
     # Without the test an empty array is an error under `set -u` before bash 4.4.
-    [ -z "${_f_vars-}" ] || export "${_f_vars[@]}"
+    [ -z "${_f_vars-}" ] || command export "${_f_vars[@]}"
     # `read -d` and, before bash 5.2, `mapfile -d` read byte by byte: seconds for 6 MB. Lines are read in
     # blocks. An array is never exported, so that `set -a` in FILE cannot put a large event into the
     # environment of every program.

@@ -5,7 +5,8 @@ const fs = require('fs'), Module = require('module'), net = require('net'), { Wr
 const [file, name, platform] = process.argv.slice(-3);
 process.argv.splice(1, 9, file);
 const fc = platform === 'fc', initial = Object.assign({}, process.env), env = process.env;
-let before = {}, get, call;
+// The status of a failure: 2 if the process ends with it.
+let before = {}, get, call, status = 1;
 
 function write(fd, content) {
   for (let at = 0; at < content.length;)
@@ -130,7 +131,7 @@ function fail(mine, error, kind) {
     errorType: type,
     stackTrace: String(stack).split('\n').filter(line => /^\s+at /.test(line)).map(line => line.trim()),
     // A line, and not a long one: the whole is in the result.
-  }), '1 ' + `${type}: ${message}`.replace(/\s+/g, ' ').slice(0, 1000));
+  }), `${status} ${type}: ${message}`.replace(/\s+/g, ' ').slice(0, 1000));
 }
 
 function succeed(mine, value) {
@@ -186,13 +187,17 @@ process.on('beforeExit', () => {
 });
 // As on Lambda: the call fails, the process ends.
 const end = kind => error => {
+  status = 2;
   if (call) fail(call, error, kind);
   else console.error(error);
   process.exit(1);
 };
 process.on('uncaughtException', end());
 process.on('unhandledRejection', end('Runtime.UnhandledPromiseRejection'));
-process.on('exit', status => call && fail(call, new Error('exit status ' + status), 'Runtime.ExitError'));
+process.on('exit', code => {
+  status = 2;
+  if (call) fail(call, new Error('exit status ' + code), 'Runtime.ExitError');
+});
 
 const control = new net.Socket({ fd: 3 });
 let exported, handler;

@@ -24,11 +24,12 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
     fwrite($out, $content);
     fwrite($control, "$reply\n");
   };
-  $fail = function ($type, $message, $trace) use ($answer) {
+  // The status is 2 if the process ends with it.
+  $fail = function ($type, $message, $trace, $status = 1) use ($answer) {
     fwrite(STDERR, "$type: $message\n");
     $answer(json_encode(['errorMessage' => $message, 'errorType' => $type, 'stackTrace' => $trace], 512),
       // A line, and not a long one: the whole is in the result.
-      substr('1 ' . preg_replace('/\s+/', ' ', "$type: $message"), 0, 1000));
+      substr(preg_replace('/\s+/', ' ', "$status $type: $message"), 0, 1000));
   };
   $catch = function ($error) use ($fail) {
     $fail(get_class($error), $error->getMessage(),
@@ -41,9 +42,9 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
     ini_set('memory_limit', '-1');
     $last = error_get_last();
     if ($last && $last['type'] & (E_ERROR | E_CORE_ERROR | E_COMPILE_ERROR | E_USER_ERROR | E_PARSE)) {
-      $fail('FatalError', $last['message'], [$last['file'] . ':' . $last['line']]);
+      $fail('FatalError', $last['message'], [$last['file'] . ':' . $last['line']], 2);
     } else {
-      $fail('ExitError', 'The function called exit', []);
+      $fail('ExitError', 'The function called exit', [], 2);
     }
   });
 

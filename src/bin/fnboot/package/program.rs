@@ -40,8 +40,8 @@ pub(super) struct Program {
     pub(super) is_stock: bool,
 }
 
-/// What only the program says that serves other programs: a line of its `--help`.
-const STOCK: &[u8] = b"bootstrap function FILE.NAME";
+/// What only the program says that serves other programs: of a variable that no other reads.
+const STOCK: &[u8] = b"FNBOOT: '$' has a quote without its end";
 
 impl Program {
     /// Refuses one that the platform cannot start on the machine that is asked for.
