@@ -77,6 +77,10 @@ impl<'a> Model<'a> {
 }
 
 /// Where the numbers that begin with a one end, of those from `low` to `high`.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "a part of a number of 32 bits"
+)]
 pub fn middle(low: u32, high: u32, [zeros, ones]: [u64; 2]) -> u32 {
     low + (u64::from(high - low) * ones / (zeros + ones)) as u32
 }
