@@ -60,7 +60,7 @@ impl<'a> Model<'a> {
         [zeros, ones]
     }
 
-    /// Learns the bit that came. Returns the byte that it completes.
+    /// Learns the bit that came, whose odds were asked for. Returns the byte that it completes.
     pub fn learn(&mut self, bit: bool) -> Option<u8> {
         for place in self.places {
             if let Some([zero, one]) = self.counts.get_mut(place) {
