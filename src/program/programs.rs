@@ -100,19 +100,11 @@ impl Programs {
         self.supervisor
             .alarm(call.map_err(failure::start)?.signal_ms);
         self.serve_waiting();
-        match self.calls.numbered(number) {
-            Some(call) if call.state == State::Failed => {
-                call.number = 0;
-                Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    call.fault,
-                    None,
-                    b"",
-                ))
-            }
-            _ => Ok(()),
+        let call = self.calls.numbered(number);
+        if call.is_some_and(|call| call.state == State::Failed) {
+            return self.answer(number, &mut &b""[..]).map(drop);
         }
+        Ok(())
     }
 
     /// Does what no request asks for, and waits for it: there can be no event meanwhile.
@@ -128,13 +120,7 @@ impl Programs {
             let is_over = task == Task::Initialize && signal::terminating();
             if left_ms == 0 || is_over {
                 self.abandon(HOOK);
-                return Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    Some(Fault::TimedOut),
-                    None,
-                    b"",
-                ));
+                return Err(failure::known(Fault::TimedOut));
             }
             self.supervisor.wait(left_ms);
             self.look();
@@ -185,40 +171,33 @@ impl Programs {
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        let worker = worker.and_then(Option::as_ref);
-        let Some(worker) = worker else {
-            return Err(failure::error(
-                &mut self.kinds,
-                &self.launch,
-                call.fault,
-                None,
-                b"",
-            ));
-        };
-        let process = &worker.process;
-        let mut status = process.status;
-        let mut is_success = status == Some(Status::Exited(0));
-        if let Some(channel) = &worker.channel {
-            let reply = channel.status();
-            // However an interpreter ends that has not said how it went: it has not served the call.
-            is_success = reply == Some(0);
-            let message = worker.message();
-            if call.fault.is_none() && !message.is_empty() {
-                let (kind, text) = kinds::parts(message);
-                *report = process.output();
-                return Err(Error::of(self.kinds.keep(kind), &[text]));
+        let (mut status, mut tail) = (None, &b""[..]);
+        if let Some(Some(worker)) = worker {
+            let process = &worker.process;
+            (status, tail) = (process.status, process.tail());
+            let mut is_success = status == Some(Status::Exited(0));
+            if let Some(channel) = &worker.channel {
+                let reply = channel.status();
+                // However an interpreter ends that has not said how it went: it has not served the call.
+                is_success = reply == Some(0);
+                let message = worker.message();
+                if call.fault.is_none() && !message.is_empty() {
+                    let (kind, text) = kinds::parts(message);
+                    *report = process.output();
+                    return Err(Error::of(self.kinds.keep(kind), &[text]));
+                }
+                status = reply.map(Status::Exited).or(status);
             }
-            status = reply.map(Status::Exited).or(status);
-        }
-        if is_success && call.fault.is_none() {
-            return Ok(process.output());
+            if is_success && call.fault.is_none() {
+                return Ok(process.output());
+            }
         }
         Err(failure::error(
             &mut self.kinds,
             &self.launch,
             call.fault,
             status,
-            process.tail(),
+            tail,
         ))
     }
 

@@ -271,13 +271,12 @@ impl Worker {
 
     /// Tells what serves a call to end: of an interpreter, the function's own group, if it has one.
     pub fn terminate(&mut self) {
-        match self.channel.as_ref().and_then(|channel| channel.group) {
+        if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group) {
             // An error means that nobody is left there.
-            Some(group) => drop(child::kill_group(group, Signal::Terminate)),
-            None => {
-                self.is_spent = true;
-                self.process.signal(Signal::Terminate);
-            }
+            let _ = child::kill_group(group, Signal::Terminate);
+        } else {
+            self.is_spent = true;
+            self.process.signal(Signal::Terminate);
         }
     }
 
