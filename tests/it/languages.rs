@@ -265,7 +265,7 @@ mod php {
         ("trigger_error('ue', E_USER_ERROR);", Err(("FatalError", "ue")), "ue"),
         ("ini_set('memory_limit', '16M'); str_repeat('x', 64000000);", Err(("FatalError", "Allowed memory size of 16777216 bytes exhausted")), ""),
         ("posix_kill(getmypid(), 9); sleep(9);", Err(("Signal", "signal 9")), ""),
-        ("fclose(STDIN); fclose(STDERR); return 'ok';", Ok(b"ok"), ""),
+        ("fclose(STDIN); fclose(STDERR); throw new DomainException('closed');", Err(("DomainException", "closed")), "DomainException: closed\n"),
     ];
 
     #[test]

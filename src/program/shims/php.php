@@ -25,8 +25,9 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
     fwrite($control, "$reply\n");
   };
   // The status is 2 if the process ends with it.
-  $fail = function ($type, $message, $trace, $status = 1) use ($answer) {
-    fwrite(STDERR, "$type: $message\n");
+  $fail = function ($type, $message, $trace, $status = 1) use ($answer, $log) {
+    // The function may have closed STDERR.
+    fwrite($log, "$type: $message\n");
     $answer(json_encode(['errorMessage' => $message, 'errorType' => $type, 'stackTrace' => $trace], 512),
       // A line, and not a long one: the whole is in the result.
       substr(preg_replace('/\s+/', ' ', "$status $type: $message"), 0, 1000));
