@@ -185,7 +185,7 @@
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! Whole texts that no call waits for, the shims and what `--help` prints, are packed by `build.rs`, and unpacked
-//! by `program::packed` where one is needed: 22 KiB of them take 8 KiB. That takes milliseconds, most of them page
+//! by `program::unpack` where one is needed: 22 KiB of them take 8 KiB. That takes milliseconds, most of them page
 //! faults, which an interpreter that is about to start does not feel.
 //!
 //! # What was tried and did not pay
