@@ -1,12 +1,16 @@
 //! What the linker is told beside the defaults.
 
-#[path = "src/program/packed.rs"]
-mod packed;
-
 use std::path::Path;
 use std::{env, fs, io};
 
-use packed::{END, MODEL_BYTES, Model};
+#[path = "src/program/pack.rs"]
+mod pack;
+#[allow(dead_code, reason = "only the crate unpacks")]
+#[path = "src/program/unpack.rs"]
+mod unpack;
+
+/// What ends each text.
+const END: u8 = 0;
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -52,7 +56,9 @@ fn main() -> io::Result<()> {
 /// Writes the texts of the stock program as they are embedded, in the order in which they are numbered.
 fn texts(folder: &Path) -> io::Result<()> {
     println!("cargo:rerun-if-changed=src/program/shims");
-    println!("cargo:rerun-if-changed=src/program/packed.rs");
+    for path in ["src/program/pack.rs", "src/program/unpack.rs"] {
+        println!("cargo:rerun-if-changed={path}");
+    }
     let mut texts = Vec::new();
     for name in ["bash.sh", "php.php", "python.py", "node.js", "usage.txt"] {
         let text = fs::read_to_string(Path::new("src/program/shims").join(name))?;
@@ -64,9 +70,15 @@ fn texts(folder: &Path) -> io::Result<()> {
         texts.extend_from_slice(text.as_bytes());
         texts.push(END);
     }
-    let packed = pack(&texts);
-    assert!(is_packed(&packed, &texts), "a text is not what was packed");
-    fs::write(folder.join("texts"), packed)
+    if !texts.is_ascii() {
+        return Err(io::Error::other("a text has a letter that is not ASCII"));
+    }
+    let len = format!(
+        "/// How long all texts are.\nconst TEXTS_BYTES: usize = {};\n",
+        texts.len()
+    );
+    fs::write(folder.join("texts.rs"), len)?;
+    fs::write(folder.join("texts"), pack::pack(&texts))
 }
 
 /// A shim without lines that are comments, or that tell what a function is in Python, and without the blanks that
@@ -86,44 +98,6 @@ fn code(text: &str, is_python: bool) -> String {
         shim.push('\n');
     }
     shim
-}
-
-/// What [`packed::unpack`] reads.
-fn pack(texts: &[u8]) -> Vec<u8> {
-    let mut counts = vec![0; MODEL_BYTES];
-    let mut model = Model::new(&mut counts);
-    let (mut low, mut high, mut packed) = (0, u32::MAX, Vec::new());
-    for byte in texts {
-        for place in (0..8).rev() {
-            let bit = byte >> place & 1 == 1;
-            let middle = packed::middle(low, high, model.odds());
-            (low, high) = if bit {
-                (low, middle)
-            } else {
-                (middle + 1, high)
-            };
-            while (low ^ high) >> 24 == 0 {
-                packed.push(high.to_be_bytes()[0]);
-                (low, high) = (low << 8, high << 8 | 0xff);
-            }
-            model.learn(bit);
-        }
-    }
-    // Zeros follow, so that the number is above low, and not above high.
-    packed.push(high.to_be_bytes()[0]);
-    packed
-}
-
-/// Whether the texts come out again.
-fn is_packed(packed: &[u8], texts: &[u8]) -> bool {
-    texts
-        .split_inclusive(|&byte| byte == END)
-        .enumerate()
-        .all(|(number, text)| {
-            let (mut counts, mut place) = (vec![0; MODEL_BYTES], vec![END; text.len()]);
-            let len = packed::unpack(packed, &mut counts, number, &mut place);
-            len + 1 == text.len() && place == text
-        })
 }
 
 fn is_lld() -> bool {

@@ -184,6 +184,10 @@
 //! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
+//! Whole texts that no call waits for, the shims and what `--help` prints, are packed by `build.rs`, and unpacked
+//! by `program::unpack` where one is needed: 22 KiB of them take 8 KiB. That takes milliseconds, most of them page
+//! faults, which an interpreter that is about to start does not feel.
+//!
 //! # What was tried and did not pay
 //!
 //! Time, as a ratio; below 1 is faster:
@@ -215,6 +219,8 @@
 //! - Status lines stored with their codes as text instead of found by code: 40 bytes more.
 //! - `memchr` and the like of the core library on texts of a few bytes: each brings a loop over words
 //!   and, called twice, a panic (`strip_prefix`, `split_at`, `skip` do, too: 300 to 500 bytes each).
+//! - Longer contexts, or room for more of them, to pack the shims with: up to 500 bytes less, and four times the
+//!   page faults. With LZMA they take as much, and unpacking is more code.
 //! - Functions that are never inlined, or may be, tried one by one: what paid is marked so. Most of
 //!   the rest moves 20 bytes here or there.
 //!

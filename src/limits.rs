@@ -82,6 +82,10 @@ pub const PROCESS_COUNT_MAX: usize = 256;
 /// Interpreters of a function at once, unless `FNBOOT_WORKERS` says otherwise; further calls wait for one.
 pub const WORKER_COUNT_DEFAULT: usize = 16;
 
+/// How long an interpreter may take until it can serve; one that takes longer is killed. FC's own limit for an
+/// instance.
+pub const LOAD_MS_MAX: u64 = 120_000;
+
 /// Interpreters that may end in a row without a call that was served; then the process ends.
 pub const DEATH_COUNT_MAX: usize = 3;
 

@@ -11,14 +11,15 @@
 use core::mem::MaybeUninit;
 
 use super::cgi;
-use super::failure::{self, Fault};
+use super::failure::Fault;
 use super::process::Label;
 use super::settings::{Settings, Stay};
 use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
 use crate::bytes;
-use crate::handler::{Context, Error, Request};
+use crate::handler::{Context, Request};
 use crate::limits::{CONN_COUNT_MAX, MARGIN_MS_MAX, MARGIN_MS_MIN, PROCESS_COUNT_MAX};
 use crate::sys::clock;
+use crate::sys::fd::Errno;
 use crate::sys::memory::{List, Mapping, Reserved};
 
 /// A call.
@@ -94,14 +95,11 @@ impl Calls {
         ))
     }
 
-    /// Puts a call into the table. Returns whether there was room.
-    pub fn insert(&mut self, call: Call) -> bool {
-        match self.0.iter_mut().find(|place| place.is_none()) {
-            Some(place) => {
-                *place = Some(call);
-                true
-            }
-            None => self.0.push(Some(call)).is_some(),
+    /// A place for another call, if there is room.
+    pub fn free(&mut self) -> Option<&mut Option<Call>> {
+        match self.0.iter().position(Option::is_none) {
+            Some(index) => self.0.get_mut(index),
+            None => self.0.push(None),
         }
     }
 
@@ -160,11 +158,11 @@ impl Call {
         event: &[u8],
         request: Option<&Request<'_>>,
         cx: &Context<'_>,
-    ) -> Result<Self, Error> {
+    ) -> Result<Self, Errno> {
         let stay = settings.stay;
         let id = cx.id();
         let room = id.len() + VARIABLES_BYTES_MAX + event.len();
-        let mut memory = Mapping::new(room).map_err(failure::start)?;
+        let mut memory = Mapping::new(room)?;
         bytes::copy(&mut memory, id);
         let place = bytes::slice_mut(&mut memory, id.len()..id.len() + VARIABLES_BYTES_MAX);
         // The environment of a process has NULs, the file of an interpreter lines.

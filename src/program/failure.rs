@@ -66,8 +66,8 @@ pub fn start(errno: Errno) -> Error {
     known(Fault::Start(errno))
 }
 
-/// What went wrong has a text of its own.
-fn known(fault: Fault) -> Error {
+/// What went wrong has a text of its own, whichever program it was.
+pub fn known(fault: Fault) -> Error {
     let (kind, text) = match fault {
         Fault::TimedOut => ("TimedOut", "no answer before the deadline"),
         Fault::TooLong => {

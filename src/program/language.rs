@@ -1,7 +1,9 @@
 //! Interpreters, and what is run in them: a shim of ours loads the function, and serves events.
 
+use core::ops::Range;
+
 use super::find::{Function, Language};
-use super::packed;
+use super::unpack::{SLOT_COUNT, Slot, unpack};
 use crate::bytes;
 use crate::handler::Platform;
 use crate::sys::fd::Errno;
@@ -19,8 +21,9 @@ const TEXTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/texts"));
 /// The number of the text that `--help` prints.
 pub const USAGE: usize = Language::None as usize;
 
-/// Room for any of the texts.
-const TEXT_BYTES_MAX: usize = 32 * 1024;
+include!(concat!(env!("OUT_DIR"), "/texts.rs"));
+
+const SLOTS_BYTES: usize = SLOT_COUNT * size_of::<Slot>();
 
 /// The programs that can run a language, the better one first, and the options that they need.
 pub fn interpreter(language: Language) -> ([&'static [u8]; 2], &'static [u8]) {
@@ -30,17 +33,21 @@ pub fn interpreter(language: Language) -> ([&'static [u8]; 2], &'static [u8]) {
     (programs, options)
 }
 
-/// The text of that number, and how long it is.
+/// The texts, and where among them that of the number is.
 ///
 /// # Errors
 /// Out of memory.
-pub fn text(number: usize) -> Result<(Mapping, usize), Errno> {
-    let (mut place, mut counts) = (
-        Mapping::new(TEXT_BYTES_MAX)?,
-        Mapping::new(packed::MODEL_BYTES)?,
-    );
-    let len = packed::unpack(TEXTS, &mut counts, number, &mut place);
-    Ok((place, len))
+pub fn text(number: usize) -> Result<(Mapping, Range<usize>), Errno> {
+    let (mut texts, mut slots) = (Mapping::new(TEXTS_BYTES)?, Mapping::new(SLOTS_BYTES)?);
+    let slots = bytes::slice_mut(&mut slots, 0..SLOTS_BYTES)
+        .as_chunks_mut()
+        .0;
+    unpack(TEXTS, slots, bytes::slice_mut(&mut texts, 0..TEXTS_BYTES));
+    let (mut start, mut end) = (0, 0);
+    for text in bytes::split(&texts, 0).take(number + 1) {
+        (start, end) = (end, end + text.len() + 1);
+    }
+    Ok((texts, start..end.saturating_sub(1)))
 }
 
 /// Puts the arguments of an interpreter behind its name: its options, the shim and the function.
@@ -53,11 +60,11 @@ pub fn put_arguments(
     function: &Function<'_>,
     platform: Platform,
 ) -> Result<(), Errno> {
-    let (shim, len) = text(function.language as usize)?;
+    let (texts, shim) = text(function.language as usize)?;
     let option = bytes::before(options, b' ');
     let before = options.get(option.len() + 1..);
     arguments.put(&[option])?;
-    arguments.put(&[bytes::slice(&shim, 0..len)])?;
+    arguments.put(&[bytes::slice(&texts, shim)])?;
     if let Some(before) = before {
         arguments.put(&[before])?;
     }
@@ -84,8 +91,8 @@ mod tests {
             (Language::Node as usize, "require("),
             (USAGE, "usage: bootstrap [--help | --version]\n"),
         ] {
-            let (text, len) = text(number).expect("a text");
-            let text = core::str::from_utf8(&text[..len]).expect("UTF-8");
+            let (texts, place) = text(number).expect("a text");
+            let text = core::str::from_utf8(&texts[place]).expect("UTF-8");
             assert!(text.contains(want), "{number}: {text}");
             assert!(text.ends_with('\n') && !text.contains('\0'));
         }

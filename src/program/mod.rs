@@ -5,7 +5,8 @@
 //! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
 //! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
 //! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.
-//! [`words`] splits a command line, [`find`] tells which file a function is in.
+//! [`words`] splits a command line, [`find`] tells which file a function is in, [`unpack`] reads the shims and what
+//! `--help` prints.
 
 mod calls;
 mod cgi;
@@ -19,12 +20,14 @@ mod kinds;
 pub mod language;
 mod launch;
 mod orphans;
-#[cfg(feature = "function")]
-mod packed;
+#[cfg(test)]
+mod pack;
 mod process;
 mod programs;
 mod settings;
 mod supervisor;
+#[cfg(feature = "function")]
+mod unpack;
 mod variables;
 pub mod words;
 mod worker;

@@ -35,14 +35,27 @@ impl Orphans {
     ///
     /// A kernel without the list of children (`CONFIG_PROC_CHILDREN`) leaves all of them alone.
     pub fn kill(&self, spared: impl Fn(Pid) -> bool) {
+        self.find(spared, |pid| {
+            // It may have ended: it is not reaped, so the number is still its own.
+            let _ = child::kill(pid, Signal::Kill);
+        });
+    }
+
+    /// Whether there are other children.
+    pub fn are_there(&self, spared: impl Fn(Pid) -> bool) -> bool {
+        let mut is_one = false;
+        self.find(spared, |_| is_one = true);
+        is_one
+    }
+
+    fn find(&self, spared: impl Fn(Pid) -> bool, mut found: impl FnMut(Pid)) {
         if !matches!(self.older, [.., None]) {
             return;
         }
         let mut list = [0; LIST_BYTES];
         for pid in children(&mut list) {
             if !self.older.contains(&Some(pid)) && !spared(pid) {
-                // It may have ended: it is not reaped, so the number is still its own.
-                let _ = child::kill(pid, Signal::Kill);
+                found(pid);
             }
         }
     }

@@ -41,8 +41,6 @@ pub struct Programs {
     orphans: Orphans,
     calls: Calls,
     workers: List<Option<Worker>>,
-    /// Processes that have not ended.
-    running_count: usize,
     /// Interpreters that have ended in a row without a call that they had served.
     death_count: usize,
     /// Whether interpreters that are started now have to be initialized.
@@ -78,7 +76,6 @@ impl Programs {
             orphans: Orphans::new(),
             calls: Calls::new(),
             workers: List::new(workers.unwrap_or_default()),
-            running_count: 0,
             death_count: 0,
             is_initialized: false,
         }))
@@ -97,25 +94,17 @@ impl Programs {
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         self.sweep();
-        let call = Call::new(number, task, &self.settings, event, request, cx)?;
-        self.supervisor.alarm(call.signal_ms);
-        if !self.calls.insert(call) {
-            return Err(failure::start(Errno::AGAIN));
-        }
+        let place = self.calls.free().ok_or(Errno::AGAIN);
+        let call = Call::new(number, task, &self.settings, event, request, cx);
+        let call = place.and_then(|place| Ok(place.insert(call?)));
+        self.supervisor
+            .alarm(call.map_err(failure::start)?.signal_ms);
         self.serve_waiting();
-        match self.calls.numbered(number) {
-            Some(call) if call.state == State::Failed => {
-                call.number = 0;
-                Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    call.fault,
-                    None,
-                    b"",
-                ))
-            }
-            _ => Ok(()),
+        let call = self.calls.numbered(number);
+        if call.is_some_and(|call| call.state == State::Failed) {
+            return self.answer(number, &mut &b""[..]).map(drop);
         }
+        Ok(())
     }
 
     /// Does what no request asks for, and waits for it: there can be no event meanwhile.
@@ -131,13 +120,7 @@ impl Programs {
             let is_over = task == Task::Initialize && signal::terminating();
             if left_ms == 0 || is_over {
                 self.abandon(HOOK);
-                return Err(failure::error(
-                    &mut self.kinds,
-                    &self.launch,
-                    Some(Fault::TimedOut),
-                    None,
-                    b"",
-                ));
+                return Err(failure::known(Fault::TimedOut));
             }
             self.supervisor.wait(left_ms);
             self.look();
@@ -188,40 +171,33 @@ impl Programs {
         };
         call.number = 0;
         let worker = call.worker().and_then(|index| self.workers.get(index));
-        let worker = worker.and_then(Option::as_ref);
-        let Some(worker) = worker else {
-            return Err(failure::error(
-                &mut self.kinds,
-                &self.launch,
-                call.fault,
-                None,
-                b"",
-            ));
-        };
-        let process = &worker.process;
-        let mut status = process.status;
-        let mut is_success = status == Some(Status::Exited(0));
-        if let Some(channel) = &worker.channel {
-            let reply = channel.status();
-            // However an interpreter ends that has not said how it went: it has not served the call.
-            is_success = reply == Some(0);
-            let message = worker.message();
-            if call.fault.is_none() && !message.is_empty() {
-                let (kind, text) = kinds::parts(message);
-                *report = process.output();
-                return Err(Error::of(self.kinds.keep(kind), &[text]));
+        let (mut status, mut tail) = (None, &b""[..]);
+        if let Some(Some(worker)) = worker {
+            let process = &worker.process;
+            (status, tail) = (process.status, process.tail());
+            let mut is_success = status == Some(Status::Exited(0));
+            if let Some(channel) = &worker.channel {
+                let reply = channel.status();
+                // However an interpreter ends that has not said how it went: it has not served the call.
+                is_success = reply == Some(0);
+                let message = worker.message();
+                if call.fault.is_none() && !message.is_empty() {
+                    let (kind, text) = kinds::parts(message);
+                    *report = process.output();
+                    return Err(Error::of(self.kinds.keep(kind), &[text]));
+                }
+                status = reply.map(Status::Exited).or(status);
             }
-            status = reply.map(Status::Exited).or(status);
-        }
-        if is_success && call.fault.is_none() {
-            return Ok(process.output());
+            if is_success && call.fault.is_none() {
+                return Ok(process.output());
+            }
         }
         Err(failure::error(
             &mut self.kinds,
             &self.launch,
             call.fault,
             status,
-            process.tail(),
+            tail,
         ))
     }
 
@@ -256,7 +232,8 @@ impl Programs {
             {
                 match place {
                     Some(worker) if worker.process.status.is_none() => {
-                        worker.release(self.settings.event_count_max);
+                        worker.release(self.settings.event_count_max, call.task);
+                        self.supervisor.alarm(worker.until_ms);
                     }
                     _ => *place = None,
                 }
@@ -305,16 +282,33 @@ impl Programs {
         let Some(Some(worker)) = self.workers.get_mut(index) else {
             return;
         };
-        let (Some(status), Some(channel)) = (worker.reply(), &mut worker.channel) else {
+        let reply = worker.reply();
+        let Some(channel) = &mut worker.channel else {
+            return;
+        };
+        let Some(status) = reply else {
+            // One that cannot be heard any more can serve nothing.
+            if channel.is_closed() {
+                worker.kill();
+            }
             return;
         };
         let (stage, has_group) = (channel.stage, channel.has_group());
         if stage == Stage::Loading && status == 0 && self.is_initialized {
             channel.stage = Stage::Initializing;
-            // One that has gone is reaped.
-            let _ = channel.ask(Task::Initialize.line(), b"", b"");
+            let call = self.calls.next_waiting();
+            let variables = call.as_deref().map_or(&b""[..], Call::variables);
+            if channel
+                .ask(Task::Initialize.line(), b"", variables)
+                .is_err()
+            {
+                worker.kill();
+            }
         } else if stage != Stage::Busy && status == 0 {
             channel.stage = Stage::Idle;
+            worker.until_ms = NEVER;
+            // What it has started for itself stays.
+            self.orphans = Orphans::new();
         } else {
             self.end(index);
         }
@@ -322,8 +316,11 @@ impl Programs {
             self.death_count = 0;
             let task = self.calls.of_worker(index).map(|call| call.task);
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
-            if has_group {
-                self.kill_orphans();
+            if has_group && self.kill_orphans() {
+                // What is left behind may still write where the next answer would be.
+                if let Some(Some(worker)) = self.workers.get_mut(index) {
+                    worker.retire();
+                }
             }
         } else if status != 0
             && let Some(Some(worker)) = self.workers.get_mut(index)
@@ -363,15 +360,11 @@ impl Programs {
             let end = match wait::ended(None) {
                 Ok(Some(end)) => end,
                 // What still lives has left its group, if nothing has to live.
-                Ok(None)
-                    if !self
-                        .calls
-                        .iter()
-                        .any(|call| matches!(call.state, State::Runs(_))) =>
-                {
-                    return self.kill_orphans();
+                Ok(None) => {
+                    self.kill_orphans();
+                    return;
                 }
-                Ok(None) | Err(_) => return,
+                Err(_) => return,
             };
             let is_it = |place: &Option<Worker>| {
                 let process = place.as_ref().map(|worker| &worker.process);
@@ -395,9 +388,17 @@ impl Programs {
         };
         worker.kill();
         worker.process.status = Some(status);
-        self.running_count -= 1;
         let channel = worker.channel.as_ref();
         let has_failed = channel.is_some_and(Channel::is_failing);
+        let is_unread = channel.is_some_and(|channel| channel.is_unread);
+        if let Some(call) = self.calls.of_worker(index)
+            && is_unread
+            && call.fault.is_none()
+            && matches!(call.state, State::Runs(_))
+        {
+            // It has not begun with the call, so another one may.
+            call.state = State::Waits;
+        }
         self.end(index);
         let call = self.calls.of_worker(index);
         if has_failed && call.as_ref().is_none_or(|call| call.fault.is_none()) {
@@ -411,16 +412,19 @@ impl Programs {
     }
 
     /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
-    /// program's helper, could not be told.
-    fn kill_orphans(&self) {
+    /// program's helper, could not be told. Returns whether something is left that was not killed.
+    fn kill_orphans(&self) -> bool {
         let mut calls = self.calls.iter();
-        if calls.any(|call| matches!(call.state, State::Runs(_))) {
-            return;
-        }
-        self.orphans.kill(|pid| {
+        let runs = calls.any(|call| matches!(call.state, State::Runs(_)));
+        let is_worker = |pid| {
             let mut workers = self.workers.iter().flatten();
             workers.any(|worker| worker.process.pid == pid)
-        });
+        };
+        if runs {
+            return self.orphans.are_there(is_worker);
+        }
+        self.orphans.kill(is_worker);
+        false
     }
 
     /// Sends the signals whose moment has come.
@@ -437,7 +441,7 @@ impl Programs {
                 }
                 continue;
             };
-            if is_due && let Some(Some(worker)) = self.workers.get(index) {
+            if is_due && let Some(Some(worker)) = self.workers.get_mut(index) {
                 if call.fault == Some(Fault::TimedOut) || signal::terminating() {
                     worker.kill();
                     call.signal_ms = NEVER;
@@ -448,6 +452,12 @@ impl Programs {
                 call.fault.get_or_insert(Fault::TimedOut);
             }
             next_ms = next_ms.min(call.signal_ms);
+        }
+        for worker in self.workers.iter_mut().flatten() {
+            if worker.until_ms <= now_ms {
+                worker.kill();
+            }
+            next_ms = next_ms.min(worker.until_ms);
         }
         self.supervisor.alarm(next_ms);
     }
@@ -465,9 +475,10 @@ impl Programs {
                 continue;
             }
             let workers = self.workers.iter().flatten();
+            let counted = workers.clone().filter(|worker| worker.counts()).count();
             let starting = workers.filter(|worker| worker.is_starting()).count();
             let is_enough = starting >= self.calls.waiting_count();
-            if is_enough || self.running_count >= self.settings.worker_count_max {
+            if is_enough || counted >= self.settings.worker_count_max {
                 return;
             }
             let is_resident = self.stays();
@@ -520,8 +531,8 @@ impl Programs {
         let strings = self.environment.of_call(variables, is_request)?;
         let (launch, supervisor) = (&self.launch, &self.supervisor);
         let worker = Worker::start(launch, strings, event, is_resident, supervisor, index)?;
+        self.supervisor.alarm(worker.until_ms);
         *place = Some(worker);
-        self.running_count += 1;
         Ok(index)
     }
 }

@@ -8,7 +8,9 @@ use super::launch::Launch;
 use super::process::Process;
 use super::supervisor::{Ready, Supervisor};
 use crate::bytes;
+use crate::limits::{LOAD_MS_MAX, MARGIN_MS_MAX};
 use crate::sys::child::{self, Pid, Signal};
+use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Fd, Io};
 use crate::sys::file;
 use crate::sys::pipe::socket_pair;
@@ -19,13 +21,18 @@ use crate::sys::strings::Strings;
 pub struct Worker {
     pub process: Process,
     pub channel: Option<Channel>,
+    /// When it is killed that has not got ready, or not gone, by then: on the monotonic clock, or `NEVER`.
+    pub until_ms: u64,
+    /// Whether it was told to end: whatever it says after that, it is asked for nothing more.
+    is_spent: bool,
 }
 
 /// The way to an interpreter: it shares two files, whose content and offset are set before it is asked for
 /// something, and a socket, over which lines go: what is to be done, and how it went.
 #[derive(Debug)]
 pub struct Channel {
-    control: Fd,
+    /// Closed once the interpreter is told to go.
+    control: Option<Fd>,
     event: Fd,
     context: Fd,
     pub stage: Stage,
@@ -39,6 +46,8 @@ pub struct Channel {
     status: Option<i32>,
     /// Where in what it has said the message is that comes with a status.
     message: Range<usize>,
+    /// Whether it has ended before it read what it was asked for.
+    pub is_unread: bool,
 }
 
 /// What an interpreter is doing.
@@ -51,7 +60,7 @@ pub enum Stage {
     Idle,
     /// It has a call.
     Busy,
-    /// It could not be asked.
+    /// It is asked for nothing any more.
     Leaving,
 }
 
@@ -61,7 +70,7 @@ const LAST_STATUS: i32 = 2;
 impl Channel {
     pub fn new(control: Fd, event: Fd, context: Fd) -> Self {
         Self {
-            control,
+            control: Some(control),
             event,
             context,
             stage: Stage::Loading,
@@ -70,6 +79,7 @@ impl Channel {
             line_len: 0,
             status: None,
             message: 0..0,
+            is_unread: false,
         }
     }
 
@@ -85,8 +95,8 @@ impl Channel {
             file::write_at(file, content, 0)?;
             file::rewind(file)?;
         }
-        match self.control.write(line) {
-            Io::Done(count) if count == line.len() => Ok(()),
+        match self.control.as_ref().map(|control| control.write(line)) {
+            Some(Io::Done(count)) if count == line.len() => Ok(()),
             _ => Err(Errno::PIPE),
         }
     }
@@ -94,11 +104,16 @@ impl Channel {
     /// Reads what it says to `place`; the status, once it has said how it went.
     fn reply(&mut self, place: &mut [u8]) -> Option<i32> {
         let room = place.len();
-        if let Io::Done(count) = self
-            .control
-            .read(bytes::slice_mut(place, self.line_len..room))
-        {
-            self.line_len += count;
+        let control = self.control.as_ref()?;
+        match control.read(bytes::slice_mut(place, self.line_len..room)) {
+            Io::Done(count @ 1..) => self.line_len += count,
+            Io::Blocked => {}
+            // It has closed its end. What the kernel has of what it was asked for is lost then (unix(7)), and
+            // the first read says so, unless it was read.
+            end => {
+                self.is_unread = end == Io::Closed(Errno::CONNRESET);
+                self.control = None;
+            }
         }
         let mut start = 0;
         loop {
@@ -118,6 +133,11 @@ impl Channel {
             self.status = Some(number(word).unwrap_or(1));
             return self.status;
         }
+    }
+
+    /// Whether it has closed its end, or was told to go.
+    pub fn is_closed(&self) -> bool {
+        self.control.is_none()
     }
 
     /// Whether the function runs in a group of its own.
@@ -160,8 +180,12 @@ impl Worker {
         let input = input::file(event)?;
         if !stays {
             let process = Process::start(launch, strings, &input, None, supervisor, index)?;
-            let channel = None;
-            return Ok(Self { process, channel });
+            return Ok(Self {
+                process,
+                channel: None,
+                until_ms: NEVER,
+                is_spent: false,
+            });
         }
         let context = input::file(b"")?;
         let [control, theirs] = socket_pair()?;
@@ -170,6 +194,8 @@ impl Worker {
         Ok(Self {
             process: Process::start(launch, strings, &input, more, supervisor, index)?,
             channel: Some(Channel::new(control, input, context)),
+            until_ms: clock::monotonic_ms() + LOAD_MS_MAX,
+            is_spent: false,
         })
     }
 
@@ -213,33 +239,50 @@ impl Worker {
         asked
     }
 
-    /// Its answer was taken: an interpreter is idle again, or, after `event_count_max` events, told to go.
-    pub fn release(&mut self, event_count_max: u64) {
+    /// Its answer was taken: an interpreter is idle again; or is told to go, if it ends anyway, or has served
+    /// `event_count_max` events.
+    pub fn release(&mut self, event_count_max: u64, task: Task) {
         self.process.reset();
-        if let Some(channel) = &mut self.channel {
-            channel.event_count += 1;
+        let Some(channel) = &mut self.channel else {
+            return;
+        };
+        channel.event_count += u64::from(task == Task::Invoke);
+        let is_last = channel.event_count >= event_count_max || channel.says_it_ends();
+        // One that has closed its output could answer nothing more.
+        if is_last || self.is_spent || channel.control.is_none() || !self.process.is_writing() {
+            self.leave();
+        } else {
             channel.stage = Stage::Idle;
-            // One that ends, or that has closed its output, could answer nothing more.
-            if channel.event_count == event_count_max
-                || channel.says_it_ends()
-                || !self.process.is_writing()
-            {
-                self.channel = None;
-            }
         }
     }
 
+    /// An interpreter is told to go, by the end of its channel; a moment later it is killed.
+    fn leave(&mut self) {
+        if let Some(channel) = &mut self.channel {
+            (channel.stage, channel.control) = (Stage::Leaving, None);
+            self.until_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
+        }
+    }
+
+    /// It is asked for nothing more once its call is over.
+    pub fn retire(&mut self) {
+        self.is_spent = true;
+    }
+
     /// Tells what serves a call to end: of an interpreter, the function's own group, if it has one.
-    pub fn terminate(&self) {
-        match self.channel.as_ref().and_then(|channel| channel.group) {
+    pub fn terminate(&mut self) {
+        if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group) {
             // An error means that nobody is left there.
-            Some(group) => drop(child::kill_group(group, Signal::Terminate)),
-            None => self.process.signal(Signal::Terminate),
+            let _ = child::kill_group(group, Signal::Terminate);
+        } else {
+            self.is_spent = true;
+            self.process.signal(Signal::Terminate);
         }
     }
 
     /// Ends it, and all that is left of it.
-    pub fn kill(&self) {
+    pub fn kill(&mut self) {
+        self.is_spent = true;
         if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group)
             && self.process.status.is_none()
         {
@@ -247,12 +290,19 @@ impl Worker {
             let _ = child::kill_group(group, Signal::Kill);
         }
         self.process.signal(Signal::Kill);
+        self.until_ms = NEVER;
+    }
+
+    /// Whether it takes the place of one that serves.
+    pub fn counts(&self) -> bool {
+        let stage = self.channel.as_ref().map(|channel| channel.stage);
+        self.process.status.is_none() && stage != Some(Stage::Leaving)
     }
 
     /// Whether it waits for something to do.
     pub fn is_idle(&self) -> bool {
         let stage = self.channel.as_ref().map(|channel| channel.stage);
-        stage == Some(Stage::Idle) && self.process.status.is_none()
+        stage == Some(Stage::Idle) && !self.is_spent && self.process.status.is_none()
     }
 
     /// Whether it will be idle, but is not yet.

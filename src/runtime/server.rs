@@ -42,7 +42,10 @@ pub fn serve<H: Handler>(connections: &mut Connections<H>, events: &mut [Event],
     log::prepare();
     touch_stack();
     // The first connection is answered before anything is set up for those to come.
-    let first = waiting.first().map(|socket| served(socket, connections));
+    // Only a handler that is woken already waits for more than connections.
+    let is_woken = H::DEFERS && connections.service.caller.waker().is_some();
+    let first = if is_woken { None } else { waiting.first() };
+    let first = first.map(|socket| served(socket, connections));
     let reactor = kernel("cannot wait for connections: !", waiting.into_reactor());
     if let Some((connection, want)) = first {
         connections.keep(&reactor, connection, want);

@@ -45,8 +45,8 @@ pub fn word(args: Args) -> Option<&'static [u8]> {
         b"--version" => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
         #[cfg(feature = "function")]
         b"--help" => {
-            let usage = fatal::kernel("out of memory: !", language::text(language::USAGE));
-            print(bytes::slice(&usage.0, 0..usage.1))
+            let (texts, usage) = fatal::kernel("out of memory: !", language::text(language::USAGE));
+            print(bytes::slice(&texts, usage))
         }
         #[cfg(not(feature = "function"))]
         b"--help" => print(USAGE.as_bytes()),

@@ -26,7 +26,10 @@ if [ "$(command -v "$_f_name")" != "$_f_name" ]; then
   exit 127
 fi
 
-# FILE's `set -e` holds for the function, not for the loop.
+# FILE's `set -e` and `set -x` hold for the function, not for the loop: a trace of that would have the event
+# and the credentials of its call.
+case $- in *x*) _f_x=-x ;; *) _f_x=+x ;; esac
+set +x
 case $- in *e*) _f_e=-e ;; *) _f_e=+e ;; esac
 set +e
 
@@ -71,7 +74,7 @@ _f_call() {
   # Nothing to do: FILE was loaded, and each event cleans up after itself.
   init* | pre*) exit 0 ;;
   esac
-  set "$_f_e"
+  set "$_f_e" "$_f_x"
   "$_f_name" "$1"
 }
 
@@ -86,9 +89,11 @@ while :; do
     {
       command wait "$!"
       _f_status=$?
-      # Kills until the group is empty, because what still runs could write into the next result.
+      # Kills until the group is empty, because what still runs could write into the next result. It never
+      # is if a process has ended whose parent has left the group and does not ask how.
       # The second wait is for a subshell that had stopped itself.
-      while command kill -KILL -- "-$!"; do :; done
+      _f_count=0
+      while command kill -KILL -- "-$!" && [ $((_f_count += 1)) -lt 1000 ]; do :; done
       command wait "$!"
     } 2>&-
   else

@@ -199,6 +199,9 @@ process.on('exit', code => {
   if (call) fail(call, new Error('exit status ' + code), 'Runtime.ExitError');
 });
 
+// NAME may lead through what the file exports: `routes.handler`.
+const member = from => name.split('.').reduce((from, key) => from == null ? from : from[key], from);
+
 const control = new net.Socket({ fd: 3 });
 let exported, handler;
 async function load() {
@@ -211,7 +214,7 @@ async function load() {
       if (!/^ERR_REQUIRE_(ESM|ASYNC)/.test(error.code)) throw error;
       exported = await import(file);
     }
-    handler = exported[name] || (exported.default || {})[name];
+    handler = member(exported) || member(exported.default);
     if (typeof handler !== 'function') {
       fail(mine, `${name} of ${file} is undefined or not exported`, 'Runtime.HandlerNotFound');
       process.exit(1);

@@ -176,14 +176,18 @@ def answer(action, *arguments):
     except BaseException as error:
         import traceback
         kind = type(error)
+        try:
+            message = str(error)
+        except Exception:
+            message = 'its text cannot be told'
         # The first two frames are ours.
         trace = error.__traceback__.tb_next.tb_next
         traceback.print_exception(kind, error, trace)
         content = json.dumps({
-            'errorMessage': str(error), 'errorType': kind.__name__,
+            'errorMessage': message, 'errorType': kind.__name__,
             'stackTrace': traceback.format_list(traceback.extract_tb(trace))}).encode()
         # A line, and not a long one: the whole is in the result.
-        reply = '1 ' + ' '.join(('%s: %s' % (kind.__name__, error)).split())[:1000]
+        reply = '1 ' + ' '.join(('%s: %s' % (kind.__name__, message)).split())[:1000]
     log.flush()
     if os.getpid() != owner:
         # A forked child of the function came back: only its parent answers.
