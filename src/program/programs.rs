@@ -45,6 +45,8 @@ pub struct Programs {
     death_count: usize,
     /// Whether interpreters that are started now have to be initialized.
     is_initialized: bool,
+    /// Whether there may be what calls have left behind.
+    is_littered: bool,
 }
 
 type Table = [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX];
@@ -78,6 +80,7 @@ impl Programs {
             workers: List::new(workers.unwrap_or_default()),
             death_count: 0,
             is_initialized: false,
+            is_littered: false,
         }))
     }
 
@@ -307,8 +310,10 @@ impl Programs {
         } else if stage != Stage::Busy && status == 0 {
             channel.stage = Stage::Idle;
             worker.until_ms = NEVER;
-            // What it has started for itself stays.
-            self.orphans = Orphans::new();
+            // What it has started for itself stays, if it can be told from what calls have left behind.
+            if !self.is_littered {
+                self.orphans = Orphans::new();
+            }
         } else {
             self.end(index);
         }
@@ -413,18 +418,18 @@ impl Programs {
 
     /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
     /// program's helper, could not be told. Returns whether something is left that was not killed.
-    fn kill_orphans(&self) -> bool {
+    fn kill_orphans(&mut self) -> bool {
         let mut calls = self.calls.iter();
         let runs = calls.any(|call| matches!(call.state, State::Runs(_)));
         let is_worker = |pid| {
             let mut workers = self.workers.iter().flatten();
             workers.any(|worker| worker.process.pid == pid)
         };
-        if runs {
-            return self.orphans.are_there(is_worker);
+        self.is_littered = runs && self.orphans.are_there(is_worker);
+        if !runs {
+            self.orphans.kill(is_worker);
         }
-        self.orphans.kill(is_worker);
-        false
+        self.is_littered
     }
 
     /// Sends the signals whose moment has come.
