@@ -185,10 +185,12 @@ mod bash {
         let folder = Folder::new();
         let count = folder.at("count");
         let text = format!(
-            "echo x >> {}\nn=0\nhandler() {{ n=$((n+1)); echo $n; }}\n",
+            "echo loading; echo x >> {}\nn=0\nhandler() {{ n=$((n+1)); echo $n; }}\n",
             count.display()
         );
         let mut instance = Cloud::Fc.start(function(&folder, "index.sh", &text));
+        // Before there is a call, and without one.
+        instance.log_with("loading\n");
         for _ in 0..5 {
             instance.call("").expect("1\n");
         }
@@ -236,6 +238,15 @@ mod bash {
                 .expect(format!("{value}\n{value}\nnone\n"));
         }
         instance.call_with("", "").expect("none\n\nnone\n");
+        // A trace is of what the function does.
+        let mut instance = Cloud::Fc.start(function(
+            &folder,
+            "index.sh",
+            "set -x\nhandler() { echo r; }",
+        ));
+        instance.call_with(FC_FIELDS, "").expect("r\n");
+        let log = instance.log_with("echo r\n");
+        assert!(!log.contains("secret"), "{log}");
     }
 }
 
@@ -307,7 +318,7 @@ mod python {
     use super::*;
 
     #[rustfmt::skip]
-    const ROWS: [Row; 25] = [
+    const ROWS: [Row; 27] = [
         ("return 'hello é'", Ok("hello é".as_bytes()), ""),
         ("return b'a\\0\\xff\\n\\n'", Ok(b"a\0\xff\n\n"), ""),
         ("return None", Ok(b"null"), ""),
@@ -329,6 +340,8 @@ mod python {
         ("import sys; sys.exit(3)", Err(("SystemExit", "3")), ""),
         ("return handler(event, context)", Err(("RecursionError", "maximum recursion depth exceeded")), ""),
         ("import os; print('bye'); os._exit(4)", Err(("ExitError", "exit status 4: bye")), "bye\n"),
+        ("class Bad(Exception):\n  def __str__(self): return 1/0\n raise Bad()", Err(("Bad", "its text cannot be told")), ""),
+        ("import os; os.close(103)", Err(("Signal", "signal 9")), ""),
         ("import os; os._exit(0)", Err(("ExitError", "exit status 0")), ""),
         ("import os; os.kill(os.getpid(), 11)", Err(("Signal", "signal 11")), ""),
         ("import os; os.kill(os.getpid(), 15)", Err(("Signal", "signal 15")), ""),
@@ -454,6 +467,19 @@ mod node {
         let mut instance = Cloud::Lambda.start(function(&folder, "e.js", text));
         instance.call("{\"k\": 1}").expect("s");
         instance.call("{}").expect_failure("Error", "f");
+        let text = NODE.replace(
+            "BODY",
+            "const all = []; for (;;) all.push(new Array(1e4).fill(1.5))",
+        );
+        let program =
+            function(&folder, "g.js", &text).env("NODE_OPTIONS", "--max-old-space-size=20");
+        let mut instance = Cloud::Fc.start(program);
+        let (kind, message) = instance.call("out of memory").failure();
+        assert!(
+            kind == "Signal" && message.starts_with("signal 6"),
+            "{kind}: {message}"
+        );
+        instance.call("fine").expect("fine");
         let text = "exports.handler = async () => new Promise(() => 0)";
         let mut instance = Cloud::Lambda.start(function(&folder, "f.js", text));
         let message = "The promise of the function was never settled";
