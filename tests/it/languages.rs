@@ -167,6 +167,10 @@ mod bash {
             let source = format!("handler() {{ {body}; }}\n");
             for (name, value) in [("LC_ALL", "C.UTF-8"), ("LC_ALL", "C"), ("PATH", &*path)] {
                 let _case = Case((body, value));
+                // Once is enough for what takes long.
+                if event.len() > MIB && value != "C.UTF-8" {
+                    continue;
+                }
                 let program = function(&folder, "index.sh", &source).env(name, value);
                 let mut instance = Cloud::Fc.start(program);
                 instance.call(event).expect(want);
