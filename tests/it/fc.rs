@@ -309,7 +309,7 @@ fn unknown_variables_are_named() {
         .env("FNBOOT_SIGTERM", "on")
         .env("FNBOOT_STREAMING", "on")
         .env("XFNBOOT_A", "on")
-        .env("FNBOOT", "on")
+        .env("FNBOOT", "echo")
         .start();
     server.call(PING, 200);
 }
