@@ -121,7 +121,7 @@
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
-//! | `program` | functions that are programs: their processes, what they are told, what their failures are | `bytes echo handler http limits log platform sys` | names `runtime` |
+//! | `program` | functions that are programs: their processes, what they are told, what their failures are | `bytes echo handler http limits log platform sys`; std, to pack texts | names `runtime` |
 //! | [`testing`] | calls that no platform made, for users' unit tests | `handler http sys` | is in a program |
 //! | `runtime` | where all of them meet: settings, connections, the loop, the call itself | all above, std | is unsafe, parses bytes |
 //!

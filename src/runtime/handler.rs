@@ -48,7 +48,9 @@ mod in_files {
         }
     }
 
-    /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one.
+    /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one. Out of
+    /// line, because its large places are nothing that the start of the built-in function should touch.
+    #[inline(never)]
     pub fn named(word: &[u8], is_binding: bool, config: &Config) -> Function {
         let mut folder = [0; PATH_BYTES_MAX];
         let root = match find::root(env::var) {

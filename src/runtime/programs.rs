@@ -17,10 +17,20 @@ pub const NAMES: &[u8] =
 
 /// What the arguments say, or else `FNBOOT`, or else, if that has nothing but blanks, `_HANDLER`.
 pub fn function(args: Args, config: &Config) -> Function {
-    let words = match stock::word(args) {
-        Some(_) => from_arguments(args),
-        None => from_text(env::var(b"FNBOOT").unwrap_or_default()),
-    };
+    let text = env::var(b"FNBOOT").unwrap_or_default();
+    if stock::word(args).is_some() {
+        of_words(from_arguments(args), config)
+    } else if text.is_empty() {
+        // The built-in function starts without anything that programs need.
+        handler::function(config)
+    } else {
+        of_words(from_text(text), config)
+    }
+}
+
+/// What these words say.
+#[inline(never)]
+fn of_words(words: Result<Strings, Errno>, config: &Config) -> Function {
     let mut words = fatal::kernel("cannot read the arguments: !", words);
     let Some(kind) = words.get(0) else {
         return handler::function(config);
@@ -43,6 +53,7 @@ pub fn function(args: Args, config: &Config) -> Function {
 }
 
 /// The arguments behind the program's own name.
+#[inline(never)]
 fn from_arguments(args: Args) -> Result<Strings, Errno> {
     let mut words = Strings::new(ARGUMENTS_BYTES)?;
     let mut index = 1;
@@ -56,6 +67,7 @@ fn from_arguments(args: Args) -> Result<Strings, Errno> {
 const LONG_WORD: &str = "FNBOOT: a word of it is longer than 4096 bytes";
 
 /// The words of `text`.
+#[inline(never)]
 fn from_text(text: &[u8]) -> Result<Strings, Errno> {
     let (mut words, mut left) = (Strings::new(ARGUMENTS_BYTES)?, Words::new(text));
     let mut place = [0; WORD_BYTES_MAX];

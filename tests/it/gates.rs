@@ -48,21 +48,38 @@ const COUNTERS: Counters = Counters {
     instructions: 14_000,
 };
 
+/// What a build needs that can start programs, also where it serves the built-in function.
+const WITH_PROGRAMS: Counters = Counters {
+    // 2026-11-28: 12 or 13. A second part of the file is mapped, and the frames of functions that start programs
+    // make the stack deeper. Promised are the figures of the build without programs, in this line and the next two.
+    faults: 13,
+    // 2026-11-28: 124 to 128, of which 92 are the file: the kernel maps all of it.
+    idle_kib: 132,
+    // 2026-11-28: 14,628: which function it is, and that a call may be put off, is found out for each call.
+    instructions: 14_800,
+    ..COUNTERS
+};
+
 /// Every build that ships: everything, and one platform alone; and between them what shows the price of a feature.
+///
+/// 20 KiB and 13 KiB of archive were promised for all that is about programs: it takes 50.5 and 31.8 KiB. What
+/// defers calls in the runtime takes 8 KiB, packed shims 8, the rest is code of `program`.
 const BUILDS: [Build; 4] = [
     Build {
         name: "full",
         program: bootstrap,
-        file_bytes: 94_000,
-        zip_bytes: 61_000,
-        counters: COUNTERS,
+        // 2026-11-28: 94,000 and 57,993.
+        file_bytes: 94_300,
+        zip_bytes: 58_300,
+        counters: WITH_PROGRAMS,
     },
     Build {
         name: "without functions in scripts",
         program: || price("command"),
-        file_bytes: 80_400,
-        zip_bytes: 46_400,
-        counters: COUNTERS,
+        // 2026-11-28: 80,392 and 46,586.
+        file_bytes: 80_700,
+        zip_bytes: 46_900,
+        counters: WITH_PROGRAMS,
     },
     Build {
         name: "without programs",
@@ -72,7 +89,8 @@ const BUILDS: [Build; 4] = [
         // second try, early responses, bodies without a length, the log of what is lost: 3.3 KiB), and JSON
         // lines and X-Ray's cause (0.4 KiB).
         file_bytes: 42_300,
-        zip_bytes: 25_420,
+        // 2026-11-28: 42,240 and 25,427: what a call that is put off needs is not in it, but some functions have moved.
+        zip_bytes: 25_440,
         counters: COUNTERS,
     },
     Build {
@@ -105,8 +123,8 @@ const ECHO_KIB_MAX: u64 = 33 * 1024;
 /// `recvfrom` looks whether the connection is still there, in place of a second look at the clock.
 const EVENT_CALLS: u64 = 8;
 
-/// What a process holds after some events of Lambda, in KiB. 2026-11-27: 72 to 76.
-const POLLED_KIB_MAX: u64 = 80;
+/// What a process holds after some events of Lambda, in KiB. 2026-11-28: 132 to 140; 72 to 76 without programs.
+const POLLED_KIB_MAX: u64 = 144;
 
 /// System calls of fnboot for a call of `bootstrap command`, without those of the program. 2026-11-27: 51, of which
 /// 8 read a clock, 8 make pipes and files and 8 close them, 6 wait, 6 are about the end of the process.

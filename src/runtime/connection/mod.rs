@@ -529,7 +529,9 @@ fn answer<H: Handler>(
     let may_have_more = is_owned || input.to as usize == place.len();
     *input = input.skip(message.len);
     let (kind, address) = (link.side.kind(), caller.renderer.config.address);
-    let arrived_ms = if H::STREAMS || H::DEFERS {
+    let client = link.side.client();
+    let is_call = client.is_none_or(|client| client.ask == Ask::Next);
+    let arrived_ms = if (H::STREAMS || H::DEFERS) && is_call {
         caller.renderer.time.now_ms()
     } else {
         0
