@@ -111,6 +111,13 @@ pub struct Socket {
     pub keepalive_seconds: Option<u64>,
 }
 
+/// The server's end of a connection. Ports are used again: another connection may have one of the two.
+pub fn peer_of(stream: &TcpStream) -> Option<Socket> {
+    let local = stream.peer_addr().expect("an address").port();
+    let remote = stream.local_addr().expect("an address").port();
+    sockets().find(|socket| (socket.local, socket.remote) == (local, remote))
+}
+
 /// Those that there are.
 pub fn sockets() -> impl Iterator<Item = Socket> {
     let table = fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");

@@ -435,8 +435,7 @@ fn nothing_is_read_while_a_call_waits() {
     let behind = event([&b"direct 0 "[..], &noise(100_000)].concat());
     let sender = client.send_meanwhile(behind.repeat(200));
     wait_for("the kernel to be full", || {
-        let port = client.stream().local_addr().expect("an address").port();
-        let its = harness::sockets().find(|socket| socket.remote == port);
+        let its = harness::peer_of(client.stream());
         (its.is_some_and(|its| its.unread_bytes > 100_000)).then_some(())
     });
     barrier.pass();
@@ -656,9 +655,7 @@ fn a_waiting_connection_is_kept_alive() {
         let mut client = server.connect();
         client.send(event(text));
         wait_for("TCP keep-alive", || {
-            let port = client.stream().local_addr().expect("an address").port();
-            let its = harness::sockets().find(|socket| socket.remote == port)?;
-            its.keepalive_seconds
+            harness::peer_of(client.stream())?.keepalive_seconds
         });
     }
 }
