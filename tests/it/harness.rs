@@ -21,7 +21,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
 use crate::{port, process};
@@ -745,7 +745,9 @@ impl Client {
 
 /// A connection whose receive buffer is as small as the kernel allows, to a server that listens.
 pub fn narrow(server: &Server) -> Client {
-    let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    // Or a program that another test starts at this moment would have it.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
     let socket = socket.expect("socket");
     sockopt::set_socket_recv_buffer_size(&socket, 2048).expect("SO_RCVBUF");
     let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, server.port);

@@ -137,7 +137,7 @@ impl Found {
 
     fn add_children(&mut self, name: &Path, path: &Path) -> Result<(), String> {
         let mut children = fs::read_dir(path).map_err(at(path))?.peekable();
-        if children.peek().is_none() && name != "" {
+        if children.peek().is_none() && !name.as_os_str().is_empty() {
             let metadata = path.metadata().map_err(at(path))?;
             return self.insert(name, &metadata, Content::Folder);
         }
