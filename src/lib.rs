@@ -138,7 +138,7 @@
 //! - No file is read, but for `/etc/hosts` where it has to say which address the API's name has; and, where
 //!   programs are started, the first line of one that cannot be, and the kernel's list of children.
 //! - No program inherits a descriptor but those of its channel, a signal that is ignored or blocked, or
-//!   `FNBOOT`. No group of processes is killed after its leader was reaped.
+//!   `FNBOOT`. No group that fnboot has started is killed after its leader was reaped.
 //! - No memory is read that a safe function may free: of the environment, the strings that the
 //!   program was started with (`sys::env`).
 //! - Nothing in `http` and `platform` holds a descriptor, reads a clock or keeps state that is not
@@ -185,8 +185,8 @@
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!
 //! Whole texts that no call waits for, the shims and what `--help` prints, are packed by `build.rs`, and unpacked
-//! by `program::unpack` where one is needed: 22 KiB of them take 8 KiB. That takes milliseconds, most of them page
-//! faults, which an interpreter that is about to start does not feel.
+//! by `program::unpack` where one is needed: 22 KiB of them take 8 KiB. All of them are unpacked in a
+//! millisecond, which an interpreter that is about to start does not feel.
 //!
 //! # What was tried and did not pay
 //!
