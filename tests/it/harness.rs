@@ -17,10 +17,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use rustix::process::{Pid, Signal};
 
@@ -219,32 +220,66 @@ pub fn in_own_network(test: &str, body: impl FnOnce()) {
 
 /// What a process wrote so far, read by a thread as it comes.
 #[derive(Clone, Default)]
-pub struct Output(Arc<(Mutex<Vec<u8>>, Condvar)>);
+pub struct Output {
+    /// The pipe, which is read by who holds the lock of the bytes: whoever finds it empty then has all of them.
+    pipe: Option<Arc<OwnedFd>>,
+    bytes: Arc<(Mutex<Vec<u8>>, Condvar)>,
+}
 
 impl Output {
-    fn collect(&self, mut from: impl Read + Send + 'static) -> JoinHandle<()> {
-        let to = self.clone();
-        thread::spawn(move || {
-            let mut piece = [0; 64 * 1024];
-            while let Ok(count @ 1..) = from.read(&mut piece) {
-                to.lock().extend_from_slice(&piece[..count]);
-                to.0.1.notify_all();
-            }
-        })
+    /// And the thread that reads.
+    fn of(pipe: impl Into<OwnedFd>) -> (Self, JoinHandle<()>) {
+        let output = Self {
+            pipe: Some(Arc::new(pipe.into())),
+            bytes: Arc::default(),
+        };
+        let reader = output.clone();
+        (output, thread::spawn(move || reader.collect()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0.0.lock().expect("no test panics while it holds this")
+    fn collect(&self) {
+        let pipe = self.pipe.as_ref().expect("a pipe");
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            let mut wanted = [PollFd::new(pipe, PollFlags::IN)];
+            let _ = rustix::event::poll(&mut wanted, None);
+            let mut bytes = self.lock();
+            match rustix::io::read(pipe, &mut piece[..]) {
+                Ok(count @ 1..) => bytes.extend_from_slice(&piece[..count]),
+                Err(rustix::io::Errno::INTR) => {}
+                _ => return,
+            }
+            self.bytes.1.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        let bytes = self.bytes.0.lock();
+        bytes.expect("no test panics while it holds this")
+    }
+
+    /// Locks it once it has all that was written until now.
+    fn lock_all(&self) -> MutexGuard<'_, Vec<u8>> {
+        loop {
+            let bytes = self.lock();
+            let pipe = self.pipe.as_ref();
+            let left = pipe.map(rustix::io::ioctl_fionread);
+            if !matches!(left, Some(Ok(1..))) {
+                return bytes;
+            }
+            drop(bytes);
+            thread::yield_now();
+        }
     }
 
     /// Everything so far, as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.lock()).into_owned()
+        String::from_utf8_lossy(&self.lock_all()).into_owned()
     }
 
     /// Takes everything so far.
     pub fn take(&self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut *self.lock())).into_owned()
+        String::from_utf8_lossy(&std::mem::take(&mut *self.lock_all())).into_owned()
     }
 
     /// Waits until what was written satisfies `is_enough`, and returns it.
@@ -259,7 +294,7 @@ impl Output {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "the output is only {text:?}");
-            bytes = self.0.1.wait_timeout(bytes, left).expect("as above").0;
+            bytes = self.bytes.1.wait_timeout(bytes, left).expect("as above").0;
         }
     }
 
@@ -383,18 +418,17 @@ impl Program {
             .stderr(stderr)
             .spawn()
             .expect("start");
-        let (stdout, stderr) = (Output::default(), Output::default());
-        let readers = [
-            child.stdout.take().map(|pipe| stdout.collect(pipe)),
-            child.stderr.take().map(|pipe| stderr.collect(pipe)),
-        ];
-        let readers = readers.into_iter().flatten().collect();
+        let stdout = child.stdout.take().map(Output::of);
+        let stderr = child.stderr.take().map(Output::of);
+        let (stdout, of_stdout) = stdout.unzip();
+        let (stderr, of_stderr) = stderr.unzip();
+        let readers = [of_stdout, of_stderr].into_iter().flatten().collect();
         Server {
             child,
             readers,
             port: self.port,
-            stdout,
-            stderr,
+            stdout: stdout.unwrap_or_default(),
+            stderr: stderr.unwrap_or_default(),
             is_over: false,
         }
     }

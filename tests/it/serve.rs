@@ -65,16 +65,21 @@ fn a_function_may_be_a_folder() {
     }
 }
 
-/// What the tool has said of its instances.
-fn instances(server: &Server) -> (usize, usize) {
-    let shown = server.stderr.text();
-    let count = |what| {
-        shown
-            .lines()
-            .filter(|line| line.starts_with("Instance ") && line.contains(what))
-            .count()
-    };
+/// How many instances were started, and how many replaced, by what the tool has shown.
+fn instances(shown: &str) -> (usize, usize) {
+    let lines = shown.lines().filter(|line| line.starts_with("Instance "));
+    let count = |what| lines.clone().filter(|line| line.contains(what)).count();
     (count(" started in "), count(" is replaced: "))
+}
+
+/// Waits until the tool says so, because it does about when it answers, not before.
+#[track_caller]
+fn expect_instances(server: &Server, started: usize, replaced: usize) {
+    let shown = server.stderr.wait_until(|shown| {
+        let (have, gone) = instances(shown);
+        have >= started && gone >= replaced
+    });
+    assert_eq!(instances(&shown), (started, replaced), "{shown}");
 }
 
 #[test]
@@ -98,26 +103,23 @@ fn a_changed_file_of_the_folder_is_a_new_instance() {
     for _ in 0..50 {
         assert_eq!(call(), "x");
     }
-    assert_eq!(instances(&server), (1, 0));
+    expect_instances(&server, 1, 0);
     for (name, count) in [("version", 1), ("lib/deep/new", 2)] {
         folder.file(&format!("code/{name}"), 0o644, "newest");
         call();
-        assert_eq!(instances(&server), (1 + count, count), "{name}");
-        assert!(
-            server
-                .stderr
-                .text()
-                .contains(&format!("/code/{name} changed"))
-        );
+        expect_instances(&server, 1 + count, count);
+        let said = format!("/code/{name} changed");
+        server.stderr.wait_until(|shown| shown.contains(&said));
     }
-    assert!(server.stderr.text().contains("version: newest"));
+    let version = "version: newest";
+    server.stderr.wait_until(|shown| shown.contains(version));
     // A file that is gone is a change, too; an interpreter's waste is none.
     fs::remove_file(folder.at("code/lib/deep/new")).expect("remove");
     call();
-    assert_eq!(instances(&server), (4, 3));
+    expect_instances(&server, 4, 3);
     folder.file("code/__pycache__/x", 0o644, "");
     call();
-    assert_eq!(instances(&server), (4, 3));
+    expect_instances(&server, 4, 3);
     server.signal(rustix::process::Signal::TERM);
     server.expect_exit(0);
     server.stderr.take();
@@ -138,11 +140,8 @@ fn a_function_that_writes_into_its_folder_when_it_starts() {
     let mut client = server.connect();
     for count in 1..4 {
         assert_eq!(client.send(post("/", "", "x")).expect(200).text(), "x");
-        assert!(
-            instances(&server).0 <= count + 1,
-            "{}",
-            server.stderr.text()
-        );
+        let shown = server.stderr.text();
+        assert!(instances(&shown).0 <= count + 1, "{shown}");
     }
     server.signal(rustix::process::Signal::TERM);
     server.expect_exit(0);
@@ -208,7 +207,7 @@ fn calls_side_by_side_have_an_instance_each_up_to_a_bound() {
         for client in &mut clients {
             assert_eq!(client.expect(200).text(), "waited");
         }
-        assert_eq!(instances(&server).0, count);
+        expect_instances(&server, count, 0);
         server.signal(rustix::process::Signal::TERM);
         server.expect_exit(0);
         server.stderr.take();
