@@ -73,12 +73,15 @@ fn texts(folder: &Path) -> io::Result<()> {
     if !texts.is_ascii() {
         return Err(io::Error::other("a text has a letter that is not ASCII"));
     }
-    let len = format!(
-        "/// How long all texts are.\nconst TEXTS_BYTES: usize = {};\n",
-        texts.len()
+    let packed = pack::pack(&texts);
+    let lens = format!(
+        "/// How long all texts are.\nconst TEXTS_BYTES: usize = {};\n\
+        /// How long they are packed.\nconst PACKED_BYTES: usize = {};\n",
+        texts.len(),
+        packed.len(),
     );
-    fs::write(folder.join("texts.rs"), len)?;
-    fs::write(folder.join("texts"), pack::pack(&texts))
+    fs::write(folder.join("texts.rs"), lens)?;
+    fs::write(folder.join("texts"), packed)
 }
 
 /// A shim without lines that are comments, or that tell what a function is in Python, and without the blanks that

@@ -16,7 +16,7 @@ const INTERPRETERS: &[u8] =
     b"bash sh -c fnboot\nphp php -r --\npython3 python -c\nnode nodejs -e --";
 
 /// The shims, a text for each language, and behind them what `--help` prints.
-const TEXTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/texts"));
+static TEXTS: [u8; PACKED_BYTES] = *include_bytes!(concat!(env!("OUT_DIR"), "/texts"));
 
 /// The number of the text that `--help` prints.
 pub const USAGE: usize = Language::None as usize;
@@ -42,7 +42,7 @@ pub fn text(number: usize) -> Result<(Mapping, Range<usize>), Errno> {
     let slots = bytes::slice_mut(&mut slots, 0..SLOTS_BYTES)
         .as_chunks_mut()
         .0;
-    unpack(TEXTS, slots, bytes::slice_mut(&mut texts, 0..TEXTS_BYTES));
+    unpack(&TEXTS, slots, bytes::slice_mut(&mut texts, 0..TEXTS_BYTES));
     let (mut start, mut end) = (0, 0);
     for text in bytes::split(&texts, 0).take(number + 1) {
         (start, end) = (end, end + text.len() + 1);
