@@ -406,18 +406,30 @@ fn perform<'a, H: Handler>(
     if call == Call::Http {
         return perform_http(handler, request, cx, head);
     }
-    let body = ended(cx, || match call {
-        Call::Invoke | Call::Http => handler.invoke(request.body(), cx),
-        Call::Initialize => handler.initialize(cx).map(|()| &b""[..]),
-        Call::PreFreeze => handler.pre_freeze(cx).map(|()| &b""[..]),
-        Call::PreStop => handler.pre_stop(cx).map(|()| &b""[..]),
-    })?;
-    check_rest::<H>(call, cx)?;
-    Ok(Outcome {
-        status: 200,
-        head_len: 0,
-        body,
-    })
+    let result = match call {
+        Call::Invoke | Call::Http => panics::call(|| handler.invoke(request.body(), cx)),
+        hook => panics::call(|| perform_hook(handler, hook, cx)).map(|()| &b""[..]),
+    };
+    match result {
+        Ok(body) => check_rest::<H>(call, cx).map(|()| Outcome {
+            status: 200,
+            head_len: 0,
+            body,
+        }),
+        Err(error) => {
+            cx.rest.set(Rest::Nothing);
+            Err(error)
+        }
+    }
+}
+
+fn perform_hook<H: Handler>(handler: &mut H, hook: Call, cx: &Context<'_>) -> Result<(), Error> {
+    match hook {
+        Call::Initialize => handler.initialize(cx),
+        Call::PreFreeze => handler.pre_freeze(cx),
+        Call::PreStop => handler.pre_stop(cx),
+        Call::Invoke | Call::Http => Ok(()),
+    }
 }
 
 /// Calls the handler. One that fails has ended its answer itself, so that nothing of it goes on.
