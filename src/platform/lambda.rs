@@ -26,10 +26,17 @@ pub const REQUEST_ID: &str = "lambda-runtime-aws-request-id";
 /// The header of an event that is given back with its answer, on Managed Instances.
 pub const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 
-/// The field that says of what type a failure is: `Function.` and the last word of the type.
+/// The field that says of what type a failure is, as `Category.Reason`: the last word of the type, and whether the
+/// function or, by the name of the type, its runtime has failed.
 pub fn error_type(error: &Error, head: &mut Writer<'_>) {
-    head.put(b"Lambda-Runtime-Function-Error-Type: Function.");
     let kind = error.kind().as_bytes();
+    let category: &[u8] = if kind.starts_with(b"Runtime.") {
+        b"Runtime."
+    } else {
+        b"Function."
+    };
+    head.put(b"Lambda-Runtime-Function-Error-Type: ");
+    head.put(category);
     let is_part = |byte: &u8| !byte.is_ascii_alphanumeric();
     head.put(
         kind.rsplit(is_part)
@@ -130,15 +137,17 @@ mod tests {
     #[test]
     fn error_types_are_words() {
         for (kind, want) in [
-            ("Oops", "Oops"),
-            ("core::num::error::ParseIntError", "ParseIntError"),
-            ("Box<dyn a::B>", "B"),
-            ("\r\n", "Error"),
+            ("Oops", "Function.Oops"),
+            ("core::num::error::ParseIntError", "Function.ParseIntError"),
+            ("Box<dyn a::B>", "Function.B"),
+            ("\r\n", "Function.Error"),
+            ("Runtime.NoSuchHandler", "Runtime.NoSuchHandler"),
+            ("runtime::Error", "Function.Error"),
         ] {
             let mut place = [0; 128];
             let mut head = Writer::new(&mut place);
             error_type(&Error::fixed(kind, ""), &mut head);
-            let want = std::format!("Lambda-Runtime-Function-Error-Type: Function.{want}\r\n");
+            let want = std::format!("Lambda-Runtime-Function-Error-Type: {want}\r\n");
             assert_eq!(head.finish(), want.as_bytes());
         }
     }

@@ -60,7 +60,7 @@ fn a_handler_that_is_not_there_is_reported() {
     let mut peer = api.accept();
     let report = peer.expect("POST /2018-06-01/runtime/init/error");
     let name = "lambda-runtime-function-error-type";
-    assert_eq!(report.header(name), Some("Function.NoSuchHandler"));
+    assert_eq!(report.header(name), Some("Runtime.NoSuchHandler"));
     assert_eq!(report.json()["errorType"], "Runtime.NoSuchHandler");
     let message = report.json()["errorMessage"].to_string();
     assert!(message.contains("'none.handler'"), "{message}");
