@@ -1,13 +1,14 @@
 //! The arm64 program that ships, run by qemu's user mode as a user without privileges: it starts, and
 //! it serves every platform.
 
+use std::fs;
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use crate::api::{Api, PLATFORMS};
 use crate::gates::assert_hardened;
-use crate::harness::{Case, Program, assert_same, bootstrap_arm64, chunked, noise, post};
+use crate::harness::{Case, Folder, Program, assert_same, bootstrap_arm64, chunked, noise, post};
 
 /// The program at `path`, run by qemu as nobody: a program that only root can start is of no use.
 ///
@@ -63,6 +64,35 @@ fn serves_polled_platforms() {
         peer.expect_echo(noise(1 << 20));
         server.signal(Signal::TERM);
         server.expect_exit(0);
+    }
+}
+
+/// Their interpreters are those of this machine.
+#[test]
+fn serves_functions_in_files() {
+    let folder = Folder::new();
+    for (file, text) in [
+        ("index.sh", "handler() { printf %s \"$1\"; }\n"),
+        (
+            "index.php",
+            "<?php function handler($event) { return $event; }",
+        ),
+        ("index.py", "def handler(event, context): return event\n"),
+        ("index.js", "exports.handler = async (event) => event"),
+    ] {
+        let _case = Case(file);
+        let path = folder.file(file, 0o644, text);
+        let word = path.with_extension("handler");
+        let words = ["function", word.to_str().expect("text")];
+        let mut server = program(&bootstrap_arm64()).arguments(words).start();
+        for body in [&b"an event"[..], &noise(1 << 20)] {
+            // A shell takes no NUL in its arguments.
+            let body: Vec<_> = body.iter().copied().filter(|&byte| byte != 0).collect();
+            assert_same(&server.call(post("/invoke", "", &body), 200).body, &body);
+        }
+        server.signal(Signal::TERM);
+        server.expect_exit(0);
+        fs::remove_file(path).expect("remove");
     }
 }
 
