@@ -5,7 +5,7 @@
 
 use crate::limits::{WARM_BYTES_MAX, WARM_COUNT_MAX};
 use crate::sys::fd::Errno;
-use crate::sys::memory::Mapping;
+use crate::sys::memory::{Mapping, whole_pages};
 
 /// Mappings that nobody uses at the moment.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ impl Pool {
     /// # Errors
     /// Out of memory.
     pub fn take(&mut self, len: usize) -> Result<Mapping, Errno> {
+        // As long as a new one would be, because none is shorter than a page.
+        let len = whole_pages(len);
         let fits = |warm: &Option<Mapping>| {
             warm.as_ref()
                 .is_some_and(|warm| len <= warm.len() && warm.len() <= len * WASTE_MAX)
@@ -106,6 +108,14 @@ mod tests {
             pool.take(1).expect("memory").len(),
             4096,
             "not for so little"
+        );
+        let short = pool.take(1).expect("memory");
+        let place = short.as_ptr();
+        pool.put(short);
+        assert_eq!(
+            pool.take(1).expect("memory").as_ptr(),
+            place,
+            "none is shorter"
         );
         pool.clear();
         assert!(pool.is_empty());

@@ -30,13 +30,11 @@ pub const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 /// function or, by the name of the type, its runtime has failed.
 pub fn error_type(error: &Error, head: &mut Writer<'_>) {
     let kind = error.kind().as_bytes();
-    let category: &[u8] = if kind.starts_with(b"Runtime.") {
-        b"Runtime."
-    } else {
-        b"Function."
-    };
     head.put(b"Lambda-Runtime-Function-Error-Type: ");
-    head.put(category);
+    head.put(match kind {
+        [b'R', b'u', b'n', b't', b'i', b'm', b'e', b'.', ..] => b"Runtime.",
+        _ => &b"Function."[..],
+    });
     let is_part = |byte: &u8| !byte.is_ascii_alphanumeric();
     head.put(
         kind.rsplit(is_part)

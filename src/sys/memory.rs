@@ -45,7 +45,7 @@ impl Mapping {
     /// # Errors
     /// Out of memory.
     pub fn new(len: usize) -> Result<Self, Errno> {
-        let len = round(len);
+        let len = whole_pages(len);
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let arguments = [0, len, access as usize, kind as usize, usize::MAX, 0];
@@ -59,7 +59,7 @@ impl Mapping {
     /// # Errors
     /// Out of memory; the mapping is then as it was.
     pub fn grow(&mut self, len: usize) -> Result<(), Errno> {
-        let len = round(len);
+        let len = whole_pages(len);
         if len <= self.len {
             return Ok(());
         }
@@ -159,8 +159,9 @@ impl<const LEN: usize> DerefMut for Zeros<LEN> {
     }
 }
 
+/// How long a mapping of at least `len` bytes is.
 #[inline(never)]
-fn round(len: usize) -> usize {
+pub fn whole_pages(len: usize) -> usize {
     len.max(1).next_multiple_of(PAGE_BYTES_MAX)
 }
 
