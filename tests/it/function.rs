@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::api::{Api, ID, Platform, response};
 use crate::command::{Answer, Cloud, Gate, Instance, MIB, children, has_ended, open_descriptors};
 use crate::harness::{
-    Case, Client, Folder, Program, assert_same, bootstrap, get, noise, post, wait_for,
+    Case, Client, Folder, Program, assert_same, bootstrap, example, get, noise, post, wait_for,
 };
 
 pub const ONE_OF_EACH: [Cloud; 3] = [Cloud::Fc, Cloud::Lambda, Cloud::Scf];
@@ -218,6 +218,24 @@ mod names {
     }
 
     /// The variable that names the folder of the code, or else the working directory.
+    /// Deployment tools call the function like the file. A build that has no other takes nothing else for its name.
+    #[test]
+    fn builds_without_functions() {
+        for build in ["fc", "clouds", "command"] {
+            for name in ["", "echo", "bootstrap"] {
+                let _case = Case((build, name));
+                let mut server = Program::at(example(build)).env("_HANDLER", name).start();
+                let answer = server.call(post("/invoke", "", "x"), 200);
+                assert_eq!(answer.text(), "x");
+            }
+            let program = Program::at(example(build)).env("_HANDLER", "index.handler");
+            let (status, _, stderr) = program.run();
+            assert_eq!(status.code(), Some(1));
+            let want = "fnboot: _HANDLER: this build has echo only, not 'index.handler'\n";
+            assert_eq!(stderr, want);
+        }
+    }
+
     #[test]
     fn roots() {
         let folder = Folder::new();
