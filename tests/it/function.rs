@@ -280,11 +280,12 @@ fn expect_init_error(api: &Api, program: Program, kind: &str, message: &str) {
         "{error}"
     );
     let header = report.header("lambda-runtime-function-error-type");
-    let last = kind.rsplit('.').next();
-    assert_eq!(
-        header,
-        last.map(|last| format!("Function.{last}")).as_deref()
-    );
+    let last = kind.rsplit('.').next().unwrap_or_default();
+    let category = kind
+        .strip_suffix(last)
+        .filter(|&category| category == "Runtime.");
+    let want = [category.unwrap_or("Function."), last].concat();
+    assert_eq!(header, Some(&*want));
     peer.accept();
     server.expect_exit(1);
     server.stderr.take();
