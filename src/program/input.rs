@@ -1,8 +1,10 @@
 //! The event as a file, which a program has as its standard input: all of it is there before the program
 //! starts, so nobody has to write while it reads, and it may open `/dev/stdin` or go back in it.
 
+use crate::bytes::Writer;
 use crate::sys::fd::{Errno, Fd};
-use crate::sys::file;
+use crate::sys::file::{self, File};
+use crate::sys::strings;
 
 /// A file with the event in it, to be read from its beginning.
 ///
@@ -17,6 +19,18 @@ pub fn file(event: &[u8]) -> Result<Fd, Errno> {
     };
     file::write_at(&file, event, 0)?;
     Ok(file)
+}
+
+/// The same file, to be read alone, with an offset of its own.
+///
+/// # Errors
+/// There is no `/proc`; or out of descriptors.
+pub fn again(file: &Fd) -> Result<Fd, Errno> {
+    let mut path = [0; 32];
+    let mut writer = Writer::new(&mut path);
+    writer.put(b"/proc/self/fd/");
+    writer.put_decimal(u64::from(file.number().cast_unsigned()));
+    File::open(strings::until_nul(&path)).map(File::into_descriptor)
 }
 
 fn no_space(errno: Errno) -> Errno {

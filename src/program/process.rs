@@ -73,7 +73,7 @@ impl Process {
         launch: &Launch,
         environment: &Strings,
         input: &Fd,
-        more: Option<[&Fd; 2]>,
+        more: Option<[&Fd; 3]>,
         supervisor: &Supervisor,
         index: usize,
     ) -> Result<Self, Errno> {
@@ -81,9 +81,9 @@ impl Process {
         let ([output, output_end], [log, log_end]) = (pipe()?, pipe()?);
         supervisor.watch(&output, Ready::Output(index))?;
         supervisor.watch(&log, Ready::Log(index))?;
-        let [third, fourth] = more.unwrap_or([input; 2]);
-        let descriptors = [input, &output_end, &log_end, third, fourth];
-        let count = if more.is_some() { 5 } else { 3 };
+        let [third, fourth, fifth] = more.unwrap_or([input; 3]);
+        let descriptors = [input, &output_end, &log_end, third, fourth, fifth];
+        let count = if more.is_some() { 6 } else { 3 };
         let descriptors = descriptors.get(..count).unwrap_or_default();
         let pid = child::spawn(launch.path(), &launch.arguments, environment, descriptors)?;
         Ok(Self {

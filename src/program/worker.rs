@@ -29,17 +29,23 @@ pub struct Worker {
 
 /// The way to an interpreter: it shares two files, whose content and offset are set before it is asked for
 /// something, and a socket, over which lines go: what is to be done, and how it went.
+///
+/// It has the event twice, because a shell reads it for the function and cannot go back in it.
 #[derive(Debug)]
 pub struct Channel {
     /// Closed once the interpreter is told to go.
     control: Option<Fd>,
     event: Fd,
+    /// The event as the function has it; none where there is no `/proc`: then a shell leaves nothing of it.
+    again: Option<Fd>,
     context: Fd,
     pub stage: Stage,
     /// How many events it has served.
     event_count: u64,
     /// The group in which the function runs, if it has told one.
     group: Option<Pid>,
+    /// Whether what was left of that group was told to end.
+    is_cleared: bool,
     /// How much it has said.
     line_len: usize,
     /// How what it was asked for went: zero, or the exit status of a shell, or one.
@@ -68,14 +74,16 @@ pub enum Stage {
 const LAST_STATUS: i32 = 2;
 
 impl Channel {
-    pub fn new(control: Fd, event: Fd, context: Fd) -> Self {
+    pub fn new(control: Fd, event: Fd, again: Option<Fd>, context: Fd) -> Self {
         Self {
             control: Some(control),
             event,
+            again,
             context,
             stage: Stage::Loading,
             event_count: 0,
             group: None,
+            is_cleared: false,
             line_len: 0,
             status: None,
             message: 0..0,
@@ -89,11 +97,15 @@ impl Channel {
     /// Out of memory, or, `EPIPE`, the interpreter has gone.
     pub fn ask(&mut self, line: &[u8], event: &[u8], context: &[u8]) -> Result<(), Errno> {
         (self.line_len, self.status, self.group) = (0, None, None);
+        self.is_cleared = false;
         self.message = 0..0;
         for (file, content) in [(&self.event, event), (&self.context, context)] {
             file::set_len(file, 0)?;
             file::write_at(file, content, 0)?;
             file::rewind(file)?;
+        }
+        if let Some(again) = &self.again {
+            file::rewind(again)?;
         }
         match self.control.as_ref().map(|control| control.write(line)) {
             Some(Io::Done(count)) if count == line.len() => Ok(()),
@@ -129,10 +141,27 @@ impl Channel {
                 start += end + 1;
                 continue;
             }
+            if self.clears(bytes::slice(place, 0..start)) {
+                self.line_len = start;
+                return None;
+            }
             self.message = start + (word.len() + 1).min(end)..start + end;
             self.status = Some(number(word).unwrap_or(1));
             return self.status;
         }
+    }
+
+    /// Whether something is left of the function's group, which could write into the next result: it is killed,
+    /// and a shell is told to see to its end, by the line that it has told the group with.
+    fn clears(&mut self, told: &[u8]) -> bool {
+        let (Some(group), Some(control), false) = (self.group, &self.control, self.is_cleared)
+        else {
+            return false;
+        };
+        self.is_cleared = true;
+        // An error means that nobody is left there.
+        child::kill_group(group, Signal::Kill).is_ok()
+            && control.write(told) == Io::Done(told.len())
     }
 
     /// Whether it has closed its end, or was told to go.
@@ -190,10 +219,14 @@ impl Worker {
         let context = input::file(b"")?;
         let [control, theirs] = socket_pair()?;
         supervisor.watch(&control, Ready::Control(index))?;
-        let more = Some([&theirs, &context]);
+        let again = input::again(&input).ok();
+        let (event, more) = (
+            again.as_ref().unwrap_or(&input),
+            Some([&theirs, &context, &input]),
+        );
         Ok(Self {
-            process: Process::start(launch, strings, &input, more, supervisor, index)?,
-            channel: Some(Channel::new(control, input, context)),
+            process: Process::start(launch, strings, event, more, supervisor, index)?,
+            channel: Some(Channel::new(control, input, again, context)),
             until_ms: clock::monotonic_ms() + LOAD_MS_MAX,
             is_spent: false,
         })

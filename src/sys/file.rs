@@ -24,6 +24,11 @@ impl File {
         Fd::own(unsafe { call6(libc::SYS_openat, arguments) }).map(Self)
     }
 
+    /// The descriptor alone.
+    pub fn into_descriptor(self) -> Fd {
+        self.0
+    }
+
     /// `read(2)`: how many bytes were placed at the front of `into`; zero at the end of the file, and
     /// where there is no room.
     ///

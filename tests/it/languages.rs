@@ -84,7 +84,7 @@ mod bash {
         ),
         (
             "handler() { printf ok; }; read() { printf BAD; }; echo() { printf BAD; }
-            kill() { printf BAD; }; wait() { printf BAD; }",
+            kill() { printf BAD; }; wait() { printf BAD; }; cd() { printf BAD; }; cat() { printf BAD; }; mapfile() { printf BAD; }",
             Ok(b"ok"),
             "",
         ),
@@ -95,7 +95,7 @@ mod bash {
     ];
 
     #[rustfmt::skip]
-    const BASH: [Row; 11] = [
+    const BASH: [Row; 12] = [
         ("handler() { cat <(echo a) <(cat); }", Ok(b"a\nev"), ""),
         ("declare -A m=([a]=1); handler() { local x=(1 2 3); echo ${#x[@]}${m[a]}; }", Ok(b"31\n"), ""),
         ("handler() { echo r; }\n[[ \"${BASH_SOURCE[0]}\" == \"$0\" ]] && handler", Ok(b"r\n"), ""),
@@ -106,7 +106,13 @@ mod bash {
         ("set -euo pipefail; handler() { echo \"$1\" | cat; }", Ok(b"ev\n"), ""),
         ("handler() { [ \"$1\" != fine ] || { printf fine; exit; }; kill -SEGV $BASHPID; }", Err(("ExitError", "exit status 139")), ""),
         ("handler() { [ \"$1\" != fine ] || { printf fine; exit; }; kill -STOP $BASHPID; }", Err(("ExitError", "exit status 147")), ""),
-        ("handler() { printf ok; }; export() { printf BAD; }", Ok(b"ok"), ""),
+        (
+            "handler() { printf %s \"$1\"; }; export() { printf BAD; }; set() { printf BAD; }; exec() { printf BAD; }
+            unset() { printf BAD; }; trap() { printf BAD; }; eval() { printf BAD; }; exit() { printf BAD; }",
+            Ok(b"ev"),
+            "",
+        ),
+        ("set -a; handler() { env | grep -c ^_f_event || :; }", Ok(b"0\n"), ""),
     ];
 
     /// A folder of programs without a bash.
@@ -176,6 +182,27 @@ mod bash {
                 instance.call(event).expect(want);
                 instance.call("").is_success.then_some(()).expect("success");
                 instance.call(event).expect(want);
+            }
+        }
+    }
+
+    /// What a shell with job control says about the end of a child is not in the log.
+    #[test]
+    fn a_signal_is_told_once() {
+        let folder = Folder::new();
+        for (signal, status) in [
+            ("SEGV", 139),
+            ("KILL", 137),
+            ("INT", 130),
+            ("STOP", 147),
+            ("TSTP", 148),
+        ] {
+            let _case = Case(signal);
+            let text = format!("handler() {{ kill -{signal} $BASHPID; sleep 9; }}");
+            let mut instance = Cloud::Fc.start(function(&folder, "index.sh", &text));
+            for _ in 0..2 {
+                let message = format!("exit status {status}");
+                instance.call("").expect_failure("ExitError", &message);
             }
         }
     }

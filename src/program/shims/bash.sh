@@ -2,8 +2,8 @@
 # Started as `bash -c SHIM fnboot FILE NAME PLATFORM`; $0 stays "fnboot", so that the idiom
 # `[ "$0" = "$BASH_SOURCE" ] && main` in FILE sees that FILE is sourced.
 #
-# fd 0 event, fd 1 result, fd 2 log, fd 3 control, fd 4 context (lines NAME=value).
-# Our names begin with _f_ because FILE shares them with us, and `command` stands before builtins
+# fd 0 event, fd 1 result, fd 2 log, fd 3 control, fd 4 context (lines NAME=value), fd 5 the event again.
+# Our names begin with _f_ because FILE shares them with us, and `command` stands before what is built in
 # because FILE may have functions of those names.
 
 _f_file=$1 _f_name=$2
@@ -13,7 +13,7 @@ cd "${_f_file%/*}/" || exit 1
 
 # What FILE prints while it is loaded is no result. It gets no descriptor of the channel, either.
 # No `||` here: it would switch off a `set -e` that FILE asks for.
-. "$_f_file" >&2 3>&- 4>&-
+. "$_f_file" </dev/null >&2 3>&- 4>&- 5>&-
 # 1 alone is no failure, because a guard such as `[ … ] && main` is often the last line. Before bash 5
 # it may be a syntax error, too.
 case $? in
@@ -27,83 +27,88 @@ if [ "$(command -v "$_f_name")" != "$_f_name" ]; then
 fi
 
 # FILE's `set -e` and `set -x` hold for the function, not for the loop: a trace of that would have the event
-# and the credentials of its call.
-case $- in *x*) _f_x=-x ;; *) _f_x=+x ;; esac
-set +x
-case $- in *e*) _f_e=-e ;; *) _f_e=+e ;; esac
-set +e
-
-# One event, in a subshell. It waits for the event itself: the fork, and all that stands before the
-# `read`, is done before the event comes.
+# and the credentials of its call. To set nothing costs nothing, where nothing was set.
+_f_set=-
+case $- in *x*) _f_set=-x ;; esac
+command set +x
+case $- in *e*) _f_set=${_f_set}e ;; esac
+command set +e
 _f_call() {
-  # The event again, for the function: for reading only, with an offset of its own.
-  exec 5<&0 </proc/self/fd/0
-  IFS= command read -r _f_line <&3 || exit
-  if [ -n "${BASH_VERSION-}" ]; then
-    # The number of the process group. It also says that the line was taken: a subshell that was
-    # killed before must not answer for an event.
-    command echo "pid $BASHPID" >&3
-    mapfile -t -u 4 _f_vars
-    # Without the test an empty array is an error under `set -u` before bash 4.4.
-    [ -z "${_f_vars-}" ] || command export "${_f_vars[@]}"
-    # `read -d` and, before bash 5.2, `mapfile -d` read byte by byte: seconds for 6 MB. Lines are read in
-    # blocks. An array is never exported, so that `set -a` in FILE cannot put a large event into the
-    # environment of every program.
-    case $_f_line$BASH_VERSION in
-    invoke4.* | invoke5.[01].*) mapfile -u 5 _f_event ;;
-    invoke*) mapfile -u 5 -d '' _f_event ;;
-    esac
-    # Joining many lines takes three times as long as passing one on.
-    if [ -z "${_f_event[1]+x}" ]; then
-      set -- "${_f_event-}"
-    else
-      IFS= command eval 'set -- "${_f_event[*]}"'
-    fi
-  else
-    while IFS= command read -r _f_event; do
-      export "$_f_event"
-    done <&4
-    _f_event=
-    # The x keeps the event's trailing newlines.
-    [ "$_f_line" != invoke ] || { _f_event=$(cat <&5; command echo x) && _f_event=${_f_event%x}; }
-    set -- "$_f_event"
-  fi
-  unset _f_event
-  exec 3>&- 4>&- 5>&-
-  case $_f_line in
-  # Nothing to do: FILE was loaded, and each event cleans up after itself.
-  init* | pre*) exit 0 ;;
-  esac
-  set "$_f_e" "$_f_x"
+  command set "$_f_set"
   "$_f_name" "$1"
 }
+_f_run=$_f_name
+[ "$_f_set" = - ] || _f_run=_f_call
 
-# With `set -m` a subshell leads a process group.
-[ -z "${BASH_VERSION-}" ] || set -m
+if [ -n "${BASH_VERSION-}" ]; then
+  # With `set -m` a subshell leads a process group. Job control tells about ends on stderr: the log is no
+  # place for that.
+  command set -m
+  command exec {_f_log}>&2 || command exec {_f_log}>/dev/null
+  command exec 2>&-
+fi
 
 command echo 0 >&3
 while :; do
-  if [ -n "${BASH_VERSION-}" ]; then
-    (_f_call) &
-    # Job control tells about ends by signals on stderr: the log is no place for that.
-    {
-      command wait "$!"
-      _f_status=$?
-      # Kills until the group is empty, because what still runs could write into the next result. It never
-      # is if a process has ended whose parent has left the group and does not ask how.
-      # The second wait is for a subshell that had stopped itself.
+  # One event, in a subshell: not in the background, which would cost a tenth. (If it ends by SIGINT, or is
+  # stopped by SIGTSTP, bash ends, too, with that status: it takes it for the wish of whoever sits before it.)
+  # It waits for the event itself: the fork is done before the event comes. What it
+  # does is not in a function, because bash copies a function that it calls, and the kernel what is copied.
+  (
+    IFS= command read -r _f_line <&3 || command exit
+    case $_f_line${BASH_VERSION-} in
+    # Nothing to do: FILE was loaded, and each event cleans up after itself.
+    init* | pre*) command exit 0 ;;
+    # fnboot has seen that something is left of the group of the event before, which could write into the next
+    # result. It is killed until the group is empty; which it never is if a process has ended whose parent
+    # has left the group and does not ask how.
+    pid*)
       _f_count=0
-      while command kill -KILL -- "-$!" && [ $((_f_count += 1)) -lt 1000 ]; do :; done
-      command wait "$!"
-    } 2>&-
-  else
+      while command kill -KILL -- "-${_f_line#pid }" && [ $((_f_count += 1)) -lt 1000 ]; do :; done
+      command exit "$_f_status"
+      ;;
+    invoke | binary)
+      while IFS= command read -r _f_event; do
+        export "$_f_event"
+      done <&4
+      # The x keeps the event's trailing newlines.
+      [ "$_f_line" = binary ] || { _f_event=$(command cat <&5; command echo x) && set -- "${_f_event%x}"; }
+      unset _f_event
+      exec 3>&- 4>&- 5>&-
+      ;;
+    *)
+      # The number of the process group. It also says that the line was taken: a subshell that was killed
+      # before must not answer for an event.
+      command echo "pid $BASHPID" >&3
+      command mapfile -t -u 4 _f_vars
+      # `read -d` and, before bash 5.2, `mapfile -d` read byte by byte: seconds for 6 MB. Lines are read in
+      # blocks; to join them takes three times as long as to pass one on. An array is never exported, so that
+      # `set -a` in FILE cannot put a large event into the environment of every program.
+      case $_f_line$BASH_VERSION in
+      invoke4.* | invoke5.[01].*)
+        command mapfile -u 5 _f_event
+        IFS= command eval 'command set -- "${_f_event[*]-}"'
+        ;;
+      invoke*)
+        command mapfile -u 5 -d '' _f_event
+        command set -- "${_f_event-}"
+        ;;
+      esac
+      command unset _f_event
+      command exec 2>&"$_f_log" {_f_log}>&- 3>&- 4>&- 5>&-
+      # Without a name `export` would write what there is.
+      command export "${_f_vars[@]-PWD}"
+      ;;
+    esac
+    "$_f_run" "${1-}"
+  )
+  _f_status=$?
+  if [ -z "${BASH_VERSION-}" ]; then
     # A plain sh has no groups without a terminal: what is left gets a SIGTERM.
-    (_f_call)
-    _f_status=$?
     trap '' TERM
     command kill -TERM 0
     trap - TERM
   fi
   # Nobody hears this: fnboot has closed the channel, and the subshell's `read` met its end.
-  command echo "$_f_status" >&3 || exit
+  command echo "$_f_status" >&3 || command exit
 done

@@ -12,7 +12,7 @@ fc, scf = platform == 'fc', platform == 'scf'
 for fd in 0, 1, 3, 4:
     os.dup2(fd, fd + 100, False)
 os.dup2(2, 1)
-os.closerange(3, 5)
+os.closerange(3, 6)
 result = open(101, 'wb')
 # Line by line, and never an error for a letter, whatever the version and the locale.
 log = sys.stdout = sys.stderr = open(2, 'w', 1, 'utf8', 'backslashreplace', None, False)
