@@ -42,8 +42,8 @@ pub struct Channel {
     pub stage: Stage,
     /// How many events it has served.
     event_count: u64,
-    /// The group in which the function runs, if it has told one.
-    group: Option<Pid>,
+    /// Where in the context a shell tells the group of the function: there nobody has to be woken for it.
+    context_len: usize,
     /// Whether what was left of that group was told to end.
     is_cleared: bool,
     /// How much it has said.
@@ -73,6 +73,19 @@ pub enum Stage {
 /// The status of a failure that ends the interpreter.
 const LAST_STATUS: i32 = 2;
 
+/// Room for the line that tells a group.
+const GROUP_BYTES: usize = 16;
+
+/// The group that the line `pid N` tells.
+fn group(line: &[u8]) -> Option<Pid> {
+    let number = number(line.strip_prefix(b"pid ")?.strip_suffix(b"\n")?)?;
+    Pid::new(number)
+}
+
+fn number(text: &[u8]) -> Option<i32> {
+    bytes::decimal(text).and_then(|number| i32::try_from(number).ok())
+}
+
 impl Channel {
     pub fn new(control: Fd, event: Fd, again: Option<Fd>, context: Fd) -> Self {
         Self {
@@ -82,7 +95,7 @@ impl Channel {
             context,
             stage: Stage::Loading,
             event_count: 0,
-            group: None,
+            context_len: 0,
             is_cleared: false,
             line_len: 0,
             status: None,
@@ -96,9 +109,8 @@ impl Channel {
     /// # Errors
     /// Out of memory, or, `EPIPE`, the interpreter has gone.
     pub fn ask(&mut self, line: &[u8], event: &[u8], context: &[u8]) -> Result<(), Errno> {
-        (self.line_len, self.status, self.group) = (0, None, None);
-        self.is_cleared = false;
-        self.message = 0..0;
+        (self.line_len, self.status, self.message) = (0, None, 0..0);
+        (self.context_len, self.is_cleared) = (context.len(), false);
         for (file, content) in [(&self.event, event), (&self.context, context)] {
             file::set_len(file, 0)?;
             file::write_at(file, content, 0)?;
@@ -127,41 +139,46 @@ impl Channel {
                 self.control = None;
             }
         }
-        let mut start = 0;
-        loop {
-            let rest = bytes::slice(place, start..self.line_len);
-            let end = rest.iter().position(|&byte| byte == b'\n');
-            // A line that is too long is cut.
-            let end = end.or((self.line_len == room).then_some(rest.len()))?;
-            let line = bytes::slice(rest, 0..end);
-            let word = bytes::before(line, b' ');
-            let number = |text| bytes::decimal(text).and_then(|number| i32::try_from(number).ok());
-            if word == b"pid" {
-                self.group = number(bytes::slice(line, 4.min(end)..end)).and_then(Pid::new);
-                start += end + 1;
-                continue;
-            }
-            if self.clears(bytes::slice(place, 0..start)) {
-                self.line_len = start;
-                return None;
-            }
-            self.message = start + (word.len() + 1).min(end)..start + end;
-            self.status = Some(number(word).unwrap_or(1));
-            return self.status;
+        let said = bytes::slice(place, 0..self.line_len);
+        let end = said.iter().position(|&byte| byte == b'\n');
+        // A line that is too long is cut.
+        let end = end.or((self.line_len == room).then_some(room))?;
+        if self.clears() {
+            self.line_len = 0;
+            return None;
         }
+        let line = bytes::slice(place, 0..end);
+        let word = bytes::before(line, b' ');
+        self.message = (word.len() + 1).min(end)..end;
+        self.status = Some(number(word).unwrap_or(1));
+        self.status
     }
 
     /// Whether something is left of the function's group, which could write into the next result: it is killed,
-    /// and a shell is told to see to its end, by the line that it has told the group with.
-    fn clears(&mut self, told: &[u8]) -> bool {
-        let (Some(group), Some(control), false) = (self.group, &self.control, self.is_cleared)
-        else {
+    /// and the shell is told to see to its end, by the line that it has told the group with.
+    fn clears(&mut self) -> bool {
+        if core::mem::replace(&mut self.is_cleared, true) {
+            return false;
+        }
+        let mut place = [0; GROUP_BYTES];
+        let line = self.group_line(&mut place);
+        let (Some(group), Some(control)) = (group(line), &self.control) else {
             return false;
         };
-        self.is_cleared = true;
         // An error means that nobody is left there.
         child::kill_group(group, Signal::Kill).is_ok()
-            && control.write(told) == Io::Done(told.len())
+            && control.write(line) == Io::Done(line.len())
+    }
+
+    /// The line that tells in which group the function runs, if it was told.
+    fn group_line<'p>(&self, place: &'p mut [u8; GROUP_BYTES]) -> &'p [u8] {
+        let count = file::read_at(&self.context, place, self.context_len);
+        bytes::slice(place, 0..count.unwrap_or(0))
+    }
+
+    /// That group.
+    fn group(&self) -> Option<Pid> {
+        group(self.group_line(&mut [0; GROUP_BYTES]))
     }
 
     /// Whether it has closed its end, or was told to go.
@@ -171,7 +188,7 @@ impl Channel {
 
     /// Whether the function runs in a group of its own.
     pub fn has_group(&self) -> bool {
-        self.group.is_some()
+        self.group().is_some()
     }
 
     /// Whether it has answered, but ends with that call: by the status, which a shell may have, too, but without a
@@ -304,7 +321,7 @@ impl Worker {
 
     /// Tells what serves a call to end: of an interpreter, the function's own group, if it has one.
     pub fn terminate(&mut self) {
-        if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group) {
+        if let Some(group) = self.channel.as_ref().and_then(Channel::group) {
             // An error means that nobody is left there.
             let _ = child::kill_group(group, Signal::Terminate);
         } else {
@@ -316,7 +333,7 @@ impl Worker {
     /// Ends it, and all that is left of it.
     pub fn kill(&mut self) {
         self.is_spent = true;
-        if let Some(group) = self.channel.as_ref().and_then(|channel| channel.group)
+        if let Some(group) = self.channel.as_ref().and_then(Channel::group)
             && self.process.status.is_none()
         {
             // An error means that nobody is left there.

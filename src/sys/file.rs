@@ -163,6 +163,17 @@ pub fn write_at(file: &Fd, bytes: &[u8], position: usize) -> Result<(), Errno> {
     Ok(())
 }
 
+/// `pread64(2)`: how many bytes from `position` on were placed at the front of `into`. The offset stays.
+///
+/// # Errors
+/// What the kernel says; none is known for one of these files.
+pub fn read_at(file: &Fd, into: &mut [u8], position: usize) -> Result<usize, Errno> {
+    let (place, room) = (into.as_mut_ptr().expose_provenance(), into.len());
+    let arguments = [file.raw(), place, room, position, 0, 0];
+    // SAFETY: place and room are those of one exclusively borrowed slice.
+    restart(|| unsafe { call6(libc::SYS_pread64, arguments) })
+}
+
 /// `ftruncate(2)`: makes the file that long.
 ///
 /// # Errors

@@ -52,8 +52,8 @@ command echo 0 >&3
 while :; do
   # One event, in a subshell: not in the background, which would cost a tenth. (If it ends by SIGINT, or is
   # stopped by SIGTSTP, bash ends, too, with that status: it takes it for the wish of whoever sits before it.)
-  # It waits for the event itself: the fork is done before the event comes. What it
-  # does is not in a function, because bash copies a function that it calls, and the kernel what is copied.
+  # It waits for the event itself: the fork is done before the event comes. What it does is not in a function,
+  # because bash copies a function that it calls, and the kernel what is copied.
   (
     IFS= command read -r _f_line <&3 || command exit
     case $_f_line${BASH_VERSION-} in
@@ -77,10 +77,9 @@ while :; do
       exec 3>&- 4>&- 5>&-
       ;;
     *)
-      # The number of the process group. It also says that the line was taken: a subshell that was killed
-      # before must not answer for an event.
-      command echo "pid $BASHPID" >&3
       command mapfile -t -u 4 _f_vars
+      # The number of the process group, behind the variables, where fnboot looks when it needs it.
+      command echo "pid $BASHPID" >&4
       # `read -d` and, before bash 5.2, `mapfile -d` read byte by byte: seconds for 6 MB. Lines are read in
       # blocks; to join them takes three times as long as to pass one on. An array is never exported, so that
       # `set -a` in FILE cannot put a large event into the environment of every program.
