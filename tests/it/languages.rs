@@ -368,7 +368,7 @@ mod python {
         ("return handler(event, context)", Err(("RecursionError", "maximum recursion depth exceeded")), ""),
         ("import os; print('bye'); os._exit(4)", Err(("ExitError", "exit status 4: bye")), "bye\n"),
         ("class Bad(Exception):\n  def __str__(self): return 1/0\n raise Bad()", Err(("Bad", "its text cannot be told")), ""),
-        ("import os; os.close(103)", Err(("Signal", "signal 9")), ""),
+        ("import os, time; os.close(8); time.sleep(9)", Err(("Signal", "signal 9")), ""),
         ("import os; os._exit(0)", Err(("ExitError", "exit status 0")), ""),
         ("import os; os.kill(os.getpid(), 11)", Err(("Signal", "signal 11")), ""),
         ("import os; os.kill(os.getpid(), 15)", Err(("Signal", "signal 15")), ""),
@@ -378,6 +378,15 @@ mod python {
     #[test]
     fn functions() {
         check("index.py", PYTHON, &ROWS);
+    }
+
+    #[test]
+    fn few_descriptors() {
+        let folder = Folder::new();
+        let program = function(&folder, "index.py", &PYTHON.replace("BODY", ""));
+        let script = "ulimit -n 32 && exec \"$0\" \"$@\"";
+        let mut instance = Cloud::Fc.start(program.in_shell(script));
+        instance.call("fine").expect("fine");
     }
 
     #[test]

@@ -9,17 +9,27 @@ fc, scf = platform == 'fc', platform == 'scf'
 
 # The channel moves out of the way, and no program that the function starts inherits it. Then fd 1 is the
 # log, because a C library or a child process may write there.
-for fd in 0, 1, 3, 4:
-    os.dup2(fd, fd + 100, False)
+events, result, control, contexts = map(os.dup, (0, 1, 3, 4))
 os.dup2(2, 1)
 os.closerange(3, 6)
-result = open(101, 'wb')
+result = open(result, 'wb')
 # Line by line, and never an error for a letter, whatever the version and the locale.
 log = sys.stdout = sys.stderr = open(2, 'w', 1, 'utf8', 'backslashreplace', None, False)
 owner = os.getpid()
 initial = dict(os.environ)
-before = {}
-get = initial.get
+before, pairs = [], initial
+
+
+def get(key):
+    """A variable of the call, or of the process. They are looked into once somebody asks."""
+    global pairs
+    pairs = pairs or known_of(lines)
+    return pairs.get(key)
+
+
+def known_of(lines):
+    return dict(initial, **dict(line.split('=', 1) for line in lines))
+
 
 # The lines of `logging` as the platform's own runtime writes them.
 handler = logging.StreamHandler(log)
@@ -35,7 +45,7 @@ if fc or scf:
     logger.setLevel('INFO')
 
 
-def record(prefix, names, into=Record):
+def record(get, prefix, names, into=Record):
     """Values of the variables prefix + NAME, numbers as numbers."""
     number = lambda key, value: int(value or 0) if key[:6] in ('memory', 'time_l', 'timeou') else value
     return into(**{key: number(key, get(prefix + key.upper())) for key in names.split()})
@@ -57,39 +67,36 @@ class Context(dict if scf else Record):
         return json.dumps(self, default=lambda value: getattr(value, '__dict__', None))
 
 
-def context():
-    """Puts what SDKs read into the environment, and takes away what is absent now."""
-    global before, get
-    lines = whole(104).decode('utf8', 'surrogateescape').split('\n')
-    now = dict(line.split('=', 1) for line in lines[:-1])
-    get = dict(initial, **now).get
-    # Not the values that are new with every call: glibc never frees a variable that was set.
-    now = {key: now[key] for key in now
-           if key[:3] in ('ALI', 'TEN', 'FC_', '_X_') and key[-10:] != 'REQUEST_ID'}
-    for key in set(before) - set(now):
-        os.environ.pop(key, None)
-    for key in now:
-        if before.get(key) != now[key]:
-            os.environ[key] = now[key]
-    before = now
+class Later(Context):
+    """A context of which nobody has asked anything yet. It keeps what its own call has told."""
+
+    def __getattribute__(self, key):
+        own = object.__getattribute__(self, '__dict__')
+        self.__class__ = Context
+        own.update(told(known_of(own.pop('lines')).get).__dict__)
+        return getattr(self, key)
+
+
+def told(get):
+    """What the platform's own runtime tells."""
     if scf:
-        made = record('SCF_', 'request_id memory_limit_in_mb time_limit_in_ms namespace', Context)
-        made.update(record('', 'tencentcloud_region tencentcloud_appid tencentcloud_uin', dict))
+        made = record(get, 'SCF_', 'request_id memory_limit_in_mb time_limit_in_ms namespace', Context)
+        made.update(record(get, '', 'tencentcloud_region tencentcloud_appid tencentcloud_uin', dict))
         made.update(
             function_name=get('SCF_FUNCTIONNAME'), function_version=get('SCF_FUNCTIONVERSION'),
             environ='SCF_NAMESPACE=%s' % made['namespace'],
             environment=json.dumps({'SCF_NAMESPACE': made['namespace']}))
     elif fc:
-        made = record('FC_', 'request_id region account_id log_project log_store', Context)
+        made = record(get, 'FC_', 'request_id region account_id log_project log_store')
         made.logger = logger
-        made.credentials = record('ALIBABA_CLOUD_', 'access_key_id access_key_secret security_token')
-        made.service = record('FC_', 'log_project log_store qualifier version_id')
+        made.credentials = record(get, 'ALIBABA_CLOUD_', 'access_key_id access_key_secret security_token')
+        made.service = record(get, 'FC_', 'log_project log_store qualifier version_id')
         made.service.name = get('FC_SERVICE_NAME')
-        made.function = record('FC_FUNCTION_', 'name handler timeout')
+        made.function = record(get, 'FC_FUNCTION_', 'name handler timeout')
         made.function.memory = int(get('FC_FUNCTION_MEMORY_SIZE') or 0)
         made.function.qualifier, made.function.version_id = get('FC_QUALIFIER'), get('FC_VERSION_ID')
     else:
-        made = record('AWS_LAMBDA_', 'function_name function_version log_group_name log_stream_name', Context)
+        made = record(get, 'AWS_LAMBDA_', 'function_name function_version log_group_name log_stream_name')
         made.aws_request_id = get('LAMBDA_RUNTIME_AWS_REQUEST_ID')
         made.memory_limit_in_mb = get('AWS_LAMBDA_FUNCTION_MEMORY_SIZE')
         made.invoked_function_arn = get('LAMBDA_RUNTIME_INVOKED_FUNCTION_ARN')
@@ -98,15 +105,32 @@ def context():
         made.identity = Record(
             cognito_identity_id=said('cognitoIdentityId'), cognito_identity_pool_id=said('cognitoIdentityPoolId'))
         said = json.loads(get('LAMBDA_RUNTIME_CLIENT_CONTEXT') or '{}').get
-        client = Record(**said('client') or {})
         made.client_context = get('LAMBDA_RUNTIME_CLIENT_CONTEXT') and Record(
-            custom=said('custom'), env=said('env'), client=client)
+            custom=said('custom'), env=said('env'), client=Record(**said('client') or {}))
     return made
+
+
+def context():
+    """Puts what SDKs read into the environment, and takes away what is absent now."""
+    global before, lines, pairs
+    lines = whole(contexts).decode('utf8', 'surrogateescape').split('\n')[:-1]
+    pairs = None
+    # Not the values that are new with every call: glibc never frees a variable that was set.
+    now = [line for line in lines if line[:3] in ('ALI', 'TEN', 'FC_', '_X_') and line[:10] != 'FC_REQUEST']
+    if now != before:
+        for line in set(before) - set(now):
+            os.environ.pop(line.split('=')[0], None)
+        for line in set(now) - set(before):
+            key, value = line.split('=', 1)
+            os.environ[key] = value
+        before = now
+    return told(get) if scf else Later(lines=lines)
 
 
 def whole(fd):
     # With an offset of its own, because whatever inherits fd 0 shares the offset.
-    return os.pread(fd, os.fstat(fd).st_size, 0)
+    content = os.pread(fd, 65536, 0)
+    return content if len(content) < 65536 else os.pread(fd, os.fstat(fd).st_size, 0)
 
 
 def fault(kind, message, *values):
@@ -122,7 +146,7 @@ def plain(value):
 
 
 def invoke():
-    event = whole(100)
+    event = whole(events)
     known = context()
     if not fc:
         try:
@@ -194,13 +218,13 @@ def answer(action, *arguments):
         os._exit(reply != '0')
     result.write(content)
     result.flush()
-    os.write(103, reply.encode('utf8', 'replace') + b'\n')
+    os.write(control, reply.encode('utf8', 'replace') + b'\n')
     return reply
 
 
 started = answer(load)
 if started == '0':
-    for line in open(103):
+    for line in open(control):
         if line[:3] == 'ini':
             answer(hook, 'initialize', 'initializer')
         elif line[:3] == 'pre':
