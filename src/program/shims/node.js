@@ -37,20 +37,24 @@ for (const key of ['stdout', 'stderr']) {
 // The console of Node.js 10 holds the first streams already.
 if (console._stderr !== process.stderr) global.console = new console.Console(process.stdout, process.stderr);
 
-const read = (fd, size = fs.fstatSync(fd).size, into = Buffer.allocUnsafeSlow(size)) =>
-  // With an offset of its own, because whatever inherits fd 0 shares the offset.
-  into.slice(0, size && fs.readSync(fd, into, 0, size, 0));
+const place = Buffer.allocUnsafeSlow(65536);
+// With an offset of its own, because whatever inherits fd 0 shares the offset.
+function read(fd) {
+  const count = fs.readSync(fd, place, 0, 65536, 0);
+  if (count < 65536) return Buffer.from(place.slice(0, count));
+  const { size } = fs.fstatSync(fd), whole = Buffer.allocUnsafeSlow(size);
+  fs.readSync(fd, whole, 0, size, 0);
+  return whole;
+}
 
 function context(extra) {
   const all = {}, now = {};
   for (const line of read(4).toString().split('\n').slice(0, -1)) {
-    const at = line.indexOf('='), key = line.slice(0, at);
-    all[key] = line.slice(at + 1);
+    const at = line.indexOf('='), key = line.slice(0, at), value = all[key] = line.slice(at + 1);
     // What SDKs read, but no value that is new with every call: glibc never frees a variable that was set.
-    if (/^(ALI|TEN|FC_|_X_)(?!.*REQUEST_ID)/.test(key)) now[key] = all[key];
+    if (/^(ALI|TEN|FC_(?!REQ)|_X_)/.test(key) && (now[key] = value) !== before[key]) env[key] = value;
   }
   for (const key in before) if (!(key in now)) delete env[key];
-  for (const key in now) if (before[key] !== now[key]) env[key] = now[key];
   before = now;
   get = key => key in all ? all[key] : initial[key];
   const json = key => get(key) === undefined ? undefined : JSON.parse(get(key));
