@@ -49,14 +49,19 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
     }
   });
 
-  $context = function () use (&$vars, $context) {
-    rewind($context);
+  $read = function ($file) {
+    rewind($file);
+    $text = fread($file, 8192);
+    return isset($text[8191]) ? $text . stream_get_contents($file) : $text;
+  };
+
+  $context = function () use (&$vars, $context, $read) {
     $before = $vars;
     $vars = [];
-    foreach (explode("\n", stream_get_contents($context), -1) as $line) {
+    foreach (explode("\n", $read($context), -1) as $line) {
       list($key, $value) = explode('=', $line, 2);
       $vars[$key] = $_SERVER[$key] = $value;
-      putenv($line);
+      if (($before[$key] ?? null) !== $value) putenv($line);
     }
     foreach (array_diff_key($before, $vars) as $key => $value) {
       putenv($key);
@@ -105,7 +110,7 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
     }
   };
 
-  return function ($returned) use (&$open, $in, $control, $context, $answer, $fail, $catch, $file, $name) {
+  return function ($returned) use (&$open, $in, $control, $context, $read, $answer, $fail, $catch, $file, $name) {
     if ($returned instanceof Throwable) {
       $catch($returned);
       exit(1);
@@ -122,8 +127,7 @@ $_fnboot = (function ($in, $out, $control, $context, $log, $file, $name) {
       try {
         $known = $context();
         if ($line[0] !== 'p' && $line[2] !== 'i') {
-          rewind($in);
-          $result = $function(stream_get_contents($in), $known);
+          $result = $function($read($in), $known);
           if (!is_string($result)) $result = json_encode($result);
           if ($result === false) throw new UnexpectedValueException('The result is no JSON: ' . json_last_error_msg());
         } else {
