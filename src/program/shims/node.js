@@ -7,6 +7,7 @@ process.argv.splice(1, 9, file);
 const fc = platform === 'fc', initial = Object.assign({}, process.env), env = process.env;
 // The status of a failure: 2 if the process ends with it.
 let before = {}, get, call, status = 1;
+const spelt = {};
 
 function write(fd, content) {
   for (let at = 0; at < content.length;)
@@ -62,30 +63,18 @@ function context(extra) {
   const number = key => +get(key) || 0;
   const log = level => (...words) => console.log(new Date().toISOString(), id, `[${level}]`, ...words);
   const space = get('SCF_NAMESPACE');
-  return Object.assign(extra, fc ? {
-    requestId: id,
-    credentials: {
-      accessKeyId: get('ALIBABA_CLOUD_ACCESS_KEY_ID'),
-      accessKeySecret: get('ALIBABA_CLOUD_ACCESS_KEY_SECRET'),
-      securityToken: get('ALIBABA_CLOUD_SECURITY_TOKEN'),
-    },
-    function: {
-      name: get('FC_FUNCTION_NAME'),
-      handler: get('FC_FUNCTION_HANDLER'),
-      memory: number('FC_FUNCTION_MEMORY_SIZE'),
-      timeout: number('FC_FUNCTION_TIMEOUT'),
-    },
-    service: {
-      name: get('FC_SERVICE_NAME'),
-      logProject: get('FC_LOG_PROJECT'),
-      logStore: get('FC_LOG_STORE'),
-      qualifier: get('FC_QUALIFIER'),
-      versionId: get('FC_VERSION_ID'),
-    },
-    region: get('FC_REGION'),
-    accountId: get('FC_ACCOUNT_ID'),
+  // Values of the variables whose names are spelt like the keys, behind a prefix.
+  const tell = (prefix, keys, into = {}) => {
+    for (const key of keys.split(' ')) into[key] = get(prefix + (spelt[key] = spelt[key] || key.replace(/[A-Z]/g, '_$&').toUpperCase()));
+    return into;
+  };
+  if (fc) return Object.assign(tell('FC_', 'requestId region accountId', extra), {
+    credentials: tell('ALIBABA_CLOUD_', 'accessKeyId accessKeySecret securityToken'),
+    function: tell('FC_FUNCTION_', 'name handler', { memory: number('FC_FUNCTION_MEMORY_SIZE'), timeout: number('FC_FUNCTION_TIMEOUT') }),
+    service: tell('FC_', 'logProject logStore qualifier versionId', { name: get('FC_SERVICE_NAME') }),
     logger: { debug: log('debug'), log: log('verbose'), info: log('info'), warn: log('warn'), error: log('error') },
-  } : platform === 'scf' ? {
+  });
+  if (platform === 'scf') return Object.assign(tell('', 'tencentcloud_region tencentcloud_appid tencentcloud_uin', extra), {
     request_id: id,
     memory_limit_in_mb: number('SCF_MEMORY_LIMIT_IN_MB'),
     time_limit_in_ms: number('SCF_TIME_LIMIT_IN_MS'),
@@ -94,17 +83,10 @@ function context(extra) {
     namespace: space,
     environ: 'SCF_NAMESPACE=' + space,
     environment: JSON.stringify({ SCF_NAMESPACE: space }),
-    tencentcloud_region: get('TENCENTCLOUD_REGION'),
-    tencentcloud_appid: get('TENCENTCLOUD_APPID'),
-    tencentcloud_uin: get('TENCENTCLOUD_UIN'),
-  } : {
-    awsRequestId: id,
-    functionName: get('AWS_LAMBDA_FUNCTION_NAME'),
-    functionVersion: get('AWS_LAMBDA_FUNCTION_VERSION'),
+  });
+  tell('AWS_LAMBDA_', 'functionName functionVersion logGroupName logStreamName', extra);
+  return Object.assign(tell('LAMBDA_RUNTIME_', 'awsRequestId invokedFunctionArn', extra), {
     memoryLimitInMB: get('AWS_LAMBDA_FUNCTION_MEMORY_SIZE'),
-    logGroupName: get('AWS_LAMBDA_LOG_GROUP_NAME'),
-    logStreamName: get('AWS_LAMBDA_LOG_STREAM_NAME'),
-    invokedFunctionArn: get('LAMBDA_RUNTIME_INVOKED_FUNCTION_ARN'),
     tenantId: get('LAMBDA_RUNTIME_AWS_TENANT_ID'),
     clientContext: json('LAMBDA_RUNTIME_CLIENT_CONTEXT'),
     identity: json('LAMBDA_RUNTIME_COGNITO_IDENTITY'),
