@@ -315,6 +315,19 @@ mod php {
         check("index.php", PHP, &ROWS);
     }
 
+    /// The channel is a socket, and PHP's sockets are read for a minute, or as its settings say.
+    #[test]
+    fn a_pause_is_no_end() {
+        let folder = Folder::new();
+        folder.file("php.ini", 0o644, "default_socket_timeout = 1\n");
+        let text = PHP.replace("BODY", "return getmypid();");
+        let program = function(&folder, "index.php", &text).env("PHPRC", folder.0.display());
+        let mut instance = Cloud::Fc.start(program);
+        let first = instance.call("").text();
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        instance.call("").expect(first);
+    }
+
     #[test]
     fn context() {
         let folder = Folder::new();

@@ -7,6 +7,8 @@ ini_set('html_errors', '0');
 // `php://fd` makes a duplicate. Then fd 1 becomes the log, for `echo`, warnings and child processes: the
 // duplicate of fd 2 takes the number that was closed.
 $_fnboot = [fopen('php://fd/0', 'r'), fopen('php://fd/1', 'w'), fopen('php://fd/3', 'r+'), fopen('php://fd/4', 'r')];
+// Between two events there may be more than the minute that a socket waits.
+stream_set_timeout($_fnboot[2], -1);
 fclose(STDOUT);
 $_fnboot[] = fopen('php://fd/2', 'w');
 
