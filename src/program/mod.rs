@@ -53,11 +53,15 @@ pub enum Function {
     Echo(Echo),
     Programs(&'static mut Programs),
     /// There is none: the instance cannot be initialized.
-    Missing(Error),
+    Missing(&'static Error),
 }
 
 /// There is one in a process.
 static PROGRAMS: Reserved<[MaybeUninit<Programs>; 1]> =
+    Reserved::new([const { MaybeUninit::uninit() }]);
+
+/// Why there is no function. Beside [`Function`], which would be as long as an error.
+static MISSING: Reserved<[MaybeUninit<Error>; 1]> =
     Reserved::new([const { MaybeUninit::uninit() }]);
 
 /// Where the types of failures are kept.
@@ -85,6 +89,14 @@ impl Function {
             programs.prepare()?;
         }
         Ok(Self::Programs(programs))
+    }
+
+    /// No function: `error` says why.
+    pub fn missing(error: Error) -> Self {
+        // A second one would be of a second run, which has ended before.
+        MISSING
+            .take()
+            .map_or(Self::ECHO, |[place]| Self::Missing(place.write(error)))
     }
 
     fn begin<'a>(

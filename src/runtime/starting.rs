@@ -35,7 +35,7 @@ pub fn missing(text: &'static str, value: &[u8], kind: &'static str, config: &Co
     if config.platform() != Platform::Lambda {
         fatal::value(text, value);
     }
-    Function::Missing(program::about(kind, text, value))
+    Function::missing(program::about(kind, text, value))
 }
 
 /// What is set for programs.
