@@ -20,7 +20,7 @@ use crate::handler::{Context, Request};
 use crate::limits::{CONN_COUNT_MAX, MARGIN_MS_MAX, MARGIN_MS_MIN, PROCESS_COUNT_MAX};
 use crate::sys::clock;
 use crate::sys::fd::Errno;
-use crate::sys::memory::{List, Mapping, Reserved};
+use crate::sys::memory::{List, Mapping};
 
 /// A call.
 #[derive(Debug)]
@@ -82,17 +82,15 @@ pub struct Calls(List<Option<Call>>);
 /// As many as there can be connections, and those that nobody waits for.
 const CALL_COUNT_MAX: usize = CONN_COUNT_MAX + PROCESS_COUNT_MAX;
 
-type Table = [MaybeUninit<Option<Call>>; CALL_COUNT_MAX];
-
+/// Where they are.
+pub type Table = [MaybeUninit<Option<Call>>; CALL_COUNT_MAX];
 #[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
-static TABLE: Reserved<Table> = Reserved::new([const { MaybeUninit::uninit() }; CALL_COUNT_MAX]);
+pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; CALL_COUNT_MAX];
 
 impl Calls {
-    /// None yet. There is one such table in a process; another one would have no room.
-    pub fn new() -> Self {
-        Self(List::new(
-            TABLE.take().map_or(&mut [], |table| &mut table[..]),
-        ))
+    /// None yet.
+    pub fn new(place: &'static mut Table) -> Self {
+        Self(List::new(place))
     }
 
     /// A place for another call, if there is room.

@@ -41,15 +41,16 @@ impl Environment {
             platform,
             stay,
         };
-        environment.put_own(false)?;
+        environment.put_own(false);
         environment.own = environment.strings.mark();
-        environment.has_more = environment.put_own(true)?;
+        environment.has_more = environment.put_own(true);
+        environment.strings.check()?;
         Ok(environment)
     }
 
     /// Appends those variables of the process that a request could set, or those that it could not. Returns
     /// whether there are such.
-    fn put_own(&mut self, are_of_request: bool) -> Result<bool, Errno> {
+    fn put_own(&mut self, are_of_request: bool) -> bool {
         let mut has_some = false;
         for variable in env::variables() {
             let name = bytes::before(variable, b'=');
@@ -60,28 +61,25 @@ impl Environment {
                     Owner::Call => false,
                 };
             if is_own {
-                self.strings.put(&[variable])?;
+                self.strings.put(variable);
                 has_some = true;
             }
         }
-        Ok(has_some)
+        has_some
     }
 
     /// The same with the variables of a call, each of which ends with a NUL. If it is about a request, what the
     /// process has of the same names is not about that one.
-    ///
-    /// # Errors
-    /// More variables than the kernel takes.
-    pub fn of_call(&mut self, variables: &[u8], is_request: bool) -> Result<&Strings, Errno> {
+    pub fn of_call(&mut self, variables: &[u8], is_request: bool) -> &Strings {
         self.strings.truncate(self.own);
         if self.has_more && !is_request {
-            self.put_own(true)?;
+            self.put_own(true);
         }
         for variable in bytes::split(variables, 0) {
             if !variable.is_empty() {
-                self.strings.put(&[variable])?;
+                self.strings.put(variable);
             }
         }
-        Ok(&self.strings)
+        &self.strings
     }
 }

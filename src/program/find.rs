@@ -3,7 +3,10 @@
 //!
 //! Nothing is opened here. Who asks says what there is at a path.
 
+use core::ffi::CStr;
+
 use crate::bytes::{self, Writer};
+use crate::sys::strings::until_nul;
 
 /// What there is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub enum Language {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Function<'a> {
     /// Root and file.
-    pub path: &'a [u8],
+    pub path: &'a CStr,
     /// Empty where the file itself was named.
     pub name: &'a [u8],
     pub language: Language,
@@ -67,7 +70,7 @@ pub fn find<'a>(
     word: &'a [u8],
     root: &[u8],
     place: &'a mut [u8],
-    look: impl Fn(&[u8]) -> File,
+    look: impl Fn(&CStr) -> File,
 ) -> Result<Function<'a>, Bad<'a>> {
     let bad = |text| Bad { text, value: word };
     let (mut root, file) = match word {
@@ -84,13 +87,6 @@ pub fn find<'a>(
         }
     }
     let mut paths = Writer::new(place);
-    // There may be two to name; no other path is longer.
-    put(root, file, b'n', b".mjs", &mut paths);
-    paths.put(AND);
-    put(root, file, b'n', b".mjs", &mut paths);
-    if paths.is_cut() {
-        return Err(bad(TOO_LONG));
-    }
     let start = last(file, b'/').map_or(0, |slash| slash + 1);
     let mut end = file.len();
     loop {
@@ -114,8 +110,14 @@ pub fn find<'a>(
             }
             paths.truncate(from);
             put(root, stem, *mark, extension, &mut paths);
+            let end = paths.written().len();
+            paths.put(b"\0");
+            if paths.is_cut() {
+                return Err(bad(TOO_LONG));
+            }
             let path = paths.written();
-            let file = look(bytes::slice(path, from..path.len()));
+            let file = look(until_nul(bytes::slice(path, from..path.len())));
+            paths.truncate(end);
             if file == File::None || file == File::Plain && *mark == b'*' && !is_exact {
                 continue;
             }
@@ -129,7 +131,8 @@ pub fn find<'a>(
         }
         if found != File::None {
             paths.truncate(from - AND.len());
-            return Ok(function(paths.finish(), name, found));
+            paths.put(b"\0");
+            return Ok(function(until_nul(paths.finish()), name, found));
         }
         match last(stem, b'.') {
             Some(dot) if dot > start => end = dot,
@@ -158,11 +161,11 @@ fn put(root: &[u8], stem: &[u8], mark: u8, extension: &[u8], path: &mut Writer<'
     path.put(extension);
 }
 
-fn function<'a>(path: &'a [u8], name: &'a [u8], file: File) -> Function<'a> {
+fn function<'a>(path: &'a CStr, name: &'a [u8], file: File) -> Function<'a> {
     let mut rest = EXTENSIONS;
     let mut language = Language::None;
     while let Some([mark, extension @ ..]) = bytes::take_part(&mut rest, b' ') {
-        if path.ends_with(extension) {
+        if path.to_bytes().ends_with(extension) {
             language = match mark {
                 b's' => Language::Shell,
                 b'p' => Language::Php,
@@ -194,8 +197,8 @@ mod tests {
     /// What is found for `word` among `files`, whose names have a `*` behind them if they can be executed:
     /// path, name and language, or what is wrong.
     fn found(word: &str, root: &str, files: &[&str]) -> Result<(String, String, Language), String> {
-        let look = |path: &[u8]| {
-            let path = core::str::from_utf8(path).expect("text");
+        let look = |path: &CStr| {
+            let path = path.to_str().expect("text");
             let is = |file: &&&str| file.trim_end_matches('*') == path;
             match files.iter().find(is) {
                 None => File::None,
@@ -206,7 +209,10 @@ mod tests {
         let mut place = [0; 128];
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
         match find(word.as_bytes(), root.as_bytes(), &mut place, look) {
-            Ok(function) => Ok((text(function.path), text(function.name), function.language)),
+            Ok(function) => {
+                let path = text(function.path.to_bytes());
+                Ok((path, text(function.name), function.language))
+            }
             Err(bad) => Err(bad.text.replace('$', &text(bad.value))),
         }
     }
@@ -390,8 +396,8 @@ mod tests {
 
     #[test]
     fn long_paths_are_refused() {
-        // Twice the root, a slash and an extension, and what is between them.
-        let longest = (128 - " and ".len()) / 2 - "/code/.mjs".len();
+        // A root, a slash, an extension and a NUL.
+        let longest = 128 - "/code/.mjs".len() - 1;
         for (len, is_long) in [(longest, false), (longest + 1, true), (4096, true)] {
             let word = ["x".repeat(len - 2), ".f".into()].concat();
             let file = ["/code/", &"x".repeat(len - 2), ".mjs"].concat();

@@ -4,32 +4,50 @@
 //! is Rust has one in its code. [`Kinds`] keeps those of programs as long: there are few of them, and the
 //! same one always is the same place. [`failure_line`] finds them in what a program wrote.
 
-use core::mem;
+use core::mem::{self, MaybeUninit};
 
 use crate::bytes;
 use crate::limits::ERROR_KIND_BYTES_MAX;
 use crate::platform::is_listed;
+use crate::sys::memory::List;
 
 /// How many types are kept.
 const KIND_COUNT_MAX: usize = 32;
 
+/// How long all of them may be together.
+const KINDS_BYTES: usize = 4096;
+
 /// What a failure has for a type whose own cannot be kept.
 const OTHER: &str = "Error";
+
+/// Where types are kept.
+#[derive(Debug)]
+pub struct Place {
+    bytes: [u8; KINDS_BYTES],
+    seen: [MaybeUninit<&'static str>; KIND_COUNT_MAX],
+}
+
+impl Place {
+    pub const EMPTY: Self = Self {
+        bytes: [0; KINDS_BYTES],
+        seen: [MaybeUninit::uninit(); KIND_COUNT_MAX],
+    };
+}
 
 /// Types that were seen, in a place of their own.
 #[derive(Debug)]
 pub struct Kinds {
-    seen: [&'static str; KIND_COUNT_MAX],
+    seen: List<&'static str>,
     /// What of the place is not taken.
     free: &'static mut [u8],
 }
 
 impl Kinds {
-    /// None seen yet. What is seen is kept in `place`.
-    pub fn new(place: &'static mut [u8]) -> Self {
+    /// None seen yet.
+    pub fn new(place: &'static mut Place) -> Self {
         Self {
-            seen: [""; KIND_COUNT_MAX],
-            free: place,
+            seen: List::new(&mut place.seen),
+            free: &mut place.bytes,
         }
     }
 
@@ -41,18 +59,19 @@ impl Kinds {
         if text.is_empty() {
             return OTHER;
         }
-        for seen in &mut self.seen {
-            if seen.is_empty() && text.len() <= self.free.len() {
-                let free = mem::take(&mut self.free);
-                let (place, rest) = free.split_at_mut_checked(text.len()).unwrap_or_default();
-                bytes::copy(place, text.as_bytes());
-                (*seen, self.free) = (bytes::text(place), rest);
-            }
-            if *seen == text {
-                return seen;
-            }
+        if let Some(seen) = self.seen.iter().find(|seen| **seen == text) {
+            return seen;
         }
-        OTHER
+        if text.len() > self.free.len() {
+            return OTHER;
+        }
+        let free = mem::take(&mut self.free);
+        let (place, rest) = free.split_at_mut_checked(text.len()).unwrap_or_default();
+        bytes::copy(place, text.as_bytes());
+        self.free = rest;
+        self.seen
+            .push(bytes::text(place))
+            .map_or(OTHER, |seen| *seen)
     }
 }
 
@@ -107,19 +126,9 @@ const WORDS: &[u8] = b"debug deprecated fatal hint info note notice usage warnin
 
 /// The last line that is not blank, without blanks at its ends.
 fn last_line(text: &[u8]) -> Option<&[u8]> {
-    let mut rest = text;
-    let mut found = None;
-    while let Some(line) = bytes::take_part(&mut rest, b'\n') {
-        let line = match line {
-            [line @ .., b'\r'] => line,
-            _ => line,
-        };
-        let line = bytes::trim(line);
-        if !line.is_empty() {
-            found = Some(line);
-        }
-    }
-    found
+    let text = text.trim_ascii_end();
+    let line = text.rsplit(|&byte| byte == b'\n').next();
+    line.map(bytes::trim).filter(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -129,8 +138,13 @@ mod tests {
     use std::string::String;
     use std::vec;
 
+    /// None yet, with room for so many bytes.
     fn kinds(len: usize) -> Kinds {
-        Kinds::new(vec![0; len].leak())
+        let seen = vec![MaybeUninit::uninit(); KIND_COUNT_MAX];
+        Kinds {
+            seen: List::new(seen.leak()),
+            free: vec![0; len].leak(),
+        }
     }
 
     #[test]
@@ -168,7 +182,7 @@ mod tests {
         }
         assert_eq!(large.keep(b"E0"), "E0");
         assert_eq!(large.keep(b"E31"), "E31");
-        assert_eq!(Kinds::new(&mut []).keep(b"E"), "Error");
+        assert_eq!(kinds(0).keep(b"E"), "Error");
     }
 
     #[test]

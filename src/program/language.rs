@@ -2,13 +2,13 @@
 
 use core::ops::Range;
 
-use super::find::{Function, Language};
+use super::find::{Bad, Function, Language};
+use super::launch::Launch;
 use super::unpack::{SLOT_COUNT, Slot, unpack};
 use crate::bytes;
 use crate::handler::Platform;
 use crate::sys::fd::Errno;
 use crate::sys::memory::Mapping;
-use crate::sys::strings::Strings;
 
 /// A line for each language: the names of the interpreters, of which the first that is there is started, the option
 /// that the shim follows, and what comes before the arguments of the shim.
@@ -25,12 +25,51 @@ include!(concat!(env!("OUT_DIR"), "/texts.rs"));
 
 const SLOTS_BYTES: usize = SLOT_COUNT * size_of::<Slot>();
 
-/// The programs that can run a language, the better one first, and the options that they need.
-pub fn interpreter(language: Language) -> ([&'static [u8]; 2], &'static [u8]) {
-    let mut options = bytes::line(INTERPRETERS, language as usize);
-    let mut next = || bytes::take_part(&mut options, b' ').unwrap_or_default();
-    let programs = [next(), next()];
-    (programs, options)
+/// Has `launch` be the interpreter of the function, the better one first, with its arguments: its options, the shim
+/// and the function.
+///
+/// # Errors
+/// There is none, or memory is out: `value` is its name.
+pub fn interpreter(
+    launch: &mut Launch,
+    function: &Function<'_>,
+    platform: Platform,
+) -> Result<(), Bad<'static>> {
+    let mut rest = bytes::line(INTERPRETERS, function.language as usize);
+    let mut next = || bytes::take_part(&mut rest, b' ').unwrap_or_default();
+    let (names, option) = ([next(), next()], next());
+    let none = launch.arguments.mark();
+    let is_there = names.iter().any(|name| {
+        launch.arguments.truncate(none);
+        launch.arguments.put(name);
+        launch.find().is_ok()
+    });
+    let bad = |text| {
+        Err(Bad {
+            text,
+            value: names[0],
+        })
+    };
+    if !is_there {
+        return bad("there is no program '$', which runs the function");
+    }
+    let Ok((texts, shim)) = text(function.language as usize) else {
+        return bad("out of memory for '$'");
+    };
+    let arguments = &mut launch.arguments;
+    arguments.put(option);
+    arguments.put(bytes::slice(&texts, shim));
+    if !rest.is_empty() {
+        arguments.put(rest);
+    }
+    arguments.put(function.path.to_bytes());
+    arguments.put(function.name);
+    arguments.put(match platform {
+        Platform::Fc => b"fc",
+        Platform::Lambda => b"lambda",
+        Platform::Scf => b"scf",
+    });
+    Ok(())
 }
 
 /// The texts, and where among them that of the number is.
@@ -48,35 +87,6 @@ pub fn text(number: usize) -> Result<(Mapping, Range<usize>), Errno> {
         (start, end) = (end, end + text.len() + 1);
     }
     Ok((texts, start..end.saturating_sub(1)))
-}
-
-/// Puts the arguments of an interpreter behind its name: its options, the shim and the function.
-///
-/// # Errors
-/// Out of memory.
-pub fn put_arguments(
-    arguments: &mut Strings,
-    options: &[u8],
-    function: &Function<'_>,
-    platform: Platform,
-) -> Result<(), Errno> {
-    let (texts, shim) = text(function.language as usize)?;
-    let option = bytes::before(options, b' ');
-    let before = options.get(option.len() + 1..);
-    arguments.put(&[option])?;
-    arguments.put(&[bytes::slice(&texts, shim)])?;
-    if let Some(before) = before {
-        arguments.put(&[before])?;
-    }
-    let platform: &[u8] = match platform {
-        Platform::Fc => b"fc",
-        Platform::Lambda => b"lambda",
-        Platform::Scf => b"scf",
-    };
-    for word in [function.path, function.name, platform] {
-        arguments.put(&[word])?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! What a program is started with that is the same for every call: its path, its arguments.
 
 use core::ffi::CStr;
+use core::mem::MaybeUninit;
 
 use crate::bytes;
 use crate::limits::PATH_BYTES_MAX;
 use crate::sys::env;
 use crate::sys::fd::Errno;
 use crate::sys::file::{self, File};
-use crate::sys::memory::Mapping;
+use crate::sys::memory::{Mapping, Reserved};
 use crate::sys::strings::{self, Strings};
 
 /// A program that can be started.
@@ -19,30 +20,36 @@ pub struct Launch {
     pub arguments: Strings,
 }
 
+static LAUNCH: Reserved<[MaybeUninit<Launch>; 1]> =
+    Reserved::new([const { MaybeUninit::uninit() }]);
+
 /// Where programs are looked for if the environment has no `PATH`.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 
 impl Launch {
+    /// What these arguments say, which is not found yet. There is one in a process.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn new(arguments: Strings) -> Result<&'static mut Self, Errno> {
+        let [place] = LAUNCH.take().ok_or(Errno::AGAIN)?;
+        let path = Mapping::new(PATH_BYTES_MAX)?;
+        Ok(place.write(Self { path, arguments }))
+    }
+
     /// Looks for the program that the arguments begin with: as a shell would, in `PATH` unless there is a slash
     /// in its name.
     ///
     /// # Errors
-    /// There is none, or nobody can execute it: why, where `$` stands for its name, and the arguments.
-    pub fn find(arguments: Strings) -> Result<Self, (&'static str, Strings)> {
-        let Ok(mut path) = Mapping::new(PATH_BYTES_MAX) else {
-            return Err(("out of memory for '$'", arguments));
-        };
-        let found = search(arguments.get(0).unwrap_or_default(), &mut path);
-        let launch = Self { path, arguments };
-        let refused = match found {
-            Ok(()) => obstacle(launch.path()),
+    /// There is none, or nobody can execute it: why, where `$` stands for its name.
+    pub fn find(&mut self) -> Result<(), &'static str> {
+        let name = self.arguments.get(0).unwrap_or_default();
+        let refused = match search(name, &mut self.path) {
+            Ok(()) => obstacle(self.path()),
             Err(Errno::ACCES) => Some(FORBIDDEN),
             Err(_) => Some(NOWHERE),
         };
-        match refused {
-            Some(refused) => Err((refused, launch.arguments)),
-            None => Ok(launch),
-        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Why it is not executed, after the kernel has said `errno`. `$` stands for its path.

@@ -39,9 +39,7 @@ use crate::handler::{Context, Error, Handler, Platform, Request, Response};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
 use calls::Task;
-use environment::Environment;
 pub use failure::about;
-use kinds::Kinds;
 pub use launch::Launch;
 use programs::Programs;
 pub use settings::{Settings, Stay};
@@ -56,18 +54,9 @@ pub enum Function {
     Missing(&'static Error),
 }
 
-/// There is one in a process.
-static PROGRAMS: Reserved<[MaybeUninit<Programs>; 1]> =
-    Reserved::new([const { MaybeUninit::uninit() }]);
-
 /// Why there is no function. Beside [`Function`], which would be as long as an error.
 static MISSING: Reserved<[MaybeUninit<Error>; 1]> =
     Reserved::new([const { MaybeUninit::uninit() }]);
-
-/// Where the types of failures are kept.
-static KINDS: Reserved<[u8; KINDS_BYTES]> = Reserved::new([0; KINDS_BYTES]);
-
-const KINDS_BYTES: usize = 4096;
 
 /// How long a hook may take that no request asks for: after `SIGTERM` little time is left.
 const PRE_STOP_MS_MAX: u64 = 1500;
@@ -80,11 +69,12 @@ impl Function {
     ///
     /// # Errors
     /// Out of descriptors, processes or memory.
-    pub fn programs(launch: Launch, settings: Settings, platform: Platform) -> Result<Self, Errno> {
-        let kinds = Kinds::new(KINDS.take().map_or(&mut [], |place| &mut place[..]));
-        let environment = Environment::new(platform, settings.stay)?;
-        let [place] = PROGRAMS.take().ok_or(Errno::AGAIN)?;
-        let programs = Programs::new(place, launch, settings, environment, kinds)?;
+    pub fn programs(
+        launch: &'static mut Launch,
+        settings: Settings,
+        platform: Platform,
+    ) -> Result<Self, Errno> {
+        let programs = Programs::new(launch, settings, platform)?;
         if settings.stay == Stay::Resident {
             programs.prepare()?;
         }

@@ -20,14 +20,18 @@ const OLDER_COUNT_MAX: usize = 32;
 const LIST_BYTES: usize = 4096;
 
 impl Orphans {
-    /// Remembers the children that are there before the first program.
-    pub fn new() -> Self {
-        let mut older = [None; OLDER_COUNT_MAX];
+    /// None is known yet.
+    pub const NONE: Self = Self {
+        older: [None; OLDER_COUNT_MAX],
+    };
+
+    /// Remembers the children that are there: none of them is killed.
+    pub fn spare(&mut self) {
+        self.older = [None; OLDER_COUNT_MAX];
         let mut list = [0; LIST_BYTES];
-        for (place, pid) in older.iter_mut().zip(children(&mut list)) {
+        for (place, pid) in self.older.iter_mut().zip(children(&mut list)) {
             *place = Some(pid);
         }
-        Self { older }
     }
 
     /// Kills the other children, but for those that are `spared`. What they leave behind becomes a child of

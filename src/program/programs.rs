@@ -11,7 +11,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::calls::{Call, Calls, State, Task};
+use super::calls::{self, Call, Calls, State, Task};
 use super::environment::Environment;
 use super::failure::{self, Fault};
 use super::kinds::{self, Kinds};
@@ -21,7 +21,7 @@ use super::process::Label;
 use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Channel, Stage, Worker};
-use crate::handler::{Context, Error, Request};
+use crate::handler::{Context, Error, Platform, Request};
 use crate::limits::{DEATH_COUNT_MAX, PROCESS_COUNT_MAX};
 use crate::log;
 use crate::sys::clock::{self, NEVER};
@@ -33,7 +33,7 @@ use crate::sys::{process, signal};
 /// A program, and what it is asked for.
 #[derive(Debug)]
 pub struct Programs {
-    launch: Launch,
+    launch: &'static mut Launch,
     settings: Settings,
     environment: Environment,
     kinds: Kinds,
@@ -49,11 +49,20 @@ pub struct Programs {
     is_littered: bool,
 }
 
-type Table = [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX];
+/// What there is once in a process: it costs memory where it is used.
+struct Memory {
+    programs: MaybeUninit<Programs>,
+    kinds: kinds::Place,
+    workers: [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX],
+    calls: calls::Table,
+}
 
-#[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
-static WORKERS: Reserved<Table> =
-    Reserved::new([const { MaybeUninit::uninit() }; PROCESS_COUNT_MAX]);
+static MEMORY: Reserved<Memory> = Reserved::new(Memory {
+    programs: MaybeUninit::uninit(),
+    kinds: kinds::Place::EMPTY,
+    workers: [const { MaybeUninit::uninit() }; PROCESS_COUNT_MAX],
+    calls: calls::EMPTY_TABLE,
+});
 
 impl Programs {
     /// Nothing is started yet.
@@ -61,27 +70,26 @@ impl Programs {
     /// # Errors
     /// Out of descriptors or memory.
     pub fn new(
-        place: &mut MaybeUninit<Self>,
-        launch: Launch,
+        launch: &'static mut Launch,
         settings: Settings,
-        environment: Environment,
-        kinds: Kinds,
-    ) -> Result<&mut Self, Errno> {
-        let supervisor = Supervisor::new()?;
-        let workers = WORKERS.take().map(|table| &mut table[..]);
-        Ok(place.write(Self {
+        platform: Platform,
+    ) -> Result<&'static mut Self, Errno> {
+        let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
+        let programs = memory.programs.write(Self {
             launch,
             settings,
-            environment,
-            kinds,
-            supervisor,
-            orphans: Orphans::new(),
-            calls: Calls::new(),
-            workers: List::new(workers.unwrap_or_default()),
+            environment: Environment::new(platform, settings.stay)?,
+            kinds: Kinds::new(&mut memory.kinds),
+            supervisor: Supervisor::new()?,
+            orphans: Orphans::NONE,
+            calls: Calls::new(&mut memory.calls),
+            workers: List::new(&mut memory.workers),
             death_count: 0,
             is_initialized: false,
             is_littered: false,
-        }))
+        });
+        programs.orphans.spare();
+        Ok(programs)
     }
 
     /// Begins the call of that number: a worker gets it, or it waits for one.
@@ -197,7 +205,7 @@ impl Programs {
         }
         Err(failure::error(
             &mut self.kinds,
-            &self.launch,
+            self.launch,
             call.fault,
             status,
             tail,
@@ -312,7 +320,7 @@ impl Programs {
             worker.until_ms = NEVER;
             // What it has started for itself stays, if it can be told from what calls have left behind.
             if !self.is_littered {
-                self.orphans = Orphans::new();
+                self.orphans.spare();
             }
         } else {
             self.end(index);
@@ -533,8 +541,8 @@ impl Programs {
             let call = &*call;
             (call.variables(), call.event(), call.is_request)
         });
-        let strings = self.environment.of_call(variables, is_request)?;
-        let (launch, supervisor) = (&self.launch, &self.supervisor);
+        let strings = self.environment.of_call(variables, is_request);
+        let (launch, supervisor) = (&*self.launch, &self.supervisor);
         let worker = Worker::start(launch, strings, event, is_resident, supervisor, index)?;
         self.supervisor.alarm(worker.until_ms);
         *place = Some(worker);

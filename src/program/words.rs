@@ -4,7 +4,7 @@
 //! backslash takes the meaning from `"`, `\`, `$` and a backquote, and stands for itself before any other
 //! byte. Outside of quotes it takes the meaning from any byte. (POSIX, Shell Command Language, 2.2.)
 
-use crate::bytes::{self, Writer};
+use crate::bytes::Writer;
 
 /// The words of a text that are not read yet.
 #[derive(Clone, Copy, Debug)]
@@ -33,22 +33,27 @@ impl<'a> Words<'a> {
         let is_word = !self.0.is_empty();
         // The quote that is open, or none.
         let mut quote = None;
-        while let Some(byte) = self.take() {
+        while let Some(mut byte) = self.take() {
             match (byte, quote) {
                 (b' ' | b'\t' | b'\n', None) => return Ok(true),
-                (b'\'' | b'"', None) => quote = Some(byte),
-                (_, Some(open)) if byte == open => quote = None,
-                (b'\\', None) => into.put(&[self.take().ok_or(OPEN_ESCAPE)?]),
-                (b'\\', Some(b'"'))
-                    if self
-                        .0
-                        .first()
-                        .is_some_and(|&next| bytes::has(b"\"\\$`", next)) =>
-                {
-                    into.put(&[self.take().unwrap_or_default()]);
+                (b'\'' | b'"', None) => {
+                    quote = Some(byte);
+                    continue;
                 }
-                _ => into.put(&[byte]),
+                (_, Some(open)) if byte == open => {
+                    quote = None;
+                    continue;
+                }
+                (b'\\', None) => byte = self.take().ok_or(OPEN_ESCAPE)?,
+                (b'\\', Some(b'"')) => {
+                    if let Some(&next @ (b'"' | b'\\' | b'$' | b'`')) = self.0.first() {
+                        self.take();
+                        byte = next;
+                    }
+                }
+                _ => {}
             }
+            into.put(&[byte]);
         }
         match quote {
             None => Ok(is_word),

@@ -102,7 +102,8 @@ impl Config {
             body_bytes_max: settings
                 .number(
                     "FNBOOT_MAX_BODY: '$' is not bytes, up to 1073741824",
-                    0..=BODY_BYTES_MAX,
+                    0,
+                    BODY_BYTES_MAX,
                 )
                 .unwrap_or(BODY_BYTES_DEFAULT),
             markers: settings.switch("FNBOOT_MARKERS: '$' is not on or off", Switch::On),
@@ -161,7 +162,7 @@ impl Config {
         self.sigterm = settings.switch("FNBOOT_SIGTERM: '$' is not on or off", Switch::Off);
         let kind = settings.value("AWS_LAMBDA_INITIALIZATION_TYPE");
         self.is_snapshot = kind == Some(b"snap-start");
-        let conn_count = settings.number(CONCURRENCY, 1..=CONCURRENCY_MAX);
+        let conn_count = settings.number(CONCURRENCY, 1, CONCURRENCY_MAX);
         self.conn_count = conn_count.unwrap_or(1);
         configure_log();
     }

@@ -25,13 +25,15 @@ mod not_in_files {
 
 #[cfg(feature = "function")]
 mod in_files {
+    use core::ffi::CStr;
+
     use crate::limits::PATH_BYTES_MAX;
     use crate::program::find::{self, File, Language};
-    use crate::program::{Function, Launch, Stay, language};
+    use crate::program::{Function, Stay, language};
     use crate::runtime::config::Config;
     use crate::runtime::fatal::kernel;
-    use crate::runtime::starting::{ARGUMENTS_BYTES, ENTRYPOINT, command, missing, start};
-    use crate::sys::strings::{self, Strings};
+    use crate::runtime::starting::{ENTRYPOINT, NO_MEMORY, command, launch, missing, start, words};
+    use crate::sys::memory::Mapping;
     use crate::sys::{env, file, process};
 
     const NO_HANDLER: &str = "Runtime.NoSuchHandler";
@@ -48,25 +50,22 @@ mod in_files {
         }
     }
 
-    /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one. Out of
-    /// line, because its large places are nothing that the start of the built-in function should touch.
+    /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one.
     #[inline(never)]
     pub fn named(word: &[u8], is_binding: bool, config: &Config) -> Function {
-        let mut folder = [0; PATH_BYTES_MAX];
-        let root = match find::root(env::var) {
-            Some(root) => root,
-            None if word.starts_with(b"/") => b"",
-            None => process::folder(&mut folder),
-        };
-        let mut place = [0; PATH_BYTES_MAX];
-        let found = match find::find(word, root, &mut place, look) {
+        let mut place = kernel(NO_MEMORY, Mapping::new(4 * PATH_BYTES_MAX));
+        // Two paths may have to be named, and what is between them.
+        let (folder, paths) = place
+            .split_at_mut_checked(PATH_BYTES_MAX)
+            .unwrap_or_default();
+        let root = find::root(env::var).unwrap_or_else(|| process::folder(folder));
+        let found = match find::find(word, root, paths, look) {
+            Ok(found) if file::is_same(found.path, c"/proc/self/exe") => return Function::ECHO,
             Ok(found) => found,
             Err(_) if !is_binding => return Function::ECHO,
             Err(bad) => return missing(bad.text, bad.value, NO_HANDLER, config),
         };
-        if is_own(found.path) {
-            return Function::ECHO;
-        }
+        let mut words = words();
         // A file without the name of a function runs by itself. PHP's may return one.
         let is_whole = found.name.is_empty() && found.language != Language::Php;
         if is_whole && found.file != File::Executable {
@@ -74,45 +73,24 @@ mod in_files {
             return missing(text, word, NO_HANDLER, config);
         }
         if is_whole || found.language == Language::None {
-            return command(only(found.path), config);
+            words.put(found.path.to_bytes());
+            return command(words, config);
         }
-        let (programs, options) = language::interpreter(found.language);
-        for program in programs {
-            if let Ok(mut launch) = Launch::find(only(program)) {
-                let arguments = &mut launch.arguments;
-                let put = language::put_arguments(arguments, options, &found, config.platform());
-                kernel(NO_MEMORY, put);
-                return start(launch, Stay::Resident, config);
-            }
+        let launch = launch(words);
+        match language::interpreter(launch, &found, config.platform()) {
+            Ok(()) => start(launch, Stay::Resident, config),
+            Err(bad) => missing(bad.text, bad.value, ENTRYPOINT, config),
         }
-        let text = "there is no program '$', which runs the function";
-        missing(text, programs[0], ENTRYPOINT, config)
-    }
-
-    const NO_MEMORY: &str = "out of memory: !";
-
-    /// The arguments of a program that has none but its name.
-    fn only(word: &[u8]) -> Strings {
-        let mut words = kernel(NO_MEMORY, Strings::new(ARGUMENTS_BYTES));
-        kernel(NO_MEMORY, words.put(&[word]));
-        words
     }
 
     /// What there is at a path.
-    fn look(path: &[u8]) -> File {
-        let mut place = [0; PATH_BYTES_MAX];
-        match strings::path(&mut place, &[path]) {
-            Ok(path) if !file::is_file(path) => File::None,
-            Ok(path) if file::executable(path).is_ok() => File::Executable,
-            Ok(_) => File::Plain,
-            Err(_) => File::None,
+    fn look(path: &CStr) -> File {
+        if !file::is_file(path) {
+            File::None
+        } else if file::executable(path).is_ok() {
+            File::Executable
+        } else {
+            File::Plain
         }
-    }
-
-    /// Whether the file at `path` is the one that this process runs.
-    fn is_own(path: &[u8]) -> bool {
-        let mut place = [0; PATH_BYTES_MAX];
-        let path = strings::path(&mut place, &[path]);
-        path.is_ok_and(|path| file::is_same(path, c"/proc/self/exe"))
     }
 }

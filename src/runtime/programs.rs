@@ -1,14 +1,13 @@
 //! Which program the stock program starts: what its arguments say, or else `FNBOOT`, or else `_HANDLER`.
 
 use super::config::Config;
-use super::starting::{ARGUMENTS_BYTES, command};
-use super::{fatal, handler, stock};
-use crate::bytes::Writer;
+use super::{fatal, handler, starting, stock};
+use crate::bytes::{self, Writer};
 use crate::limits::WORD_BYTES_MAX;
 use crate::program::Function;
 use crate::program::words::Words;
 use crate::sys::env::{self, Args};
-use crate::sys::fd::Errno;
+use crate::sys::memory::Mapping;
 use crate::sys::strings::Strings;
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`, with those that only programs have.
@@ -18,20 +17,23 @@ pub const NAMES: &[u8] =
 /// What the arguments say, or else `FNBOOT`, or else, if that has nothing but blanks, `_HANDLER`.
 pub fn function(args: Args, config: &Config) -> Function {
     let text = env::var(b"FNBOOT").unwrap_or_default();
-    if stock::word(args).is_some() {
-        of_words(from_arguments(args), config)
-    } else if text.is_empty() {
+    if stock::word(args).is_none() && text.is_empty() {
         // The built-in function starts without anything that programs need.
-        handler::function(config)
-    } else {
-        of_words(from_text(text), config)
+        return handler::function(config);
     }
+    of_words(args, text, config)
 }
 
-/// What these words say.
+/// What the words say that follow the program's own name, or else those of `text`.
 #[inline(never)]
-fn of_words(words: Result<Strings, Errno>, config: &Config) -> Function {
-    let mut words = fatal::kernel("cannot read the arguments: !", words);
+fn of_words(args: Args, text: &[u8], config: &Config) -> Function {
+    let mut words = starting::words();
+    if args.get(1).is_some() {
+        put_arguments(args, &mut words);
+    } else {
+        put_text(text, &mut words);
+    }
+    fatal::kernel("cannot read the arguments: !", words.check());
     let Some(kind) = words.get(0) else {
         return handler::function(config);
     };
@@ -49,34 +51,30 @@ fn of_words(words: Result<Strings, Errno>, config: &Config) -> Function {
         return handler::named(word, true, config);
     }
     words.take_first();
-    command(words, config)
+    starting::command(words, config)
 }
 
-/// The arguments behind the program's own name.
-#[inline(never)]
-fn from_arguments(args: Args) -> Result<Strings, Errno> {
-    let mut words = Strings::new(ARGUMENTS_BYTES)?;
+/// Appends the arguments behind the program's own name.
+fn put_arguments(args: Args, words: &mut Strings) {
     let mut index = 1;
     while let Some(word) = args.get(index) {
-        words.put(&[word])?;
+        words.put(word);
         index += 1;
     }
-    Ok(words)
 }
 
 const LONG_WORD: &str = "FNBOOT: a word of it is longer than 4096 bytes";
 
-/// The words of `text`.
-#[inline(never)]
-fn from_text(text: &[u8]) -> Result<Strings, Errno> {
-    let (mut words, mut left) = (Strings::new(ARGUMENTS_BYTES)?, Words::new(text));
-    let mut place = [0; WORD_BYTES_MAX];
+/// Appends the words of `text`.
+fn put_text(text: &[u8], words: &mut Strings) {
+    let mut place = fatal::kernel(starting::NO_MEMORY, Mapping::new(WORD_BYTES_MAX));
+    let mut left = Words::new(text);
     loop {
-        let mut word = Writer::new(&mut place);
+        let mut word = Writer::new(bytes::slice_mut(&mut place, 0..WORD_BYTES_MAX));
         match left.next(&mut word) {
             Ok(true) if word.is_cut() => fatal::value(LONG_WORD, b""),
-            Ok(true) => words.put(&[word.written()])?,
-            Ok(false) => return Ok(words),
+            Ok(true) => words.put(word.written()),
+            Ok(false) => return,
             Err(bad) => fatal::value(bad, text),
         }
     }

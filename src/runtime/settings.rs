@@ -1,8 +1,6 @@
 //! How a setting is read from the environment, and the settings that are read before all others: those of
 //! the log.
 
-use core::ops::RangeInclusive;
-
 use crate::bytes::{self, is_word_ignore_case};
 use crate::log::{self, Form, Level};
 use crate::sys::env;
@@ -33,8 +31,6 @@ pub const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number f
 /// Most events that are taken at once: as many connections, and no platform allows more.
 pub const CONCURRENCY_MAX: usize = 1000;
 
-pub const PORTS: RangeInclusive<usize> = 1..=65_535;
-
 /// The value of a variable.
 pub trait Var: Fn(&[u8]) -> Option<&'static [u8]> {}
 
@@ -59,10 +55,11 @@ impl<V: Var> Settings<V> {
         (self.var)(name).filter(|value| !value.is_empty())
     }
 
+    /// A number from `least` to `most`.
     #[inline(never)]
-    pub fn number(&mut self, text: &'static str, range: RangeInclusive<usize>) -> Option<usize> {
+    pub fn number(&mut self, text: &'static str, least: usize, most: usize) -> Option<usize> {
         let value = self.value(text)?;
-        let number = number(value).filter(|number| range.contains(number));
+        let number = number(value).filter(|number| (least..=most).contains(number));
         if number.is_none() {
             self.refuse(text, value);
         }
@@ -71,8 +68,8 @@ impl<V: Var> Settings<V> {
 
     #[inline(never)]
     pub fn port(&mut self, text: &'static str) -> Option<u16> {
-        self.number(text, PORTS)
-            .and_then(|port| u16::try_from(port).ok())
+        let port = self.number(text, 1, u16::MAX.into());
+        port.and_then(|port| u16::try_from(port).ok())
     }
 
     pub fn switch(&mut self, text: &'static str, default: Switch) -> Switch {

@@ -12,17 +12,36 @@ use crate::sys::env;
 use crate::sys::strings::Strings;
 
 /// Room for the arguments of a program: as much as the kernel takes of them by default (execve(2)).
-pub const ARGUMENTS_BYTES: usize = 2 * 1024 * 1024;
+const ARGUMENTS_BYTES: usize = 2 * 1024 * 1024;
 
-/// A program that is started for each event.
-pub fn command(words: Strings, config: &Config) -> Function {
-    match Launch::find(words) {
-        Ok(launch) => start(launch, Stay::OneEvent, config),
-        Err((text, words)) => missing(text, words.get(0).unwrap_or_default(), ENTRYPOINT, config),
+/// No arguments yet.
+#[inline(never)]
+pub fn words() -> Strings {
+    fatal::kernel(NO_MEMORY, Strings::new(ARGUMENTS_BYTES))
+}
+
+/// What is started with these arguments.
+#[inline(never)]
+pub fn launch(arguments: Strings) -> &'static mut Launch {
+    fatal::kernel(NO_MEMORY, Launch::new(arguments))
+}
+
+pub const NO_MEMORY: &str = "out of memory: !";
+
+/// A program that is started for each event: the one that the arguments begin with.
+#[inline(never)]
+pub fn command(arguments: Strings, config: &Config) -> Function {
+    let launch = launch(arguments);
+    match launch.find() {
+        Ok(()) => start(launch, Stay::OneEvent, config),
+        Err(text) => {
+            let name = launch.arguments.get(0).unwrap_or_default();
+            missing(text, name, ENTRYPOINT, config)
+        }
     }
 }
 
-pub fn start(launch: Launch, stay: Stay, config: &Config) -> Function {
+pub fn start(launch: &'static mut Launch, stay: Stay, config: &Config) -> Function {
     let settings = settings(stay, config);
     let function = Function::programs(launch, settings, config.platform());
     fatal::kernel("cannot start the function: !", function)
@@ -46,13 +65,14 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
     };
     let prefix = settings.switch("FNBOOT_LOG_PREFIX: '$' is not on or off", Switch::Off);
     let timeout = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
-    let timeout = settings.number(timeout, 1..=86_400);
+    let timeout = settings.number(timeout, 1, 86_400);
     let workers = settings.number(
         "FNBOOT_WORKERS: '$' is not a number from 1 to 256",
-        1..=PROCESS_COUNT_MAX,
+        1,
+        PROCESS_COUNT_MAX,
     );
     let events = "FNBOOT_WORKER_EVENTS: '$' is not a number of events";
-    let event_count_max = settings.number(events, 1..=usize::MAX);
+    let event_count_max = settings.number(events, 1, usize::MAX);
     let worker_count_max = match stay {
         Stay::OneEvent => PROCESS_COUNT_MAX,
         // One event at a time comes from an API.

@@ -55,7 +55,8 @@ pub enum Signal {
 ///
 /// # Errors
 /// What the kernel says: there is no such file or it may not be executed, the strings are too long, there
-/// are too many processes. `EINVAL` for more than eight descriptors.
+/// are too many processes. `EINVAL` for more than eight descriptors, `E2BIG` for strings of which something
+/// was left out.
 pub fn spawn(
     path: &CStr,
     arguments: &Strings,
@@ -65,6 +66,7 @@ pub fn spawn(
     if descriptors.len() > DESCRIPTOR_COUNT_MAX {
         return Err(Errno::INVAL);
     }
+    arguments.check().and(environment.check())?;
     // SAFETY: getpid(2) takes no arguments.
     let parent = unsafe { call3(libc::SYS_getpid, 0, 0, 0) };
     let program = Program {
@@ -297,7 +299,7 @@ mod tests {
     fn strings(texts: &[&str]) -> Strings {
         let mut strings = Strings::new(1 << 20).unwrap();
         for text in texts {
-            strings.put(&[text.as_bytes()]).unwrap();
+            strings.put(text.as_bytes());
         }
         strings
     }

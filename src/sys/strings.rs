@@ -1,118 +1,139 @@
 //! Strings as the kernel takes them: each ends with a NUL.
 
 use core::ffi::CStr;
-use core::mem;
-use core::slice;
 
 use super::fd::Errno;
 use super::memory::Mapping;
 
 /// A list of strings, as `execve(2)` takes the arguments and the environment of a program.
 ///
-/// Only touched pages of the two mappings cost memory, so a list may be given much room. A string never
-/// moves: the table of their addresses is kept beside them and is always ready for the kernel.
+/// Only touched pages of its mapping cost memory, so a list may be given much room. A string never
+/// moves: the table of their addresses is kept behind them and is always ready for the kernel.
 #[derive(Debug)]
 pub struct Strings {
-    /// Invariant: the addresses of `count` strings in `text`, in their order, then a null.
-    table: Mapping,
-    /// Invariant: the strings, one behind the other, take the first `len` bytes.
-    text: Mapping,
+    /// Invariant: the first half begins with the strings, one behind the other, in `len` bytes; the second
+    /// with the addresses of these `count` strings, in their order, then a null.
+    memory: Mapping,
     count: usize,
     len: usize,
+    /// How many were taken off at the front.
+    taken: usize,
+    /// Whether something was left out: then the kernel is not given the list.
+    is_cut: bool,
 }
+
+/// An address, as it lies in memory.
+type Entry = [u8; size_of::<usize>()];
 
 /// How long a list was.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     count: usize,
     len: usize,
+    is_cut: bool,
 }
 
 impl Strings {
-    /// `mmap(2)`, twice: an empty list with room for `bytes`, the NULs included, and for an eighth as many
-    /// strings.
+    /// `mmap(2)`: an empty list with room for `bytes`, the NULs included, and for an eighth as many strings.
     ///
     /// # Errors
     /// Out of memory.
     pub fn new(bytes: usize) -> Result<Self, Errno> {
         Ok(Self {
-            table: Mapping::new(bytes)?,
-            text: Mapping::new(bytes)?,
+            memory: Mapping::new(2 * bytes)?,
             count: 0,
             len: 0,
+            taken: 0,
+            is_cut: false,
         })
     }
 
-    /// Appends one string, made of `parts`.
+    /// Appends one string. One that does not fit is left out, and so is one that has a NUL in it.
+    pub fn put(&mut self, text: &[u8]) {
+        let (texts, table) = halves(&mut self.memory);
+        let free = texts.get_mut(self.len..).unwrap_or_default();
+        let place = free.as_ptr().expose_provenance();
+        match (join(free, &[text]), table.get_mut(self.count..)) {
+            (Ok(len), Some([entry, end, ..])) => {
+                (*entry, *end) = (place.to_ne_bytes(), NULL);
+                self.count += 1;
+                self.len += len;
+            }
+            _ => self.is_cut = true,
+        }
+    }
+
+    /// Whether nothing was left out.
     ///
     /// # Errors
-    /// `E2BIG` when it does not fit, `EINVAL` when a part has a NUL in it. The list is then as it was.
-    pub fn put(&mut self, parts: &[&[u8]]) -> Result<(), Errno> {
-        let free = self.text.get_mut(self.len..).unwrap_or_default();
-        let place = free.as_ptr().expose_provenance();
-        let len = join(free, parts)?;
-        let table = words_mut(&mut self.table);
-        let Some([entry, end, ..]) = table.get_mut(self.count..) else {
-            return Err(Errno::TOOBIG);
-        };
-        (*entry, *end) = (place, 0);
-        self.count += 1;
-        self.len += len;
-        Ok(())
+    /// `E2BIG` if something was.
+    pub fn check(&self) -> Result<(), Errno> {
+        if self.is_cut {
+            Err(Errno::TOOBIG)
+        } else {
+            Ok(())
+        }
     }
 
     /// How long the list is now.
     pub fn mark(&self) -> Mark {
-        let (count, len) = (self.count, self.len);
-        Mark { count, len }
+        Mark {
+            count: self.count,
+            len: self.len,
+            is_cut: self.is_cut,
+        }
     }
 
     /// Takes off what was appended since the list was as long as `mark` says. A mark that is longer than
     /// the list changes nothing.
     pub fn truncate(&mut self, mark: Mark) {
-        if mark.count >= self.count {
+        if mark.count > self.count {
             return;
         }
-        if let Some(end) = words_mut(&mut self.table).get_mut(mark.count) {
-            *end = 0;
+        if let Some(end) = halves(&mut self.memory).1.get_mut(mark.count) {
+            *end = NULL;
         }
-        (self.count, self.len) = (mark.count, mark.len);
+        (self.count, self.len, self.is_cut) = (mark.count, mark.len, mark.is_cut);
     }
 
     /// Takes the first string off.
     pub fn take_first(&mut self) {
-        let entries = words_mut(&mut self.table).get_mut(..=self.count);
-        let mut next = 0;
-        for entry in entries.unwrap_or_default().iter_mut().rev() {
-            mem::swap(entry, &mut next);
-        }
-        self.count = self.count.saturating_sub(1);
+        self.taken = self.count.min(self.taken + 1);
     }
 
     /// The string at `index`, without its NUL.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        if index >= self.count {
-            return None;
-        }
-        let (start, table) = (self.text.as_ptr().addr(), words(&self.table));
-        let first = table.get(index)?.wrapping_sub(start);
-        let end = match table.get(index + 1)? {
-            0 => self.len,
-            next => next.wrapping_sub(start),
-        };
-        self.text.get(first..end.wrapping_sub(1))
+        let (table, _) = self.table().as_chunks();
+        let address = usize::from_ne_bytes(*table.get(index)?);
+        let first = address.checked_sub(self.memory.as_ptr().addr())?;
+        Some(until_nul(self.memory.get(first..)?).to_bytes())
     }
 
     /// The strings in their order.
     #[cfg(test)]
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.count).map_while(|index| self.get(index))
+        (0..).map_while(|index| self.get(index))
+    }
+
+    /// The addresses of those that are left, and the null.
+    fn table(&self) -> &[u8] {
+        let start = self.memory.len() / 2 + self.taken * size_of::<Entry>();
+        self.memory.get(start..).unwrap_or_default()
     }
 
     /// Where the table is, as the kernel is given it.
     pub(super) fn raw(&self) -> usize {
-        self.table.as_ptr().expose_provenance()
+        self.table().as_ptr().expose_provenance()
     }
+}
+
+const NULL: Entry = [0; size_of::<usize>()];
+
+/// Where the strings are, and where their addresses.
+fn halves(memory: &mut [u8]) -> (&mut [u8], &mut [Entry]) {
+    let parts = memory.split_at_mut_checked(memory.len() / 2);
+    let (text, table) = parts.unwrap_or_default();
+    (text, table.as_chunks_mut().0)
 }
 
 /// A path made of `parts`, in `place`.
@@ -150,18 +171,6 @@ fn join(place: &mut [u8], parts: &[&[u8]]) -> Result<usize, Errno> {
     Ok(len + 1)
 }
 
-fn words(mapping: &Mapping) -> &[usize] {
-    let count = mapping.len() / size_of::<usize>();
-    // SAFETY: a mapping begins at a page, so it is aligned, and any bytes of it are words.
-    unsafe { slice::from_raw_parts(mapping.as_ptr().cast(), count) }
-}
-
-fn words_mut(mapping: &mut Mapping) -> &mut [usize] {
-    let count = mapping.len() / size_of::<usize>();
-    // SAFETY: as above, and the mapping is exclusively borrowed.
-    unsafe { slice::from_raw_parts_mut(mapping.as_mut_ptr().cast(), count) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -174,13 +183,13 @@ mod tests {
         let want: Vec<&[u8]> = want.iter().map(|text| text.as_bytes()).collect();
         assert_eq!(found, want);
         // The kernel's view: addresses of strings that end with a NUL, then a null.
-        let table = words(&strings.table);
-        for (&address, want) in table.iter().zip(&want) {
-            let place = core::ptr::with_exposed_provenance(address);
-            // SAFETY: the invariant of `table`, which is what is looked at here.
+        let (table, _) = strings.table().as_chunks();
+        for (address, want) in table.iter().zip(&want) {
+            let place = core::ptr::with_exposed_provenance(usize::from_ne_bytes(*address));
+            // SAFETY: the invariant of the second half, which is what is looked at here.
             assert_eq!(unsafe { CStr::from_ptr(place) }.to_bytes(), *want);
         }
-        assert_eq!(table[want.len()], 0);
+        assert_eq!(table[want.len()], NULL);
     }
 
     #[test]
@@ -188,11 +197,11 @@ mod tests {
         let mut strings = Strings::new(1 << 20).unwrap();
         check(&strings, &[]);
         let empty = strings.mark();
-        strings.put(&[b"A", b"=", b"1"]).unwrap();
-        strings.put(&[]).unwrap();
+        strings.put(b"A=1");
+        strings.put(b"");
         let mark = strings.mark();
-        strings.put(&[b"LONG=", &[b'x'; 9000]]).unwrap();
-        strings.put(&[b"B=2"]).unwrap();
+        strings.put(&[b'x'; 9005]);
+        strings.put(b"B=2");
         assert_eq!(strings.get(2).map(<[u8]>::len), Some(9005));
         assert_eq!(strings.get(4), None);
         let later = strings.mark();
@@ -200,7 +209,7 @@ mod tests {
         check(&strings, &["A=1", ""]);
         strings.truncate(later);
         check(&strings, &["A=1", ""]);
-        strings.put(&[b"C=", b"3"]).unwrap();
+        strings.put(b"C=3");
         check(&strings, &["A=1", "", "C=3"]);
         strings.truncate(empty);
         check(&strings, &[]);
@@ -212,11 +221,11 @@ mod tests {
         strings.take_first();
         check(&strings, &[]);
         for text in ["a", "", "b"] {
-            strings.put(&[text.as_bytes()]).unwrap();
+            strings.put(text.as_bytes());
         }
         strings.take_first();
         check(&strings, &["", "b"]);
-        strings.put(&[b"c"]).unwrap();
+        strings.put(b"c");
         check(&strings, &["", "b", "c"]);
         strings.take_first();
         strings.take_first();
@@ -224,25 +233,41 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_or_has_a_nul_changes_nothing() {
+    fn what_does_not_fit_or_has_a_nul_is_left_out() {
         let mut strings = Strings::new(1).unwrap();
-        let room = strings.text.len();
-        strings.put(&[b"first"]).unwrap();
-        assert_eq!(strings.put(&[b"a\0b"]), Err(Errno::INVAL));
+        let room = strings.memory.len() / 2;
+        strings.put(b"first");
+        let mark = strings.mark();
         let rest = std::vec![b'x'; room - 6];
-        assert_eq!(strings.put(&[&rest]), Err(Errno::TOOBIG));
-        check(&strings, &["first"]);
-        strings.put(&[&rest[1..]]).unwrap();
-        assert_eq!(strings.put(&[]), Err(Errno::TOOBIG));
+        for bad in [&b"a\0b"[..], &rest] {
+            assert_eq!(strings.check(), Ok(()));
+            strings.put(bad);
+            check(&strings, &["first"]);
+            assert_eq!(strings.check(), Err(Errno::TOOBIG));
+            strings.truncate(mark);
+        }
+        strings.put(&rest[1..]);
+        assert_eq!(strings.check(), Ok(()));
+        strings.put(b"");
+        assert_eq!(strings.check(), Err(Errno::TOOBIG));
         assert_eq!(strings.get(1), Some(&rest[1..]));
+        // That something was left out is true of what was there, too.
+        let mark = strings.mark();
+        strings.put(b"");
+        strings.truncate(mark);
+        assert_eq!(strings.check(), Err(Errno::TOOBIG));
     }
 
     #[test]
     fn the_table_bounds_the_count() {
         let mut strings = Strings::new(1).unwrap();
-        let room = words(&strings.table).len();
-        let fitted = (0..=room).take_while(|_| strings.put(&[]).is_ok()).count();
-        assert_eq!(fitted, room - 1);
+        let room = strings.table().len() / size_of::<Entry>();
+        for _ in 1..room {
+            strings.put(b"");
+        }
+        assert_eq!(strings.check(), Ok(()));
+        strings.put(b"");
+        assert_eq!(strings.check(), Err(Errno::TOOBIG));
         assert_eq!(strings.iter().count(), room - 1);
     }
 
