@@ -177,23 +177,24 @@ pub trait Handler {
             .body(self.resume(call, cx)?))
     }
 
-    /// The same for either kind of call, for a handler whose failures come as JSON: `report` is then sent as it
-    /// is, or made of the error where it is empty.
+    /// The same for either kind of call: the answer is put into `response`, which is an empty one. For a handler
+    /// whose failures come as JSON: `report` is then sent as it is, or made of the error where it is empty.
     #[doc(hidden)]
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
         is_http: bool,
+        response: &mut Response<'a>,
         report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, Error> {
+    ) -> Result<(), Error> {
         let _ = report; // A failure is made of its error by default.
         if is_http {
-            self.resume_http(call, cx)
+            *response = self.resume_http(call, cx)?;
         } else {
-            self.resume(call, cx)
-                .map(|answer| Response::new(200).body(answer))
+            response.body = self.resume(call, cx)?;
         }
+        Ok(())
     }
 
     /// Called once before the first call: on FC, if the function is configured so; on Lambda, and
@@ -280,10 +281,11 @@ impl<H: Handler> Handler for &mut H {
         &'a mut self,
         call: u64,
         is_http: bool,
+        response: &mut Response<'a>,
         report: &mut &'a [u8],
         cx: &Context<'_>,
-    ) -> Result<Response<'a>, Error> {
-        (**self).resume_any(call, is_http, report, cx)
+    ) -> Result<(), Error> {
+        (**self).resume_any(call, is_http, response, report, cx)
     }
 
     fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
@@ -382,10 +384,11 @@ mod tests {
             &'a mut self,
             call: u64,
             is_http: bool,
+            response: &mut Response<'a>,
             report: &mut &'a [u8],
             _: &Context<'_>,
-        ) -> Result<Response<'a>, Error> {
-            assert_eq!((call, is_http), (10, true));
+        ) -> Result<(), Error> {
+            assert_eq!((call, is_http, response.status), (10, true, 203));
             self.0.push("resume_any");
             *report = b"{}";
             Err(Error::fixed("Own", "resume_any"))
@@ -426,8 +429,9 @@ mod tests {
         assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
         assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
         let mut report = &b""[..];
-        let failed = handler.resume_any(10, true, &mut report, cx).err();
-        assert_eq!(failed.expect("an error").kind(), "Own");
+        let mut response = Response::new(203);
+        let failed = handler.resume_any(10, true, &mut response, &mut report, cx);
+        assert_eq!(failed.expect_err("an error").kind(), "Own");
         assert_eq!(report, b"{}");
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));

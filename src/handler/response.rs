@@ -52,11 +52,16 @@ impl<'a> Response<'a> {
     /// value that would break the head, or more than 32 headers, fail the call.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        self.put(name, value.as_ref());
+        self
+    }
+
+    /// Appends a header.
+    pub(crate) fn put(&mut self, name: &'a str, value: &'a [u8]) {
         if let Some(field) = self.fields.get_mut(self.field_count) {
-            *field = (name, value.as_ref());
+            *field = (name, value);
         }
         self.field_count += 1;
-        self
     }
 
     /// With that body.

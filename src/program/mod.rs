@@ -90,28 +90,31 @@ impl Function {
     }
 
     fn begin<'a>(
-        &mut self,
+        &'a mut self,
         task: Task,
         event: &[u8],
         request: Option<&Request<'_>>,
         cx: &Context<'_>,
     ) -> Result<&'a [u8], Error> {
         match self {
-            Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx)?,
-            Self::Echo(_) => {}
-            Self::Missing(error) => return Err(error.clone()),
+            Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx),
+            _ => self.without_program(),
         }
-        Ok(b"")
     }
 
-    /// Does what a hook is for. Where no request asks for it, it is waited for.
-    fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<(), Error> {
+    /// Does what a hook is for.
+    fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<&[u8], Error> {
         match self {
-            Self::Programs(programs) if programs.stays() && !cx.may_defer() => {
-                programs.perform(task, cx, timeout_ms)
-            }
-            Self::Programs(programs) if !programs.stays() => Ok(()),
-            _ => self.begin(task, b"", None, cx).map(drop),
+            Self::Programs(programs) => programs.hook(task, timeout_ms, cx),
+            _ => self.without_program(),
+        }
+    }
+
+    /// What comes of a call that no program serves.
+    fn without_program(&self) -> Result<&[u8], Error> {
+        match self {
+            Self::Missing(error) => Err((*error).clone()),
+            _ => Ok(b""),
         }
     }
 }
@@ -163,16 +166,15 @@ impl Handler for Function {
         &'a mut self,
         call: u64,
         _: bool,
+        response: &mut Response<'a>,
         report: &mut &'a [u8],
         _: &Context<'_>,
-    ) -> Result<Response<'a>, Error> {
-        let response = Response::new(200);
-        let Self::Programs(programs) = self else {
-            return Ok(response);
-        };
-        let content_type = programs.content_type();
-        let body = programs.answer(call, report)?;
-        Ok(response.header("Content-Type", content_type).body(body))
+    ) -> Result<(), Error> {
+        if let Self::Programs(programs) = self {
+            response.put("Content-Type", programs.content_type());
+            response.body = programs.answer(call, report)?;
+        }
+        Ok(())
     }
 
     fn abandon(&mut self, call: u64) {
@@ -182,11 +184,11 @@ impl Handler for Function {
     }
 
     fn initialize(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        self.hook(Task::Initialize, u64::MAX, cx)
+        self.hook(Task::Initialize, u64::MAX, cx).map(drop)
     }
 
     fn pre_stop(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        self.hook(Task::PreStop, PRE_STOP_MS_MAX, cx)
+        self.hook(Task::PreStop, PRE_STOP_MS_MAX, cx).map(drop)
     }
 }
 
@@ -199,6 +201,6 @@ fn is_probe(request: &Request<'_>, cx: &Context<'_>) -> bool {
     }
     match request.header("x-fc-control-path") {
         Some(path) => path != b"/http-invoke",
-        None => cx.request_id().is_empty() && matches!(request.method(), "GET" | "HEAD"),
+        None => cx.sent_id().is_empty() && matches!(request.method(), "GET" | "HEAD"),
     }
 }

@@ -92,7 +92,7 @@ impl Programs {
         Ok(programs)
     }
 
-    /// Begins the call of that number: a worker gets it, or it waits for one.
+    /// Begins the call of that number: a worker gets it, or it waits for one. Nothing is there of its answer.
     ///
     /// # Errors
     /// None can be started, and there is no other that could be waited for.
@@ -103,7 +103,7 @@ impl Programs {
         event: &[u8],
         request: Option<&Request<'_>>,
         cx: &Context<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<&[u8], Error> {
         self.sweep();
         let place = self.calls.free().ok_or(Errno::AGAIN);
         let call = Call::new(number, task, &self.settings, event, request, cx);
@@ -113,16 +113,23 @@ impl Programs {
         self.serve_waiting();
         let call = self.calls.numbered(number);
         if call.is_some_and(|call| call.state == State::Failed) {
-            return self.answer(number, &mut &b""[..]).map(drop);
+            return self.answer(number, &mut &b""[..]);
         }
-        Ok(())
+        Ok(b"")
     }
 
-    /// Does what no request asks for, and waits for it: there can be no event meanwhile.
+    /// Has an interpreter do what a hook is for. Where no request asks for it, it is waited for: there can be no
+    /// event meanwhile.
     ///
     /// # Errors
     /// It failed, or took longer than `timeout_ms`.
-    pub fn perform(&mut self, task: Task, cx: &Context<'_>, timeout_ms: u64) -> Result<(), Error> {
+    pub fn hook(&mut self, task: Task, timeout_ms: u64, cx: &Context<'_>) -> Result<&[u8], Error> {
+        if !self.stays() {
+            return Ok(b"");
+        }
+        if cx.may_defer() {
+            return self.begin(cx.defer(), task, b"", None, cx);
+        }
         let end_ms = clock::monotonic_ms().saturating_add(timeout_ms);
         self.begin(HOOK, task, b"", None, cx)?;
         while !self.calls.numbered(HOOK).is_some_and(|call| call.is_due()) {
@@ -136,7 +143,7 @@ impl Programs {
             self.supervisor.wait(left_ms);
             self.look();
         }
-        self.answer(HOOK, &mut &b""[..]).map(drop)
+        self.answer(HOOK, &mut &b""[..])
     }
 
     /// What an answer to an HTTP request is.

@@ -9,7 +9,7 @@ use super::settings::Switch;
 use super::side::Side;
 use super::{deferred, panics, push};
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Rest};
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response, Rest};
 use crate::http::exchange::Message;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist};
@@ -148,40 +148,13 @@ impl<H: Handler> Caller<H> {
         } = renderer;
         let cx = context(config, arrived_ms, &head, &unused);
         let mut report = &b""[..];
-        let resumed = match due {
-            Due::Woken => {
-                let is_http = call == Call::Http;
-                let resumed =
-                    panics::call(|| handler.resume_any(number, is_http, &mut report, &cx));
-                match resumed {
-                    Ok(_) if unused.get() != Rest::Nothing => {
-                        let fault = "an answer that comes later comes whole";
-                        Err(Error::fixed("NoStream", fault))
-                    }
-                    resumed => resumed,
-                }
-            }
-            Due::TooLate => {
-                give_up(handler, number);
-                Err(Error::fixed("TimedOut", "no answer before the deadline"))
-            }
-        };
         let place = if side.is_client() {
             &mut buffers.prelude_or_failure[..]
         } else {
             &mut buffers.head[..]
         };
         let mut place = Writer::new(place);
-        let result = resumed.and_then(|response| {
-            if call == Call::Http {
-                response::head(config.platform(), &response, &mut place)?;
-            }
-            Ok(Outcome {
-                status: response.status,
-                head_len: place.written().len(),
-                body: response.body,
-            })
-        });
+        let result = resumed(handler, call, number, due, &mut report, &cx, &mut place);
         match &result {
             Ok(_) => log_marker(config, call, Marker::End, cx.id()),
             Err(error) => log_failure(config, call, error, cx.id()),
@@ -331,6 +304,40 @@ fn render<'a>(
         Some(client) => poll::render(renderer, client, call, head, result, report, stream),
         None => push::render(renderer, call, head, persist, result, report, stream),
     }
+}
+
+/// What a call came to that was put off as `number`. `head` takes what an HTTP function's response begins with.
+/// Out of line, so that an error is made where it is returned.
+#[inline(never)]
+fn resumed<'a, H: Handler>(
+    handler: &'a mut H,
+    call: Call,
+    number: u64,
+    due: Due,
+    report: &mut &'a [u8],
+    cx: &Context<'_>,
+    head: &mut Writer<'_>,
+) -> Result<Outcome<'a>, Error> {
+    if due == Due::TooLate {
+        give_up(handler, number);
+        let fault = "no answer before the deadline";
+        return Err(Error::fixed("TimedOut", fault));
+    }
+    let is_http = call == Call::Http;
+    let mut response = Response::new(200);
+    panics::call(|| handler.resume_any(number, is_http, &mut response, report, cx))?;
+    if cx.rest.get() != Rest::Nothing {
+        let fault = "an answer that comes later comes whole";
+        return Err(Error::fixed("NoStream", fault));
+    }
+    if is_http {
+        response::head(cx.platform(), &response, head)?;
+    }
+    Ok(Outcome {
+        status: response.status,
+        head_len: head.written().len(),
+        body: response.body,
+    })
 }
 
 /// Tells the handler that nobody asks for the rest of an answer.

@@ -53,8 +53,8 @@ mod in_files {
     /// A function in a file. If the name is not `is_binding`, and there is no such file, it is the built-in one.
     #[inline(never)]
     pub fn named(word: &[u8], is_binding: bool, config: &Config) -> Function {
-        let mut place = kernel(NO_MEMORY, Mapping::new(4 * PATH_BYTES_MAX));
-        // Two paths may have to be named, and what is between them.
+        let mut place = kernel(NO_MEMORY, Mapping::new(3 * PATH_BYTES_MAX));
+        // There may be two paths to be named.
         let (folder, paths) = place
             .split_at_mut_checked(PATH_BYTES_MAX)
             .unwrap_or_default();
