@@ -90,6 +90,8 @@ pub struct Reply<'a> {
     pub persist: Persist,
     /// What comes after the body.
     pub rest: Option<(Stream, u64)>,
+    /// How long a call that was put off may still take, if there is a limit.
+    pub remaining_ms: Option<u64>,
 }
 
 impl Reply<'_> {
@@ -100,6 +102,7 @@ impl Reply<'_> {
         tail: b"",
         persist: Persist::Keep,
         rest: None,
+        remaining_ms: None,
     };
 
     /// Nothing to send, and the end of the connection.

@@ -102,6 +102,7 @@ impl<H: Handler> Caller<H> {
             return Reply {
                 persist: message.persist,
                 rest: Some((Stream { call, coding }, number)),
+                remaining_ms: cx.remaining_ms(),
                 ..Reply::NOTHING
             };
         }
@@ -115,13 +116,6 @@ impl<H: Handler> Caller<H> {
             b"",
             stream,
         )
-    }
-
-    /// How long the call may still take whose message has that head and came at `arrived_ms`, if there is a
-    /// limit.
-    pub fn remaining_ms(&self, head: &Head<'_>, arrived_ms: u64) -> Option<u64> {
-        let unused = Cell::new(Rest::Nothing);
-        context(&self.renderer.config, arrived_ms, head, &unused).remaining_ms()
     }
 
     /// The answer to a call that was put off as `number`: from the handler, or because its time is over. `head`

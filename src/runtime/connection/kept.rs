@@ -106,6 +106,7 @@ fn fill(
         record,
         ahead,
         len + PIECE_BYTES + END_ROOM_BYTES,
+        NEVER,
     )?;
     let start = kept.streaming.output.from as usize;
     let mut writer = Writer::new(kept.buffer.get_mut(start..).unwrap_or_default());
@@ -130,6 +131,7 @@ pub fn keep(
     record: &Record<'_>,
     ahead: Ahead<'_>,
     room: usize,
+    deadline_ms: u64,
 ) -> Option<Kept> {
     let start = record.len();
     let end = start + ahead.len();
@@ -150,6 +152,6 @@ pub fn keep(
         buffer,
         input,
         streaming,
-        deadline_ms: NEVER,
+        deadline_ms,
     })
 }

@@ -41,7 +41,7 @@ mod send;
 mod span;
 mod streaming;
 
-use super::answer::{Coding, Stream};
+use super::answer::{Coding, Reply, Stream};
 use super::call::Caller;
 use super::fatal;
 use super::poll;
@@ -539,9 +539,7 @@ fn answer<H: Handler>(
     let reply = caller.answer(&mut link.side, message);
     link.persist = reply.persist;
     let rest = reply.rest.filter(|_| H::STREAMS || H::DEFERS);
-    // What goes on is one that was put off where nothing else can.
-    let is_put_off = |(stream, _): (Stream, _)| !H::STREAMS || stream.coding == Coding::Later;
-    let is_later = H::DEFERS && rest.is_some_and(is_put_off);
+    let is_later = H::DEFERS && rest.is_some_and(|(stream, _)| is_put_off::<H>(stream));
     if is_later && kind == Kind::Response {
         link.is_spent |= message.persist == Persist::Close;
         link.persist = Persist::Keep;
@@ -568,20 +566,35 @@ fn answer<H: Handler>(
         arrived_ms,
         head,
     };
-    let answer = if is_later {
-        let kept = kept::keep(pool, stream, &record, ahead, 0);
-        kept.ok_or(Sent::Nothing).map(|kept| Kept {
-            deadline_ms: due::deadline_ms(caller.remaining_ms(&message.head, arrived_ms)),
-            ..kept
-        })
-    } else {
-        kept::begin(pool, stream, &reply, &record, ahead)
-    };
+    let answer = keep::<H>(pool, stream, &reply, &record, ahead);
     // What the handler does about it, and the end of its log, come before the answer.
     if answer.is_err() {
         caller.abandon(kind, head, stream, state);
     }
     answer
+}
+
+/// Keeps a call whose answer is not complete yet, or else says what became of the answer. Out of line, because most
+/// answers are complete.
+#[inline(never)]
+fn keep<H: Handler>(
+    pool: &mut Pool,
+    stream: Stream,
+    reply: &Reply<'_>,
+    record: &Record<'_>,
+    ahead: Ahead<'_>,
+) -> Result<Kept, Sent> {
+    if H::DEFERS && is_put_off::<H>(stream) {
+        let deadline_ms = due::deadline_ms(reply.remaining_ms);
+        kept::keep(pool, stream, record, ahead, 0, deadline_ms).ok_or(Sent::Nothing)
+    } else {
+        kept::begin(pool, stream, reply, record, ahead)
+    }
+}
+
+/// Whether a call that goes on was put off: where nothing else can go on it always was.
+fn is_put_off<H: Handler>(stream: Stream) -> bool {
+    !H::STREAMS || stream.coding == Coding::Later
 }
 
 /// Whether a response only informs (RFC 9110 §15.2).
