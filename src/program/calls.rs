@@ -1,8 +1,8 @@
 //! The calls that programs answer, from the event to the answer.
 //!
 //! ```text
-//!  begun ──▶ Waits ──▶ Runs(worker) ──▶ Ended(worker) ──▶ answered
-//!              └───── cannot be started ──▶ Failed ─────────▲
+//!  begun ──▶ Waits ──▶ Runs ──▶ Ended ──▶ answered
+//!              └─ cannot be started ──▶ Failed ──▲
 //! ```
 //!
 //! A call that is answered, or that nobody waits for any more, has no number: it is forgotten once its worker
@@ -29,6 +29,8 @@ pub struct Call {
     pub number: u64,
     pub task: Task,
     pub state: State,
+    /// The index of the worker that has it, or keeps its answer; [`NO_WORKER`] otherwise.
+    pub worker: usize,
     pub fault: Option<Fault>,
     /// When its program is sent the next signal: on the monotonic clock, or `NEVER`.
     pub signal_ms: u64,
@@ -67,13 +69,16 @@ impl Task {
 pub enum State {
     /// For a worker.
     Waits,
-    /// The worker at that index has it.
-    Runs(usize),
+    /// A worker has it.
+    Runs,
     /// The same worker keeps the answer.
-    Ended(usize),
+    Ended,
     /// There was no worker.
     Failed,
 }
+
+/// The index of none.
+pub const NO_WORKER: usize = usize::MAX;
 
 /// All calls that are not answered.
 #[derive(Debug)]
@@ -112,7 +117,7 @@ impl Calls {
     /// The call that the worker at `index` has, or whose answer it keeps.
     #[inline(never)]
     pub fn of_worker(&mut self, index: usize) -> Option<&mut Call> {
-        self.iter_mut().find(|call| call.worker() == Some(index))
+        self.iter_mut().find(|call| call.worker == index)
     }
 
     /// The call of that number.
@@ -180,6 +185,7 @@ impl Call {
             number,
             task,
             state: State::Waits,
+            worker: NO_WORKER,
             fault: None,
             signal_ms,
             margin_ms,
@@ -209,26 +215,18 @@ impl Call {
         }
     }
 
-    /// The worker that has it, or keeps its answer.
-    pub fn worker(&self) -> Option<usize> {
-        match self.state {
-            State::Runs(index) | State::Ended(index) => Some(index),
-            State::Waits | State::Failed => None,
-        }
-    }
-
     fn is_waiting(&self) -> bool {
         self.state == State::Waits && self.number > 0
     }
 
     /// Whether nothing more comes of it, and nobody waits for its answer.
     pub fn is_over(&self) -> bool {
-        self.number == 0 && !matches!(self.state, State::Runs(_))
+        self.number == 0 && self.state != State::Runs
     }
 
     /// Whether there is an answer that somebody waits for.
     pub fn is_due(&self) -> bool {
-        self.number > 0 && matches!(self.state, State::Ended(_) | State::Failed)
+        self.number > 0 && matches!(self.state, State::Ended | State::Failed)
     }
 }
 

@@ -31,6 +31,7 @@ mod unpack;
 mod variables;
 pub mod words;
 mod worker;
+mod workers;
 
 use core::mem::MaybeUninit;
 

@@ -11,7 +11,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::calls::{self, Call, Calls, State, Task};
+use super::calls::{self, Call, Calls, NO_WORKER, State, Task};
 use super::environment::Environment;
 use super::failure::{self, Fault};
 use super::kinds::{self, Kinds};
@@ -21,12 +21,13 @@ use super::process::Label;
 use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Channel, Stage, Worker};
+use super::workers::{self, Workers};
 use crate::handler::{Context, Error, Platform, Request};
 use crate::limits::{DEATH_COUNT_MAX, PROCESS_COUNT_MAX};
 use crate::log;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
-use crate::sys::memory::{List, Reserved};
+use crate::sys::memory::Reserved;
 use crate::sys::wait::{self, Status};
 use crate::sys::{process, signal};
 
@@ -40,7 +41,7 @@ pub struct Programs {
     supervisor: Supervisor,
     orphans: Orphans,
     calls: Calls,
-    workers: List<Option<Worker>>,
+    workers: Workers,
     /// Interpreters that have ended in a row without a call that they had served.
     death_count: usize,
     /// Whether interpreters that are started now have to be initialized.
@@ -53,14 +54,14 @@ pub struct Programs {
 struct Memory {
     programs: MaybeUninit<Programs>,
     kinds: kinds::Place,
-    workers: [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX],
+    workers: workers::Table,
     calls: calls::Table,
 }
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     programs: MaybeUninit::uninit(),
     kinds: kinds::Place::EMPTY,
-    workers: [const { MaybeUninit::uninit() }; PROCESS_COUNT_MAX],
+    workers: workers::EMPTY_TABLE,
     calls: calls::EMPTY_TABLE,
 });
 
@@ -83,7 +84,7 @@ impl Programs {
             supervisor: Supervisor::new()?,
             orphans: Orphans::NONE,
             calls: Calls::new(&mut memory.calls),
-            workers: List::new(&mut memory.workers),
+            workers: Workers::new(&mut memory.workers),
             death_count: 0,
             is_initialized: false,
             is_littered: false,
@@ -188,9 +189,8 @@ impl Programs {
             return Err(failure::start(Errno::SRCH));
         };
         call.number = 0;
-        let worker = call.worker().and_then(|index| self.workers.get(index));
         let (mut status, mut tail) = (None, &b""[..]);
-        if let Some(Some(worker)) = worker {
+        if let Some(worker) = self.workers.at(call.worker) {
             let process = &worker.process;
             (status, tail) = (process.status, process.tail());
             let mut is_success = status == Some(Status::Exited(0));
@@ -245,15 +245,13 @@ impl Programs {
     fn sweep(&mut self) {
         for call in self.calls.iter() {
             if call.is_over()
-                && let Some(index) = call.worker()
-                && let Some(place) = self.workers.get_mut(index)
+                && let Some(worker) = self.workers.at(call.worker)
             {
-                match place {
-                    Some(worker) if worker.process.status.is_none() => {
-                        worker.release(self.settings.event_count_max, call.task);
-                        self.supervisor.alarm(worker.until_ms);
-                    }
-                    _ => *place = None,
+                if worker.process.status.is_none() {
+                    worker.release(self.settings.event_count_max, call.task);
+                    self.supervisor.alarm(worker.until_ms);
+                } else {
+                    self.workers.forget(call.worker);
                 }
             }
         }
@@ -276,7 +274,7 @@ impl Programs {
 
     /// Reads what a program has written to its log.
     fn read_log(&mut self, index: usize) {
-        if let Some(Some(worker)) = self.workers.get_mut(index) {
+        if let Some(worker) = self.workers.at(index) {
             let call = self.calls.of_worker(index);
             let is_prefixed = self.settings.prefixes_log;
             worker.process.read_log(label(call.as_deref(), is_prefixed));
@@ -285,7 +283,7 @@ impl Programs {
 
     /// Reads what a program has written of its answer.
     fn read_output(&mut self, index: usize) {
-        if let Some(Some(worker)) = self.workers.get_mut(index)
+        if let Some(worker) = self.workers.at(index)
             && !worker.process.read_output(self.settings.body_bytes_max)
         {
             worker.kill();
@@ -297,7 +295,7 @@ impl Programs {
 
     /// Reads what an interpreter says.
     fn hear(&mut self, index: usize) {
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
+        let Some(worker) = self.workers.at(index) else {
             return;
         };
         let reply = worker.reply();
@@ -338,12 +336,12 @@ impl Programs {
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
             if has_group && self.kill_orphans() {
                 // What is left behind may still write where the next answer would be.
-                if let Some(Some(worker)) = self.workers.get_mut(index) {
+                if let Some(worker) = self.workers.at(index) {
                     worker.retire();
                 }
             }
         } else if status != 0
-            && let Some(Some(worker)) = self.workers.get_mut(index)
+            && let Some(worker) = self.workers.at(index)
         {
             worker.kill();
         }
@@ -352,7 +350,7 @@ impl Programs {
     /// The worker at `index` has done what it does for its call. If it could not even begin with one, it is the
     /// one that waits longest.
     fn end(&mut self, index: usize) {
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
+        let Some(worker) = self.workers.at(index) else {
             return;
         };
         let mut call = self.calls.of_worker(index);
@@ -365,7 +363,7 @@ impl Programs {
             call = self.calls.next_waiting();
         }
         if let Some(call) = call {
-            call.state = State::Ended(index);
+            (call.state, call.worker) = (State::Ended, index);
             if !is_whole {
                 call.fault.get_or_insert(Fault::TooLong);
             }
@@ -386,12 +384,10 @@ impl Programs {
                 }
                 Err(_) => return,
             };
-            let is_it = |place: &Option<Worker>| {
-                let process = place.as_ref().map(|worker| &worker.process);
-                process
-                    .is_some_and(|process| process.pid == end.process && process.status.is_none())
+            let is_it = |worker: &Worker| {
+                worker.process.pid == end.process && worker.process.status.is_none()
             };
-            if let Some(index) = self.workers.iter().position(is_it) {
+            if let Some(index) = self.workers.position(is_it) {
                 self.bury(index, end.status);
             }
             // There is no way for it to fail.
@@ -403,7 +399,7 @@ impl Programs {
     fn bury(&mut self, index: usize, status: Status) {
         // What it has said before it ended counts, even if the end was heard of first.
         self.hear(index);
-        let Some(Some(worker)) = self.workers.get_mut(index) else {
+        let Some(worker) = self.workers.at(index) else {
             return;
         };
         worker.kill();
@@ -414,20 +410,18 @@ impl Programs {
         if let Some(call) = self.calls.of_worker(index)
             && is_unread
             && call.fault.is_none()
-            && matches!(call.state, State::Runs(_))
+            && call.state == State::Runs
         {
             // It has not begun with the call, so another one may.
-            call.state = State::Waits;
+            (call.state, call.worker) = (State::Waits, NO_WORKER);
         }
         self.end(index);
         let call = self.calls.of_worker(index);
         if has_failed && call.as_ref().is_none_or(|call| call.fault.is_none()) {
             self.death_count += 1;
         }
-        if call.is_none()
-            && let Some(place) = self.workers.get_mut(index)
-        {
-            *place = None;
+        if call.is_none() {
+            self.workers.forget(index);
         }
     }
 
@@ -435,9 +429,9 @@ impl Programs {
     /// program's helper, could not be told. Returns whether something is left that was not killed.
     fn kill_orphans(&mut self) -> bool {
         let mut calls = self.calls.iter();
-        let runs = calls.any(|call| matches!(call.state, State::Runs(_)));
+        let runs = calls.any(|call| call.state == State::Runs);
         let is_worker = |pid| {
-            let mut workers = self.workers.iter().flatten();
+            let mut workers = self.workers.iter();
             workers.any(|worker| worker.process.pid == pid)
         };
         self.is_littered = runs && self.orphans.are_there(is_worker);
@@ -453,15 +447,15 @@ impl Programs {
         let mut next_ms = NEVER;
         for call in self.calls.iter_mut() {
             let is_due = call.signal_ms <= now_ms;
-            let State::Runs(index) = call.state else {
+            if call.state != State::Runs {
                 if is_due && call.state == State::Waits {
                     (call.state, call.fault) = (State::Failed, Some(Fault::TimedOut));
                 } else if call.state == State::Waits {
                     next_ms = next_ms.min(call.signal_ms);
                 }
                 continue;
-            };
-            if is_due && let Some(Some(worker)) = self.workers.get_mut(index) {
+            }
+            if is_due && let Some(worker) = self.workers.at(call.worker) {
                 if call.fault == Some(Fault::TimedOut) || signal::terminating() {
                     worker.kill();
                     call.signal_ms = NEVER;
@@ -473,7 +467,7 @@ impl Programs {
             }
             next_ms = next_ms.min(call.signal_ms);
         }
-        for worker in self.workers.iter_mut().flatten() {
+        for worker in self.workers.iter_mut() {
             if worker.until_ms <= now_ms {
                 worker.kill();
             }
@@ -489,13 +483,13 @@ impl Programs {
                 return;
             };
             let number = call.number;
-            let is_idle = |place: &Option<Worker>| place.as_ref().is_some_and(Worker::is_idle);
-            if let Some(index) = self.workers.iter().position(is_idle) {
+            if let Some(index) = self.workers.position(Worker::is_idle) {
                 self.give(number, index);
                 continue;
             }
-            let workers = self.workers.iter().flatten();
-            let counted = workers.clone().filter(|worker| worker.counts()).count();
+            let workers = self.workers.iter();
+            let counted = workers.filter(|worker| worker.counts()).count();
+            let workers = self.workers.iter();
             let starting = workers.filter(|worker| worker.is_starting()).count();
             let is_enough = starting >= self.calls.waiting_count();
             if is_enough || counted >= self.settings.worker_count_max {
@@ -507,10 +501,10 @@ impl Programs {
                 return;
             };
             match started {
-                Ok(index) if !is_resident => call.state = State::Runs(index),
+                Ok(index) if !is_resident => (call.state, call.worker) = (State::Runs, index),
                 Ok(_) => {}
                 // There is one that will have ended, or whose answer will be taken.
-                Err(errno) if self.workers.iter().any(Option::is_some) && errno.is_passing() => {
+                Err(errno) if self.workers.iter().next().is_some() && errno.is_passing() => {
                     return;
                 }
                 Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
@@ -521,13 +515,13 @@ impl Programs {
     /// Gives the call of that number to an idle worker.
     fn give(&mut self, number: u64, index: usize) {
         let call = self.calls.numbered(number);
-        let (Some(call), Some(Some(worker))) = (call, self.workers.get_mut(index)) else {
+        let (Some(call), Some(worker)) = (call, self.workers.at(index)) else {
             return;
         };
         // What came since the last answer is none of this one's.
         worker.process.discard_output();
         match worker.ask(call) {
-            Ok(()) => call.state = State::Runs(index),
+            Ok(()) => (call.state, call.worker) = (State::Runs, index),
             // It has gone, so another one is asked.
             Err(Errno::PIPE) => {}
             Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
@@ -536,12 +530,7 @@ impl Programs {
 
     /// Starts a worker; one that serves one event for the call of that number. Returns where it is.
     fn start(&mut self, number: u64) -> Result<usize, Errno> {
-        let free = self.workers.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.workers.len());
-        if free.is_none() {
-            self.workers.push(None).ok_or(Errno::AGAIN)?;
-        }
-        let place = self.workers.get_mut(index).ok_or(Errno::AGAIN)?;
+        let (index, place) = self.workers.free().ok_or(Errno::AGAIN)?;
         let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
         let call = self.calls.numbered(number).filter(|_| !is_resident);
         let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
