@@ -260,13 +260,15 @@ impl Programs {
 
     /// Does what the kernel says can be done.
     fn look(&mut self) {
-        for ready in self.supervisor.ready().into_iter().flatten() {
-            match ready {
-                Ready::Output(index) => self.read_output(index),
-                Ready::Log(index) => self.read_log(index),
-                Ready::Control(index) => self.hear(index),
-                Ready::Ends => self.reap(),
-                Ready::Moment => self.signal_due(),
+        let events = self.supervisor.ready();
+        for event in &events {
+            match Ready::told(event) {
+                Some(Ready::Output(index)) => self.read_output(index),
+                Some(Ready::Log(index)) => self.read_log(index),
+                Some(Ready::Control(index)) => self.hear(index),
+                Some(Ready::Ends) => self.reap(),
+                Some(Ready::Moment) => self.signal_due(),
+                None => {}
             }
         }
         self.serve_waiting();
@@ -373,7 +375,7 @@ impl Programs {
     /// Takes away what has ended. A group is killed before its leader is reaped, because then its number may
     /// soon be another's.
     fn reap(&mut self) {
-        // Whatever ends meanwhile is told of again.
+        self.supervisor.forget_ends();
         for _ in 0..REAP_COUNT_MAX {
             let end = match wait::ended(None) {
                 Ok(Some(end)) => end,
@@ -473,7 +475,7 @@ impl Programs {
             }
             next_ms = next_ms.min(worker.until_ms);
         }
-        self.supervisor.alarm(next_ms);
+        self.supervisor.set(next_ms);
     }
 
     /// Gives calls that wait, the oldest first, to workers that are free or can be started.

@@ -29,11 +29,10 @@ pub struct Supervisor {
     moment_ms: u64,
 }
 
-/// Events taken from the kernel at once.
-const EVENT_COUNT_MAX: usize = 16;
+/// Events taken from the kernel at once: each tells of one thing that is ready ([`Ready::told`]), or of none.
+pub type Events = [Event; EVENT_COUNT_MAX];
 
-/// What was ready, of which each is told once.
-pub type Events = [Option<Ready>; EVENT_COUNT_MAX];
+const EVENT_COUNT_MAX: usize = 16;
 
 impl Supervisor {
     /// Nothing is watched but ends and moments. From now on what leaves the group of a program, and is left
@@ -71,21 +70,16 @@ impl Supervisor {
     }
 
     /// What is ready by now.
-    pub fn ready(&mut self) -> Events {
+    pub fn ready(&self) -> Events {
         let mut events = [Event::EMPTY; EVENT_COUNT_MAX];
-        let mut ready = [None; EVENT_COUNT_MAX];
         // An error is none that a correct program can meet.
-        let found = self.epoll.wait(&mut events, 0).unwrap_or_default();
-        for (ready, event) in ready.iter_mut().zip(found) {
-            *ready = what(event.token());
-            if *ready == Some(Ready::Ends) {
-                self.ends.forget();
-            }
-            if *ready == Some(Ready::Moment) {
-                self.set(NEVER);
-            }
-        }
-        ready
+        let _ = self.epoll.wait(&mut events, 0);
+        events
+    }
+
+    /// Forgets that a child has ended: whatever ends from now on is told again.
+    pub fn forget_ends(&self) {
+        self.ends.forget();
     }
 
     /// Waits for something to become ready, for so many milliseconds at most, or until a signal comes.
@@ -101,7 +95,8 @@ impl Supervisor {
         }
     }
 
-    fn set(&mut self, moment_ms: u64) {
+    /// Sets the moment that is told next, whatever is set.
+    pub fn set(&mut self, moment_ms: u64) {
         self.moment_ms = moment_ms;
         // An error is none that a correct program can meet.
         let _ = self.timer.set(if moment_ms == NEVER {
@@ -114,25 +109,30 @@ impl Supervisor {
 
 const KIND_BITS: u32 = 32;
 
+/// Zero is the token of none.
 fn token(ready: Ready) -> u64 {
     let (kind, index) = match ready {
-        Ready::Output(index) => (0, index),
-        Ready::Log(index) => (1, index),
-        Ready::Control(index) => (2, index),
-        Ready::Ends => (3, 0),
-        Ready::Moment => (4, 0),
+        Ready::Output(index) => (1, index),
+        Ready::Log(index) => (2, index),
+        Ready::Control(index) => (3, index),
+        Ready::Ends => (4, 0),
+        Ready::Moment => (5, 0),
     };
     kind << KIND_BITS | index as u64
 }
 
-fn what(token: u64) -> Option<Ready> {
-    let index = usize::try_from(token & u64::from(u32::MAX)).unwrap_or(0);
-    match token >> KIND_BITS {
-        0 => Some(Ready::Output(index)),
-        1 => Some(Ready::Log(index)),
-        2 => Some(Ready::Control(index)),
-        3 => Some(Ready::Ends),
-        4 => Some(Ready::Moment),
-        _ => None,
+impl Ready {
+    /// What an event tells of, if it is one.
+    pub fn told(event: &Event) -> Option<Self> {
+        let token = event.token();
+        let index = usize::try_from(token & u64::from(u32::MAX)).unwrap_or(0);
+        match token >> KIND_BITS {
+            1 => Some(Self::Output(index)),
+            2 => Some(Self::Log(index)),
+            3 => Some(Self::Control(index)),
+            4 => Some(Self::Ends),
+            5 => Some(Self::Moment),
+            _ => None,
+        }
     }
 }
