@@ -366,8 +366,10 @@ pub fn pass(text: &[u8], owner: u32) {
     }
 }
 
-/// A line of a program's log, as an entry.
+/// A line of a program's log, as an entry. Out of line, because its place is nothing that lines which are passed on
+/// should touch.
 #[cfg(feature = "command")]
+#[inline(never)]
 pub fn line(request_id: &[u8], text: &[u8]) {
     let mut place = [0; PASSED_LINE_BYTES];
     let len = place.len() - end().len();

@@ -12,7 +12,6 @@ use core::mem::MaybeUninit;
 
 use super::cgi;
 use super::failure::Fault;
-use super::process::Label;
 use super::settings::{Settings, Stay};
 use super::variables::{self, CALL_BYTES_MAX, VARIABLE_BYTES_MAX, Variables};
 use crate::bytes;
@@ -207,12 +206,14 @@ impl Call {
         bytes::slice(&self.memory, start..start + self.event_len)
     }
 
-    /// What the log of its program is marked with.
-    pub fn label(&self, is_prefixed: bool) -> Label<'_> {
-        Label {
-            is_prefixed,
-            request_id: bytes::slice(&self.memory, 0..self.id_len),
-        }
+    /// The request id.
+    pub fn id(&self) -> &[u8] {
+        bytes::slice(&self.memory, 0..self.id_len)
+    }
+
+    /// No worker serves it.
+    pub fn fail(&mut self, fault: Fault) {
+        (self.state, self.fault) = (State::Failed, Some(fault));
     }
 
     fn is_waiting(&self) -> bool {

@@ -48,6 +48,11 @@ impl Environment {
         Ok(environment)
     }
 
+    /// Whether what is started with it serves many calls. The build without functions has no code for that.
+    pub fn stays(&self) -> bool {
+        cfg!(feature = "function") && self.stay == Stay::Resident
+    }
+
     /// Appends those variables of the process that a request could set, or those that it could not. Returns
     /// whether there are such.
     fn put_own(&mut self, are_of_request: bool) -> bool {
@@ -57,7 +62,7 @@ impl Environment {
             let is_own = cgi::is_of_request(name) == are_of_request
                 && match variables::owner(self.platform, name) {
                     Owner::Process => true,
-                    Owner::Both => self.stay == Stay::Resident,
+                    Owner::Both => self.stays(),
                     Owner::Call => false,
                 };
             if is_own {

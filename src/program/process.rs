@@ -56,13 +56,8 @@ const TURN_COUNT_MAX: usize = 16;
 /// Reads of the log of a process that has ended: what is in its pipe, unless somebody fills it again.
 const LAST_COUNT_MAX: usize = 1024;
 
-/// Whose log it is that is passed on.
-#[derive(Clone, Copy, Debug)]
-pub struct Label<'a> {
-    /// Whether each line gets time, request id and level.
-    pub is_prefixed: bool,
-    pub request_id: &'a [u8],
-}
+/// What each line of a log is marked with besides the time: a request id, if lines are marked at all.
+pub type Mark<'a> = Option<&'a [u8]>;
 
 impl Process {
     /// Starts a program, known by `index`. It has `input` as its standard input, and these descriptors from 3 on.
@@ -134,11 +129,11 @@ impl Process {
         if self.passed_len == self.log_len {
             (self.log_len, self.passed_len) = (0, 0);
         }
-        if self.memory.len() > OUTPUT_START + OUTPUT_BYTES
-            && let Ok(mut short) = Mapping::new(OUTPUT_START + OUTPUT_BYTES)
-        {
-            bytes::copy(&mut short, bytes::slice(&self.memory, 0..OUTPUT_START));
-            self.memory = short;
+        let len = OUTPUT_START + OUTPUT_BYTES;
+        if self.memory.len() > len {
+            self.memory.shrink(OUTPUT_START);
+            // If memory is out, the next output asks for room again.
+            let _ = self.memory.grow(len);
         }
     }
 
@@ -187,17 +182,17 @@ impl Process {
     }
 
     /// Passes on what it has written to the log: whole lines, and of a line that is too long what there is.
-    pub fn read_log(&mut self, label: Label<'_>) {
-        self.pass_log(label, TURN_COUNT_MAX);
+    pub fn read_log(&mut self, mark: Mark<'_>) {
+        self.pass_log(mark, TURN_COUNT_MAX);
     }
 
     /// Reads and passes on all that is left of the log of a process that has ended, or of a call.
-    pub fn drain_log(&mut self, label: Label<'_>) {
-        self.pass_log(label, LAST_COUNT_MAX);
-        self.pass(self.log_len, label);
+    pub fn drain_log(&mut self, mark: Mark<'_>) {
+        self.pass_log(mark, LAST_COUNT_MAX);
+        self.pass(self.log_len, mark);
     }
 
-    fn pass_log(&mut self, label: Label<'_>, turns: usize) {
+    fn pass_log(&mut self, mark: Mark<'_>, turns: usize) {
         for _ in 0..turns {
             let Some(log) = &self.log else {
                 return;
@@ -210,41 +205,41 @@ impl Process {
             };
             if count == 0 {
                 self.log = None;
-                return self.pass(self.log_len, label);
+                return self.pass(self.log_len, mark);
             }
             let from = self.log_len;
             self.log_len += count;
             let new = bytes::slice(&self.memory, from..self.log_len);
             if let Some(end) = new.iter().rposition(|&byte| byte == b'\n') {
-                self.pass(from + end + 1, label);
+                self.pass(from + end + 1, mark);
             }
-            self.make_room(label);
+            self.make_room(mark);
         }
     }
 
     /// Passes on the log up to `end`.
-    fn pass(&mut self, end: usize, label: Label<'_>) {
+    fn pass(&mut self, end: usize, mark: Mark<'_>) {
         let text = bytes::slice(&self.memory, self.passed_len..end);
         self.passed_len = end;
         if text.is_empty() {
             // It would end a line that another has not ended yet.
             return;
         }
-        if !label.is_prefixed {
+        let Some(request_id) = mark else {
             return log::pass(text, self.pid.number().cast_unsigned());
-        }
+        };
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         for line in bytes::split(text, b'\n') {
-            log::line(label.request_id, line);
+            log::line(request_id, line);
         }
     }
 
     /// Moves the tail to the front when there is little room behind it.
-    fn make_room(&mut self, label: Label<'_>) {
+    fn make_room(&mut self, mark: Mark<'_>) {
         if LOG_BYTES - self.log_len >= TAIL_BYTES {
             return;
         }
-        self.pass(self.log_len, label);
+        self.pass(self.log_len, mark);
         let from = self.log_len - TAIL_BYTES;
         bytes::shift(&mut self.memory, from..self.log_len, 0);
         (self.log_len, self.passed_len) = (TAIL_BYTES, TAIL_BYTES);

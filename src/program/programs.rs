@@ -17,7 +17,7 @@ use super::failure::{self, Fault};
 use super::kinds::{self, Kinds};
 use super::launch::Launch;
 use super::orphans::Orphans;
-use super::process::Label;
+use super::process::Mark;
 use super::settings::{Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Channel, Stage, Worker};
@@ -34,11 +34,8 @@ use crate::sys::{process, signal};
 /// A program, and what it is asked for.
 #[derive(Debug)]
 pub struct Programs {
-    launch: &'static mut Launch,
     settings: Settings,
-    environment: Environment,
     kinds: Kinds,
-    supervisor: Supervisor,
     orphans: Orphans,
     calls: Calls,
     workers: Workers,
@@ -76,15 +73,14 @@ impl Programs {
         platform: Platform,
     ) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
+        let environment = Environment::new(platform, settings.stay)?;
+        let supervisor = Supervisor::new()?;
         let programs = memory.programs.write(Self {
-            launch,
             settings,
-            environment: Environment::new(platform, settings.stay)?,
             kinds: Kinds::new(&mut memory.kinds),
-            supervisor: Supervisor::new()?,
             orphans: Orphans::NONE,
             calls: Calls::new(&mut memory.calls),
-            workers: Workers::new(&mut memory.workers),
+            workers: Workers::new(&mut memory.workers, launch, environment, supervisor),
             death_count: 0,
             is_initialized: false,
             is_littered: false,
@@ -109,7 +105,7 @@ impl Programs {
         let place = self.calls.free().ok_or(Errno::AGAIN);
         let call = Call::new(number, task, &self.settings, event, request, cx);
         let call = place.and_then(|place| Ok(place.insert(call?)));
-        self.supervisor
+        self.workers.supervisor
             .alarm(call.map_err(failure::start)?.signal_ms);
         self.serve_waiting();
         let call = self.calls.numbered(number);
@@ -141,7 +137,7 @@ impl Programs {
                 self.abandon(HOOK);
                 return Err(failure::known(Fault::TimedOut));
             }
-            self.supervisor.wait(left_ms);
+            self.workers.supervisor.wait(left_ms);
             self.look();
         }
         self.answer(HOOK, &mut &b""[..])
@@ -159,7 +155,7 @@ impl Programs {
 
     /// The number of the descriptor that tells that something is to be done.
     pub fn waker(&self) -> i32 {
-        self.supervisor.number()
+        self.workers.supervisor.number()
     }
 
     /// A call whose answer is there.
@@ -190,7 +186,7 @@ impl Programs {
         };
         call.number = 0;
         let (mut status, mut tail) = (None, &b""[..]);
-        if let Some(worker) = self.workers.at(call.worker) {
+        if let Some(worker) = self.workers.get(call.worker) {
             let process = &worker.process;
             (status, tail) = (process.status, process.tail());
             let mut is_success = status == Some(Status::Exited(0));
@@ -212,7 +208,7 @@ impl Programs {
         }
         Err(failure::error(
             &mut self.kinds,
-            self.launch,
+            self.workers.launch,
             call.fault,
             status,
             tail,
@@ -228,7 +224,7 @@ impl Programs {
             self.look();
             // What was ready is not told of again: this has the loop ask for what it has led to.
             if self.calls.iter().any(Call::is_due) {
-                self.supervisor.alarm(clock::monotonic_ms());
+                self.workers.supervisor.alarm(clock::monotonic_ms());
             }
         }
     }
@@ -238,7 +234,7 @@ impl Programs {
     /// # Errors
     /// As of `execve(2)`.
     pub fn prepare(&mut self) -> Result<(), Errno> {
-        self.start(0).map(drop)
+        self.workers.start(None).map(drop)
     }
 
     /// Forgets the calls that are over, and has their workers do something else, or be forgotten, too.
@@ -249,7 +245,8 @@ impl Programs {
             {
                 if worker.process.status.is_none() {
                     worker.release(self.settings.event_count_max, call.task);
-                    self.supervisor.alarm(worker.until_ms);
+                    let until_ms = worker.until_ms;
+                    self.workers.supervisor.alarm(until_ms);
                 } else {
                     self.workers.forget(call.worker);
                 }
@@ -260,7 +257,7 @@ impl Programs {
 
     /// Does what the kernel says can be done.
     fn look(&mut self) {
-        let events = self.supervisor.ready();
+        let events = self.workers.supervisor.ready();
         for event in &events {
             match Ready::told(event) {
                 Some(Ready::Output(index)) => self.read_output(index),
@@ -278,8 +275,7 @@ impl Programs {
     fn read_log(&mut self, index: usize) {
         if let Some(worker) = self.workers.at(index) {
             let call = self.calls.of_worker(index);
-            let is_prefixed = self.settings.prefixes_log;
-            worker.process.read_log(label(call.as_deref(), is_prefixed));
+            worker.process.read_log(mark(call.as_deref(), self.settings));
         }
     }
 
@@ -356,10 +352,9 @@ impl Programs {
             return;
         };
         let mut call = self.calls.of_worker(index);
-        let is_prefixed = self.settings.prefixes_log;
         worker
             .process
-            .drain_log(label(call.as_deref(), is_prefixed));
+            .drain_log(mark(call.as_deref(), self.settings));
         let is_whole = worker.process.read_output(self.settings.body_bytes_max);
         if call.is_none() && worker.is_starting() {
             call = self.calls.next_waiting();
@@ -375,7 +370,7 @@ impl Programs {
     /// Takes away what has ended. A group is killed before its leader is reaped, because then its number may
     /// soon be another's.
     fn reap(&mut self) {
-        self.supervisor.forget_ends();
+        self.workers.supervisor.forget_ends();
         for _ in 0..REAP_COUNT_MAX {
             let end = match wait::ended(None) {
                 Ok(Some(end)) => end,
@@ -389,7 +384,8 @@ impl Programs {
             let is_it = |worker: &Worker| {
                 worker.process.pid == end.process && worker.process.status.is_none()
             };
-            if let Some(index) = self.workers.position(is_it) {
+            let found = self.workers.iter().find(|(_, worker)| is_it(worker));
+            if let Some((index, _)) = found {
                 self.bury(index, end.status);
             }
             // There is no way for it to fail.
@@ -434,7 +430,7 @@ impl Programs {
         let runs = calls.any(|call| call.state == State::Runs);
         let is_worker = |pid| {
             let mut workers = self.workers.iter();
-            workers.any(|worker| worker.process.pid == pid)
+            workers.any(|(_, worker)| worker.process.pid == pid)
         };
         self.is_littered = runs && self.orphans.are_there(is_worker);
         if !runs {
@@ -451,7 +447,7 @@ impl Programs {
             let is_due = call.signal_ms <= now_ms;
             if call.state != State::Runs {
                 if is_due && call.state == State::Waits {
-                    (call.state, call.fault) = (State::Failed, Some(Fault::TimedOut));
+                    call.fail(Fault::TimedOut);
                 } else if call.state == State::Waits {
                     next_ms = next_ms.min(call.signal_ms);
                 }
@@ -475,77 +471,56 @@ impl Programs {
             }
             next_ms = next_ms.min(worker.until_ms);
         }
-        self.supervisor.set(next_ms);
+        self.workers.supervisor.set(next_ms);
     }
 
     /// Gives calls that wait, the oldest first, to workers that are free or can be started.
     fn serve_waiting(&mut self) {
         for _ in 0..PROCESS_COUNT_MAX {
+            let waiting_count = self.calls.waiting_count();
             let Some(call) = self.calls.next_waiting() else {
                 return;
             };
-            let number = call.number;
-            if let Some(index) = self.workers.position(Worker::is_idle) {
-                self.give(number, index);
+            let (mut idle, mut count, mut starting_count) = (None, 0, 0);
+            for (index, worker) in self.workers.iter() {
+                if worker.is_idle() {
+                    idle = idle.or(Some(index));
+                }
+                count += usize::from(worker.counts());
+                starting_count += usize::from(worker.is_starting());
+            }
+            if let Some(index) = idle {
+                match give(call, &mut self.workers, index) {
+                    // One that was idle has gone, so another one is asked.
+                    Ok(()) | Err(Errno::PIPE) => {}
+                    Err(errno) => call.fail(Fault::Start(errno)),
+                }
                 continue;
             }
-            let workers = self.workers.iter();
-            let counted = workers.filter(|worker| worker.counts()).count();
-            let workers = self.workers.iter();
-            let starting = workers.filter(|worker| worker.is_starting()).count();
-            let is_enough = starting >= self.calls.waiting_count();
-            if is_enough || counted >= self.settings.worker_count_max {
+            if starting_count >= waiting_count || count >= self.settings.worker_count_max {
                 return;
             }
-            let is_resident = self.stays();
-            let started = self.start(number);
-            let Some(call) = self.calls.numbered(number) else {
-                return;
-            };
-            match started {
-                Ok(index) if !is_resident => (call.state, call.worker) = (State::Runs, index),
+            match self.workers.start(Some(call)) {
+                Ok(index) if self.settings.stay == Stay::OneEvent => {
+                    (call.state, call.worker) = (State::Runs, index);
+                }
                 Ok(_) => {}
                 // There is one that will have ended, or whose answer will be taken.
-                Err(errno) if self.workers.iter().next().is_some() && errno.is_passing() => {
-                    return;
-                }
-                Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
+                Err(errno) if self.workers.iter().next().is_some() && errno.is_passing() => return,
+                Err(errno) => call.fail(Fault::Start(errno)),
             }
         }
     }
+}
 
-    /// Gives the call of that number to an idle worker.
-    fn give(&mut self, number: u64, index: usize) {
-        let call = self.calls.numbered(number);
-        let (Some(call), Some(worker)) = (call, self.workers.at(index)) else {
-            return;
-        };
-        // What came since the last answer is none of this one's.
-        worker.process.discard_output();
-        match worker.ask(call) {
-            Ok(()) => (call.state, call.worker) = (State::Runs, index),
-            // It has gone, so another one is asked.
-            Err(Errno::PIPE) => {}
-            Err(errno) => (call.state, call.fault) = (State::Failed, Some(Fault::Start(errno))),
-        }
-    }
-
-    /// Starts a worker; one that serves one event for the call of that number. Returns where it is.
-    fn start(&mut self, number: u64) -> Result<usize, Errno> {
-        let (index, place) = self.workers.free().ok_or(Errno::AGAIN)?;
-        let is_resident = cfg!(feature = "function") && self.settings.stay == Stay::Resident;
-        let call = self.calls.numbered(number).filter(|_| !is_resident);
-        let (variables, event, is_request) = call.map_or((&b""[..], &b""[..], false), |call| {
-            let call = &*call;
-            (call.variables(), call.event(), call.is_request)
-        });
-        let strings = self.environment.of_call(variables, is_request);
-        let (launch, supervisor) = (&*self.launch, &self.supervisor);
-        let worker = Worker::start(launch, strings, event, is_resident, supervisor, index)?;
-        self.supervisor.alarm(worker.until_ms);
-        *place = Some(worker);
-        Ok(index)
-    }
+/// Gives a call to the idle worker at `index`.
+fn give(call: &mut Call, workers: &mut Workers, index: usize) -> Result<(), Errno> {
+    let worker = workers.at(index).ok_or(Errno::PIPE)?;
+    // What came since the last answer is none of this one's.
+    worker.process.discard_output();
+    worker.ask(call)?;
+    (call.state, call.worker) = (State::Runs, index);
+    Ok(())
 }
 
 /// The number of a call that no request asks for.
@@ -555,13 +530,7 @@ const HOOK: u64 = u64::MAX;
 const REAP_COUNT_MAX: usize = 1024;
 
 /// What the log of a program is marked with while it has that call.
-fn label(call: Option<&Call>, is_prefixed: bool) -> Label<'_> {
-    let request_id = b"";
-    call.map_or(
-        Label {
-            is_prefixed,
-            request_id,
-        },
-        |call| call.label(is_prefixed),
-    )
+fn mark(call: Option<&Call>, settings: Settings) -> Mark<'_> {
+    let id = call.map_or(&b""[..], Call::id);
+    settings.prefixes_log.then_some(id)
 }

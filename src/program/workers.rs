@@ -1,14 +1,24 @@
-//! The workers of a program, each known by its index.
+//! The workers of a program, and what others are started with.
 
 use core::mem::MaybeUninit;
 
+use super::calls::Call;
+use super::environment::Environment;
+use super::launch::Launch;
+use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::limits::PROCESS_COUNT_MAX;
+use crate::sys::fd::Errno;
 use crate::sys::memory::List;
 
-/// All workers, in a place of their own.
+/// All workers, each known by its index, and what is heard of them.
 #[derive(Debug)]
-pub struct Workers(List<Option<Worker>>);
+pub struct Workers {
+    list: List<Option<Worker>>,
+    pub launch: &'static mut Launch,
+    environment: Environment,
+    pub supervisor: Supervisor,
+}
 
 /// Where they are.
 pub type Table = [MaybeUninit<Option<Worker>>; PROCESS_COUNT_MAX];
@@ -17,45 +27,69 @@ pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; PROCESS_COUNT_M
 
 impl Workers {
     /// None yet.
-    pub fn new(place: &'static mut Table) -> Self {
-        Self(List::new(place))
+    pub fn new(
+        place: &'static mut Table,
+        launch: &'static mut Launch,
+        environment: Environment,
+        supervisor: Supervisor,
+    ) -> Self {
+        Self {
+            list: List::new(place),
+            launch,
+            environment,
+            supervisor,
+        }
     }
 
-    /// A free place, and its index, if there is room.
-    pub fn free(&mut self) -> Option<(usize, &mut Option<Worker>)> {
-        let free = self.0.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.0.len());
+    /// Starts a worker; one that serves one event for that call. Returns where it is.
+    ///
+    /// # Errors
+    /// As of `execve(2)`, or there is no place.
+    pub fn start(&mut self, call: Option<&Call>) -> Result<usize, Errno> {
+        let free = self.list.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.list.len());
         let place = match free {
-            Some(index) => self.0.get_mut(index),
-            None => self.0.push(None),
+            Some(index) => self.list.get_mut(index),
+            None => self.list.push(None),
         };
-        place.map(|place| (index, place))
+        let place = place.ok_or(Errno::AGAIN)?;
+        let stays = self.environment.stays();
+        let (variables, event, is_request) = match call {
+            Some(call) if !stays => (call.variables(), call.event(), call.is_request),
+            _ => (&b""[..], &b""[..], false),
+        };
+        let strings = self.environment.of_call(variables, is_request);
+        let worker = Worker::start(self.launch, strings, event, stays, &self.supervisor, index)?;
+        self.supervisor.alarm(worker.until_ms);
+        *place = Some(worker);
+        Ok(index)
     }
 
     /// The worker at `index`, if there is one.
+    pub fn get(&self, index: usize) -> Option<&Worker> {
+        self.list.get(index)?.as_ref()
+    }
+
+    /// The same.
     #[inline(never)]
     pub fn at(&mut self, index: usize) -> Option<&mut Worker> {
-        self.0.get_mut(index)?.as_mut()
+        self.list.get_mut(index)?.as_mut()
     }
 
     /// Forgets the worker at `index`.
     pub fn forget(&mut self, index: usize) {
-        if let Some(place) = self.0.get_mut(index) {
+        if let Some(place) = self.list.get_mut(index) {
             *place = None;
         }
     }
 
-    /// The index of the first that is one of those.
-    pub fn position(&self, is_it: impl Fn(&Worker) -> bool) -> Option<usize> {
-        let mut places = self.0.iter();
-        places.position(|place| place.as_ref().is_some_and(&is_it))
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Worker> {
-        self.0.iter().flatten()
+    /// Those that there are, and their indices.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Worker)> {
+        let places = self.list.iter().enumerate();
+        places.filter_map(|(index, place)| Some((index, place.as_ref()?)))
     }
 
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Worker> {
-        self.0.iter_mut().flatten()
+        self.list.iter_mut().flatten()
     }
 }

@@ -79,6 +79,20 @@ impl Mapping {
         Ok(())
     }
 
+    /// `munmap(2)`: gives back what is behind the first `len` bytes, if it is longer.
+    #[cfg(feature = "command")]
+    pub fn shrink(&mut self, len: usize) {
+        let len = whole_pages(len);
+        if len < self.len {
+            let rest = self.start.as_ptr().expose_provenance() + len;
+            // An error is ignored: it would mean a mapping that is not there.
+            // SAFETY: what is given back is the end of an owned mapping, exclusively borrowed, and no part of
+            // it from here on.
+            unsafe { call3(libc::SYS_munmap, rest, self.len - len, 0) };
+            self.len = len;
+        }
+    }
+
     fn own(returned: isize, len: usize) -> Result<Self, Errno> {
         let start = NonNull::new(ptr::with_exposed_provenance_mut(check(returned)?));
         start
