@@ -344,8 +344,19 @@ pub fn write(lines: &[u8]) {
     // If the last line was cut off, end it first: this one must not continue it.
     let is_open = LINE_IS_OPEN.load(Ordering::Relaxed);
     if !is_open || write_piece(b"\n") {
-        // The first piece that is dropped ends it.
-        let _ = lines.chunks(PAGE_BYTES).all(write_piece);
+        write_pieces(lines);
+    }
+}
+
+/// Writes page by page. The first piece that is dropped ends it.
+fn write_pieces(text: &[u8]) {
+    let mut done = 0;
+    while let Some(rest @ [_, ..]) = text.get(done..) {
+        let piece = rest.get(..PAGE_BYTES).unwrap_or(rest);
+        if !write_piece(piece) {
+            return;
+        }
+        done += piece.len();
     }
 }
 
@@ -359,7 +370,7 @@ static LINE_OWNER: AtomicU32 = AtomicU32::new(0);
 pub fn pass(text: &[u8], owner: u32) {
     if LINE_OWNER.swap(owner, Ordering::Relaxed) == owner {
         // It goes on with its own line, which others have ended if they wrote since.
-        let _ = text.chunks(PAGE_BYTES).all(write_piece);
+        write_pieces(text);
     } else {
         write(text);
         LINE_OWNER.store(owner, Ordering::Relaxed);

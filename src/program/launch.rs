@@ -87,8 +87,10 @@ fn obstacle(path: &CStr) -> Option<&'static str> {
         Err(_) => return None,
     };
     let line = bytes::before(bytes::slice(&place, 0..count), b'\n');
-    let name = line.strip_prefix(b"#!")?;
-    if name.ends_with(b"\r") {
+    let [b'#', b'!', name @ ..] = line else {
+        return None;
+    };
+    if let [.., b'\r'] = name {
         return Some(WINDOWS);
     }
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');

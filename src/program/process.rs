@@ -228,7 +228,10 @@ impl Process {
         let Some(request_id) = mark else {
             return log::pass(text, self.pid.number().cast_unsigned());
         };
-        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        let text = match text {
+            [lines @ .., b'\n'] => lines,
+            _ => text,
+        };
         for line in bytes::split(text, b'\n') {
             log::line(request_id, line);
         }
