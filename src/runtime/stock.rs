@@ -41,17 +41,25 @@ pub fn function(args: Args, _: &Config) -> Echo {
 
 /// What the first argument is, if it is none that asks about the program itself.
 pub fn word(args: Args) -> Option<&'static [u8]> {
-    match args.get(1)? {
-        b"--version" => print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n").as_bytes()),
-        #[cfg(feature = "function")]
-        b"--help" => {
-            let (texts, usage) = fatal::kernel("out of memory: !", language::text(language::USAGE));
-            print(bytes::slice(&texts, usage))
-        }
-        #[cfg(not(feature = "function"))]
-        b"--help" => print(USAGE.as_bytes()),
-        word => Some(word),
+    let word = args.get(1)?;
+    if word == b"--version" {
+        print(concat!("fnboot ", env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     }
+    if word == b"--help" {
+        help();
+    }
+    Some(word)
+}
+
+#[cfg(feature = "function")]
+fn help() -> ! {
+    let (texts, usage) = fatal::kernel("out of memory: !", language::text(language::USAGE));
+    print(bytes::slice(&texts, usage))
+}
+
+#[cfg(not(feature = "function"))]
+fn help() -> ! {
+    print(USAGE.as_bytes())
 }
 
 /// Whether `_HANDLER` names the built-in function: deployment tools say `bootstrap`, the file's own name.
