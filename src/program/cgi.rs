@@ -158,13 +158,13 @@ fn put_headers(request: &Request<'_>, into: &mut Variables<'_>) {
         // Values lie in the head, each at a place of its own.
         let is_first = header(request, name).as_ptr() == value.as_ptr();
         if is_first && name.bytes().all(is_plain) && !is_listed(DROPPED, name) {
-            put_header(request, name, value, into);
+            put_header(request, name, into);
         }
     }
 }
 
-/// The variable of the headers of that name, of which `first` is the first value.
-fn put_header(request: &Request<'_>, name: &str, first: &[u8], into: &mut Variables<'_>) {
+/// The variable of the headers of that name.
+fn put_header(request: &Request<'_>, name: &str, into: &mut Variables<'_>) {
     into.put_part(b"HTTP_");
     for byte in name.bytes() {
         into.put_part(&[match byte {
@@ -172,15 +172,12 @@ fn put_header(request: &Request<'_>, name: &str, first: &[u8], into: &mut Variab
             _ => byte.to_ascii_uppercase(),
         }]);
     }
-    into.put_part(b"=");
-    into.put_part(first);
-    let is_cookie = bytes::is_word_ignore_case(name.as_bytes(), "cookie");
-    for (other, value) in request.headers() {
-        let is_same = bytes::is_word_ignore_case(name.as_bytes(), other);
-        if is_same && value.as_ptr() != first.as_ptr() {
-            into.put_part(if is_cookie { b"; " } else { b", " });
-            into.put_part(value);
-        }
+    let is = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
+    let mut mark: &[u8] = b"=";
+    for (_, value) in request.headers().filter(|(other, _)| is(other)) {
+        into.put_part(mark);
+        into.put_part(value);
+        mark = if is("cookie") { b"; " } else { b", " };
     }
     into.end();
 }
