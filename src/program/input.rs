@@ -11,12 +11,20 @@ use crate::sys::strings;
 /// # Errors
 /// Out of descriptors or memory. `ENOSPC` without files in memory, and with a `/tmp` that cannot be written to.
 pub fn file(event: &[u8]) -> Result<Fd, Errno> {
-    let file = match file::memory_file(c"fnboot") {
+    let file = file::memory_file(c"fnboot").or_else(|errno| {
+        if errno.is_passing() {
+            return Err(errno);
+        }
         // A kernel older than 3.17, or a filter of system calls. What `/tmp` lacks must not be taken for something
         // that the program lacks.
-        Err(errno) if !errno.is_passing() => file::unlinked_file(b"/tmp").map_err(no_space)?,
-        made => made?,
-    };
+        file::unlinked_file(b"/tmp").map_err(|errno| {
+            if errno.is_passing() {
+                errno
+            } else {
+                Errno::NOSPC
+            }
+        })
+    })?;
     file::write_at(&file, event, 0)?;
     Ok(file)
 }
@@ -31,12 +39,4 @@ pub fn again(file: &Fd) -> Result<Fd, Errno> {
     writer.put(b"/proc/self/fd/");
     writer.put_decimal(u64::from(file.number().cast_unsigned()));
     File::open(strings::until_nul(&path)).map(File::into_descriptor)
-}
-
-fn no_space(errno: Errno) -> Errno {
-    if errno.is_passing() {
-        errno
-    } else {
-        Errno::NOSPC
-    }
 }

@@ -117,10 +117,11 @@ pub fn unlinked_file(folder: &[u8]) -> Result<Fd, Errno> {
         let name: [u8; 9] = array::from_fn(|index| b'a' + (bits >> (4 * index) & 15) as u8);
         let mut place = [0; 256];
         let path = strings::path(&mut place, &[folder, b"/fnboot-", &name])?;
-        match create(path) {
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno),
-            Ok(file) => return unlink(path).map(|()| file),
+        let made = create(path);
+        if !matches!(made, Err(Errno::EXIST)) {
+            let file = made?;
+            unlink(path)?;
+            return Ok(file);
         }
     }
     Err(Errno::EXIST)
