@@ -432,10 +432,7 @@ impl Programs {
             let mut workers = self.workers.iter();
             workers.any(|(_, worker)| worker.process.pid == pid)
         };
-        self.is_littered = runs && self.orphans.are_there(is_worker);
-        if !runs {
-            self.orphans.kill(is_worker);
-        }
+        self.is_littered = self.orphans.find(!runs, is_worker) && runs;
         self.is_littered
     }
 
