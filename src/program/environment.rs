@@ -26,26 +26,31 @@ pub struct Environment {
 const ROOM_BYTES: usize = 2 * 1024 * 1024 + VARIABLE_BYTES_MAX;
 
 impl Environment {
-    /// The variables of the process, but for those that tell of a call. A program that stays also gets those that
-    /// the process has where no call says otherwise.
+    /// None yet.
     ///
     /// # Errors
-    /// Out of memory, or more variables than the kernel takes.
-    #[inline(never)]
+    /// Out of memory.
     pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
         let strings = Strings::new(ROOM_BYTES)?;
-        let mut environment = Self {
+        Ok(Self {
             own: strings.mark(),
             strings,
             has_more: false,
             platform,
             stay,
-        };
-        environment.put_own(false);
-        environment.own = environment.strings.mark();
-        environment.has_more = environment.put_own(true);
-        environment.strings.check()?;
-        Ok(environment)
+        })
+    }
+
+    /// Takes the variables of the process, but for those that tell of a call. A program that stays also gets those
+    /// that the process has where no call says otherwise.
+    ///
+    /// # Errors
+    /// More variables than the kernel takes.
+    pub fn take_own(&mut self) -> Result<(), Errno> {
+        self.put_own(false);
+        self.own = self.strings.mark();
+        self.has_more = self.put_own(true);
+        self.strings.check()
     }
 
     /// Whether what is started with it serves many calls. The build without functions has no code for that.

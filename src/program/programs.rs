@@ -85,6 +85,7 @@ impl Programs {
             is_initialized: false,
             is_littered: false,
         });
+        programs.workers.environment.take_own()?;
         programs.orphans.spare();
         Ok(programs)
     }

@@ -16,7 +16,7 @@ use crate::sys::memory::List;
 pub struct Workers {
     list: List<Option<Worker>>,
     pub launch: &'static mut Launch,
-    environment: Environment,
+    pub environment: Environment,
     pub supervisor: Supervisor,
 }
 
