@@ -82,14 +82,15 @@ pub enum Owner {
 /// Whose the variable `name` is. `FNBOOT` says what fnboot starts, so a program that is an fnboot itself
 /// must not get it: no call ever sets it.
 pub fn owner(platform: Platform, name: &[u8]) -> Owner {
-    // The names that shell runtimes of Lambda have are used on every platform.
-    for table in [ALL, LAMBDA, table(platform)] {
-        let owner = listed(table, name);
-        if owner != Owner::Process {
-            return owner;
-        }
+    let mut owner = listed(ALL, name);
+    if owner == Owner::Process {
+        // The names that shell runtimes of Lambda have are used on every platform.
+        owner = listed(LAMBDA, name);
     }
-    Owner::Process
+    if owner == Owner::Process {
+        owner = listed(table(platform), name);
+    }
+    owner
 }
 
 /// The same, as one table says.
