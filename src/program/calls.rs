@@ -97,12 +97,16 @@ impl Calls {
         Self(List::new(place))
     }
 
-    /// A place for another call, if there is room.
-    pub fn free(&mut self) -> Option<&mut Option<Call>> {
-        match self.0.iter().position(Option::is_none) {
+    /// Another call.
+    ///
+    /// # Errors
+    /// `EAGAIN` if there is no room.
+    pub fn add(&mut self, call: Call) -> Result<&mut Call, Errno> {
+        let place = match self.0.iter().position(Option::is_none) {
             Some(index) => self.0.get_mut(index),
             None => self.0.push(None),
-        }
+        };
+        Ok(place.ok_or(Errno::AGAIN)?.insert(call))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Call> {

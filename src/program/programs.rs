@@ -103,11 +103,11 @@ impl Programs {
         cx: &Context<'_>,
     ) -> Result<&[u8], Error> {
         self.sweep();
-        let place = self.calls.free().ok_or(Errno::AGAIN);
         let call = Call::new(number, task, &self.settings, event, request, cx);
-        let call = place.and_then(|place| Ok(place.insert(call?)));
-        self.workers.supervisor
-            .alarm(call.map_err(failure::start)?.signal_ms);
+        match call.and_then(|call| self.calls.add(call)) {
+            Ok(call) => self.workers.supervisor.alarm(call.signal_ms),
+            Err(errno) => return Err(failure::start(errno)),
+        }
         self.serve_waiting();
         let call = self.calls.numbered(number);
         if call.is_some_and(|call| call.state == State::Failed) {
