@@ -8,33 +8,38 @@ use crate::limits::PATH_BYTES_MAX;
 use crate::sys::env;
 use crate::sys::fd::Errno;
 use crate::sys::file::{self, File};
-use crate::sys::memory::{Mapping, Reserved};
+use crate::sys::memory::Reserved;
 use crate::sys::strings::{self, Strings};
 
 /// A program that can be started.
 #[derive(Debug)]
 pub struct Launch {
     /// Its path, up to the NUL.
-    path: Mapping,
+    path: &'static mut [u8],
     /// What it is started with, its own name first.
     pub arguments: Strings,
 }
 
-static LAUNCH: Reserved<[MaybeUninit<Launch>; 1]> =
-    Reserved::new([const { MaybeUninit::uninit() }]);
+/// Where it is, and its path: most paths are short, so both lie on one page.
+struct Place {
+    launch: MaybeUninit<Launch>,
+    path: [u8; PATH_BYTES_MAX],
+}
+
+static PLACE: Reserved<Place> = Reserved::new(Place {
+    launch: MaybeUninit::uninit(),
+    path: [0; PATH_BYTES_MAX],
+});
 
 /// Where programs are looked for if the environment has no `PATH`.
 const PATH_DEFAULT: &[u8] = b"/usr/local/bin:/usr/bin:/bin";
 
 impl Launch {
-    /// What these arguments say, which is not found yet. There is one in a process.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn new(arguments: Strings) -> Result<&'static mut Self, Errno> {
-        let [place] = LAUNCH.take().ok_or(Errno::AGAIN)?;
-        let path = Mapping::new(PATH_BYTES_MAX)?;
-        Ok(place.write(Self { path, arguments }))
+    /// What these arguments say, which is not found yet: once in the life of a process.
+    pub fn new(arguments: Strings) -> Option<&'static mut Self> {
+        let place = PLACE.take()?;
+        let path = &mut place.path;
+        Some(place.launch.write(Self { path, arguments }))
     }
 
     /// Looks for the program that the arguments begin with: as a shell would, in `PATH` unless there is a slash
@@ -44,7 +49,7 @@ impl Launch {
     /// There is none, or nobody can execute it: why, where `$` stands for its name.
     pub fn find(&mut self) -> Result<(), &'static str> {
         let name = self.arguments.get(0).unwrap_or_default();
-        let refused = match search(name, &mut self.path) {
+        let refused = match search(name, self.path) {
             Ok(()) => obstacle(self.path()),
             Err(Errno::ACCES) => Some(FORBIDDEN),
             Err(_) => Some(NOWHERE),
@@ -64,7 +69,7 @@ impl Launch {
     }
 
     pub fn path(&self) -> &CStr {
-        strings::until_nul(&self.path)
+        strings::until_nul(self.path)
     }
 }
 

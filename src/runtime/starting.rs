@@ -9,6 +9,7 @@ use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
 use crate::program::{self, Function, Launch, Stay};
 use crate::sys::clock::NEVER;
 use crate::sys::env;
+use crate::sys::fd::Errno;
 use crate::sys::strings::Strings;
 
 /// Room for the arguments of a program: as much as the kernel takes of them by default (execve(2)).
@@ -23,7 +24,7 @@ pub fn words() -> Strings {
 /// What is started with these arguments.
 #[inline(never)]
 pub fn launch(arguments: Strings) -> &'static mut Launch {
-    fatal::kernel(NO_MEMORY, Launch::new(arguments))
+    fatal::kernel(NO_MEMORY, Launch::new(arguments).ok_or(Errno::AGAIN))
 }
 
 pub const NO_MEMORY: &str = "out of memory: !";
