@@ -90,6 +90,7 @@ impl Environment {
                 self.strings.put(variable);
             }
         }
+        self.strings.complete();
         &self.strings
     }
 }

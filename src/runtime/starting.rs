@@ -43,6 +43,7 @@ pub fn command(arguments: Strings, config: &Config) -> Function {
 }
 
 pub fn start(launch: &'static mut Launch, stay: Stay, config: &Config) -> Function {
+    launch.arguments.complete();
     let settings = settings(stay, config);
     let function = Function::programs(launch, settings, config.platform());
     fatal::kernel("cannot start the function: !", function)

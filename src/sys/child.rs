@@ -56,7 +56,7 @@ pub enum Signal {
 /// # Errors
 /// What the kernel says: there is no such file or it may not be executed, the strings are too long, there
 /// are too many processes. `EINVAL` for more than eight descriptors, `E2BIG` for strings of which something
-/// was left out.
+/// was left out. The two lists are complete.
 pub fn spawn(
     path: &CStr,
     arguments: &Strings,
@@ -301,6 +301,7 @@ mod tests {
         for text in texts {
             strings.put(text.as_bytes());
         }
+        strings.complete();
         strings
     }
 

@@ -7,17 +7,18 @@ use super::memory::Mapping;
 
 /// A list of strings, as `execve(2)` takes the arguments and the environment of a program.
 ///
-/// Only touched pages of its mapping cost memory, so a list may be given much room. A string never
-/// moves: the table of their addresses is kept behind them and is always ready for the kernel.
+/// Only touched pages of its mapping cost memory, so a list may be given much room. A string never moves. The
+/// table of their addresses is made once the list is complete, and lies behind them: mostly on the same page.
 #[derive(Debug)]
 pub struct Strings {
-    /// Invariant: the first half begins with the strings, one behind the other, in `len` bytes; the second
-    /// with the addresses of these `count` strings, in their order, then a null.
+    /// Invariant: the strings, one behind the other, take the first `len` bytes.
     memory: Mapping,
-    count: usize,
     len: usize,
-    /// How many were taken off at the front.
-    taken: usize,
+    /// Where the first one begins that was not taken off.
+    start: usize,
+    /// Where in the memory the table is; zero while there is none. Invariant: addresses of strings of the list, then
+    /// a null.
+    table: usize,
     /// Whether something was left out: then the kernel is not given the list.
     is_cut: bool,
 }
@@ -28,39 +29,50 @@ type Entry = [u8; size_of::<usize>()];
 /// How long a list was.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    count: usize,
     len: usize,
     is_cut: bool,
 }
 
 impl Strings {
-    /// `mmap(2)`: an empty list with room for `bytes`, the NULs included, and for an eighth as many strings.
+    /// `mmap(2)`: an empty list with room for `bytes`, the NULs and the table included.
     ///
     /// # Errors
     /// Out of memory.
     pub fn new(bytes: usize) -> Result<Self, Errno> {
         Ok(Self {
-            memory: Mapping::new(2 * bytes)?,
-            count: 0,
+            memory: Mapping::new(bytes)?,
             len: 0,
-            taken: 0,
+            start: 0,
+            table: 0,
             is_cut: false,
         })
     }
 
     /// Appends one string. One that does not fit is left out, and so is one that has a NUL in it.
     pub fn put(&mut self, text: &[u8]) {
-        let (texts, table) = halves(&mut self.memory);
-        let free = texts.get_mut(self.len..).unwrap_or_default();
-        let place = free.as_ptr().expose_provenance();
-        match (join(free, &[text]), table.get_mut(self.count..)) {
-            (Ok(len), Some([entry, end, ..])) => {
-                (*entry, *end) = (place.to_ne_bytes(), NULL);
-                self.count += 1;
-                self.len += len;
-            }
-            _ => self.is_cut = true,
+        self.table = 0;
+        match join(self.memory.get_mut(self.len..).unwrap_or_default(), &[text]) {
+            Ok(len) => self.len += len,
+            Err(_) => self.is_cut = true,
         }
+    }
+
+    /// Makes the table, for the kernel. If it does not fit, that is as if a string was left out.
+    pub fn complete(&mut self) {
+        let start = self.len.next_multiple_of(size_of::<Entry>());
+        let parts = self.memory.split_at_mut_checked(start).unwrap_or_default();
+        let (texts, (table, _)) = (parts.0, parts.1.as_chunks_mut());
+        let mut at = self.start;
+        for entry in table {
+            let text = texts.get(at..self.len).unwrap_or_default();
+            if text.is_empty() {
+                (*entry, self.table) = (Entry::default(), start);
+                return;
+            }
+            *entry = text.as_ptr().expose_provenance().to_ne_bytes();
+            at += until_nul(text).count_bytes() + 1;
+        }
+        self.is_cut = true;
     }
 
     /// Whether nothing was left out.
@@ -77,36 +89,33 @@ impl Strings {
 
     /// How long the list is now.
     pub fn mark(&self) -> Mark {
-        Mark {
-            count: self.count,
-            len: self.len,
-            is_cut: self.is_cut,
-        }
+        let (len, is_cut) = (self.len, self.is_cut);
+        Mark { len, is_cut }
     }
 
     /// Takes off what was appended since the list was as long as `mark` says. A mark that is longer than
     /// the list changes nothing.
     pub fn truncate(&mut self, mark: Mark) {
-        if mark.count > self.count {
-            return;
+        if mark.len <= self.len {
+            (self.len, self.is_cut, self.table) = (mark.len, mark.is_cut, 0);
         }
-        if let Some(end) = halves(&mut self.memory).1.get_mut(mark.count) {
-            *end = NULL;
-        }
-        (self.count, self.len, self.is_cut) = (mark.count, mark.len, mark.is_cut);
     }
 
     /// Takes the first string off.
     pub fn take_first(&mut self) {
-        self.taken = self.count.min(self.taken + 1);
+        if let Some(first) = self.get(0) {
+            self.start += first.len() + 1;
+            self.table = 0;
+        }
     }
 
     /// The string at `index`, without its NUL.
     pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let (table, _) = self.table().as_chunks();
-        let address = usize::from_ne_bytes(*table.get(index)?);
-        let first = address.checked_sub(self.memory.as_ptr().addr())?;
-        Some(until_nul(self.memory.get(first..)?).to_bytes())
+        let mut rest = self.memory.get(self.start..self.len)?;
+        for _ in 0..index {
+            rest = rest.get(until_nul(rest).count_bytes() + 1..)?;
+        }
+        (!rest.is_empty()).then(|| until_nul(rest).to_bytes())
     }
 
     /// The strings in their order.
@@ -115,25 +124,13 @@ impl Strings {
         (0..).map_while(|index| self.get(index))
     }
 
-    /// The addresses of those that are left, and the null.
-    fn table(&self) -> &[u8] {
-        let start = self.memory.len() / 2 + self.taken * size_of::<Entry>();
-        self.memory.get(start..).unwrap_or_default()
-    }
-
-    /// Where the table is, as the kernel is given it.
+    /// Where the table is, as the kernel is given it: null, which it takes for an empty one, if there is none.
     pub(super) fn raw(&self) -> usize {
-        self.table().as_ptr().expose_provenance()
+        match self.table {
+            0 => 0,
+            table => self.memory.as_ptr().expose_provenance() + table,
+        }
     }
-}
-
-const NULL: Entry = [0; size_of::<usize>()];
-
-/// Where the strings are, and where their addresses.
-fn halves(memory: &mut [u8]) -> (&mut [u8], &mut [Entry]) {
-    let parts = memory.split_at_mut_checked(memory.len() / 2);
-    let (text, table) = parts.unwrap_or_default();
-    (text, table.as_chunks_mut().0)
 }
 
 /// A path made of `parts`, in `place`.
@@ -178,24 +175,28 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(strings: &Strings, want: &[&str]) {
+    fn check(strings: &mut Strings, want: &[&str]) {
         let found: Vec<&[u8]> = strings.iter().collect();
         let want: Vec<&[u8]> = want.iter().map(|text| text.as_bytes()).collect();
         assert_eq!(found, want);
+        if strings.check().is_err() {
+            return;
+        }
+        strings.complete();
         // The kernel's view: addresses of strings that end with a NUL, then a null.
-        let (table, _) = strings.table().as_chunks();
+        let (table, _) = strings.memory[strings.table..].as_chunks();
         for (address, want) in table.iter().zip(&want) {
             let place = core::ptr::with_exposed_provenance(usize::from_ne_bytes(*address));
-            // SAFETY: the invariant of the second half, which is what is looked at here.
+            // SAFETY: the invariant of the table, which is what is looked at here.
             assert_eq!(unsafe { CStr::from_ptr(place) }.to_bytes(), *want);
         }
-        assert_eq!(table[want.len()], NULL);
+        assert_eq!(table[want.len()], Entry::default());
     }
 
     #[test]
     fn strings_come_off_again_behind_a_mark() {
         let mut strings = Strings::new(1 << 20).unwrap();
-        check(&strings, &[]);
+        check(&mut strings, &[]);
         let empty = strings.mark();
         strings.put(b"A=1");
         strings.put(b"");
@@ -206,51 +207,51 @@ mod tests {
         assert_eq!(strings.get(4), None);
         let later = strings.mark();
         strings.truncate(mark);
-        check(&strings, &["A=1", ""]);
+        check(&mut strings, &["A=1", ""]);
         strings.truncate(later);
-        check(&strings, &["A=1", ""]);
+        check(&mut strings, &["A=1", ""]);
         strings.put(b"C=3");
-        check(&strings, &["A=1", "", "C=3"]);
+        check(&mut strings, &["A=1", "", "C=3"]);
         strings.truncate(empty);
-        check(&strings, &[]);
+        check(&mut strings, &[]);
     }
 
     #[test]
     fn the_first_string_comes_off() {
         let mut strings = Strings::new(1 << 20).unwrap();
         strings.take_first();
-        check(&strings, &[]);
+        check(&mut strings, &[]);
         for text in ["a", "", "b"] {
             strings.put(text.as_bytes());
         }
         strings.take_first();
-        check(&strings, &["", "b"]);
+        check(&mut strings, &["", "b"]);
         strings.put(b"c");
-        check(&strings, &["", "b", "c"]);
+        check(&mut strings, &["", "b", "c"]);
         strings.take_first();
         strings.take_first();
-        check(&strings, &["c"]);
+        check(&mut strings, &["c"]);
     }
 
     #[test]
     fn what_does_not_fit_or_has_a_nul_is_left_out() {
         let mut strings = Strings::new(1).unwrap();
-        let room = strings.memory.len() / 2;
+        let room = strings.memory.len();
         strings.put(b"first");
         let mark = strings.mark();
         let rest = std::vec![b'x'; room - 6];
         for bad in [&b"a\0b"[..], &rest] {
             assert_eq!(strings.check(), Ok(()));
             strings.put(bad);
-            check(&strings, &["first"]);
+            check(&mut strings, &["first"]);
             assert_eq!(strings.check(), Err(Errno::TOOBIG));
             strings.truncate(mark);
         }
         strings.put(&rest[1..]);
         assert_eq!(strings.check(), Ok(()));
+        assert_eq!(strings.get(1), Some(&rest[1..]));
         strings.put(b"");
         assert_eq!(strings.check(), Err(Errno::TOOBIG));
-        assert_eq!(strings.get(1), Some(&rest[1..]));
         // That something was left out is true of what was there, too.
         let mark = strings.mark();
         strings.put(b"");
@@ -259,16 +260,22 @@ mod tests {
     }
 
     #[test]
-    fn the_table_bounds_the_count() {
+    fn the_table_has_to_fit() {
         let mut strings = Strings::new(1).unwrap();
-        let room = strings.table().len() / size_of::<Entry>();
-        for _ in 1..room {
+        // Each takes a byte, and eight of the table.
+        let most = strings.memory.len() / 9 - 1;
+        for _ in 0..most {
             strings.put(b"");
         }
+        strings.complete();
         assert_eq!(strings.check(), Ok(()));
-        strings.put(b"");
-        assert_eq!(strings.check(), Err(Errno::TOOBIG));
-        assert_eq!(strings.iter().count(), room - 1);
+        assert_ne!(strings.raw(), 0);
+        for _ in 0..10 {
+            strings.put(b"");
+        }
+        assert_eq!((strings.check(), strings.raw()), (Ok(()), 0));
+        strings.complete();
+        assert_eq!((strings.check(), strings.raw()), (Err(Errno::TOOBIG), 0));
     }
 
     #[test]
