@@ -47,18 +47,20 @@ pub struct Programs {
     is_littered: bool,
 }
 
-/// What there is once in a process: it costs memory where it is used.
+/// What there is once in a process: it costs memory where it is used. What every call uses lies at the front, side
+/// by side.
+#[repr(C)]
 struct Memory {
     programs: MaybeUninit<Programs>,
-    kinds: kinds::Place,
     workers: workers::Table,
+    kinds: kinds::Place,
     calls: calls::Table,
 }
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     programs: MaybeUninit::uninit(),
-    kinds: kinds::Place::EMPTY,
     workers: workers::EMPTY_TABLE,
+    kinds: kinds::Place::EMPTY,
     calls: calls::EMPTY_TABLE,
 });
 
