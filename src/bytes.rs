@@ -243,10 +243,16 @@ pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The line of `text` with that number, counted from zero; empty if there are fewer.
-#[inline(never)]
 #[must_use]
 pub fn line(text: &[u8], number: usize) -> &[u8] {
-    split(text, b'\n').nth(number).unwrap_or_default()
+    part(text, b'\n', number)
+}
+
+/// The part of that number of a text that `mark` parts; empty if there is none.
+#[inline(never)]
+#[must_use]
+pub fn part(text: &[u8], mark: u8, number: usize) -> &[u8] {
+    split(text, mark).nth(number).unwrap_or_default()
 }
 
 /// `text` up to the first byte that is `mark`, or all of it.

@@ -1,7 +1,5 @@
 //! Interpreters, and what is run in them: a shim of ours loads the function, and serves events.
 
-use core::ops::Range;
-
 use super::find::{Bad, Function, Language};
 use super::launch::Launch;
 use super::unpack::{SLOT_COUNT, Slot, unpack};
@@ -53,12 +51,12 @@ pub fn interpreter(
     if !is_there {
         return bad("there is no program '$', which runs the function");
     }
-    let Ok((texts, shim)) = text(function.language as usize) else {
+    let Ok(texts) = texts() else {
         return bad("out of memory for '$'");
     };
     let arguments = &mut launch.arguments;
     arguments.put(option);
-    arguments.put(bytes::slice(&texts, shim));
+    arguments.put(bytes::part(&texts, 0, function.language as usize));
     if !rest.is_empty() {
         arguments.put(rest);
     }
@@ -72,21 +70,17 @@ pub fn interpreter(
     Ok(())
 }
 
-/// The texts, and where among them that of the number is.
+/// All texts, one behind the other, with a NUL behind each.
 ///
 /// # Errors
 /// Out of memory.
-pub fn text(number: usize) -> Result<(Mapping, Range<usize>), Errno> {
+pub fn texts() -> Result<Mapping, Errno> {
     let (mut texts, mut slots) = (Mapping::new(TEXTS_BYTES)?, Mapping::new(SLOTS_BYTES)?);
     let slots = bytes::slice_mut(&mut slots, 0..SLOTS_BYTES)
         .as_chunks_mut()
         .0;
     unpack(&TEXTS, slots, bytes::slice_mut(&mut texts, 0..TEXTS_BYTES));
-    let (mut start, mut end) = (0, 0);
-    for text in bytes::split(&texts, 0).take(number + 1) {
-        (start, end) = (end, end + text.len() + 1);
-    }
-    Ok((texts, start..end.saturating_sub(1)))
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -101,8 +95,8 @@ mod tests {
             (Language::Node as usize, "require("),
             (USAGE, "usage: bootstrap [--help | --version]\n"),
         ] {
-            let (texts, place) = text(number).expect("a text");
-            let text = core::str::from_utf8(&texts[place]).expect("UTF-8");
+            let texts = texts().expect("memory");
+            let text = core::str::from_utf8(bytes::part(&texts, 0, number)).expect("UTF-8");
             assert!(text.contains(want), "{number}: {text}");
             assert!(text.ends_with('\n') && !text.contains('\0'));
         }

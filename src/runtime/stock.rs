@@ -53,8 +53,8 @@ pub fn word(args: Args) -> Option<&'static [u8]> {
 
 #[cfg(feature = "function")]
 fn help() -> ! {
-    let (texts, usage) = fatal::kernel("out of memory: !", language::text(language::USAGE));
-    print(bytes::slice(&texts, usage))
+    let texts = fatal::kernel("out of memory: !", language::texts());
+    print(bytes::part(&texts, 0, language::USAGE))
 }
 
 #[cfg(not(feature = "function"))]
