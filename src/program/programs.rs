@@ -278,7 +278,9 @@ impl Programs {
     fn read_log(&mut self, index: usize) {
         if let Some(worker) = self.workers.at(index) {
             let call = self.calls.of_worker(index);
-            worker.process.read_log(mark(call.as_deref(), self.settings));
+            worker
+                .process
+                .read_log(mark(call.as_deref(), self.settings));
         }
     }
 
