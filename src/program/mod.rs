@@ -1,7 +1,7 @@
 //! Functions that are programs: [`Function`] is what the stock program serves.
 //!
-//! [`programs`] has the calls, [`calls`], and what serves them: a [`worker`] is a [`process`] for one call, or an
-//! interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
+//! [`programs`] has the calls, [`calls`], and what serves them, [`workers`]: each [`worker`] is a [`process`] for one
+//! call, or an interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
 //! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
 //! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
 //! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.

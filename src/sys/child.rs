@@ -44,7 +44,8 @@ pub enum Signal {
 }
 
 /// `clone(2)` and `execve(2)`: starts the program at `path`. Its descriptor number `i` is
-/// `descriptors[i]`, and it has no other.
+/// `descriptors[i]`, and it has no other. Its arguments and its environment are lists that were completed
+/// ([`Strings::complete`]).
 ///
 /// It leads a process group of its own, has the default action for every signal and an empty mask, and is
 /// killed when this process ends (more exactly: the thread that called).
@@ -56,7 +57,7 @@ pub enum Signal {
 /// # Errors
 /// What the kernel says: there is no such file or it may not be executed, the strings are too long, there
 /// are too many processes. `EINVAL` for more than eight descriptors, `E2BIG` for strings of which something
-/// was left out. The two lists are complete.
+/// was left out.
 pub fn spawn(
     path: &CStr,
     arguments: &Strings,
