@@ -50,17 +50,13 @@ impl<'a> Writer<'a> {
 
     /// Appends `number` in decimal.
     pub fn put_decimal(&mut self, number: u64) {
-        // From the end: as many digits as the largest number has.
-        let (mut digits, mut rest, mut count) = ([0; 20], number, 0);
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            count += 1;
-            if rest == 0 {
-                break;
-            }
+        // In pairs of digits: for what is wider than a byte, itoa brings a check that could panic.
+        let (high, low) = (number / 100, (number % 100) as u8);
+        if high == 0 {
+            return self.put(itoa::Buffer::new().format(low).as_bytes());
         }
-        self.put(slice(&digits, digits.len() - count..digits.len()));
+        self.put_decimal(high);
+        self.put(&[b'0' + low / 10, b'0' + low % 10]);
     }
 
     /// Appends `number` in hexadecimal, eight digits of it.
