@@ -176,9 +176,10 @@ impl Channel {
         bytes::slice(place, 0..count.unwrap_or(0))
     }
 
-    /// That group.
+    /// That group, while there is a call in it: later its number may be another's.
     fn group(&self) -> Option<Pid> {
-        group(self.group_line(&mut [0; GROUP_BYTES]))
+        let is_busy = self.stage == Stage::Busy;
+        group(self.group_line(&mut [0; GROUP_BYTES])).filter(|_| is_busy)
     }
 
     /// Whether it has closed its end, or was told to go.
