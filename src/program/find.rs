@@ -59,10 +59,11 @@ pub fn root(variable: impl Fn(&[u8]) -> Option<&'static [u8]>) -> Option<&'stati
     bytes::split(NAMES, b' ').find_map(value)
 }
 
-/// The file of the function `word`, which is named in `place`, where there is room for the path twice: below `root`, unless it begins with a slash. A file of just that name comes first. Else the last dot
-/// parts file and function, and the file is the one that has an extension besides, or that has none and can
-/// be executed. In Python a dot is a folder, too (`package.module.function`), in Node.js a member of what
-/// the file exports (`index.routes.handler`).
+/// The file of the function `word`, which is named in `place`, where there is room for the path twice: below
+/// `root`, unless it begins with a slash. A file of just that name comes first. Else the last dot parts file and
+/// function, and the file is the one that has an extension besides, or that has none and can be executed. In
+/// Python a dot is a folder, too (`package.module.function`), in Node.js a member of what the file exports
+/// (`index.routes.handler`).
 ///
 /// # Errors
 /// There is no such file, or there are two, or the path goes up.
@@ -136,7 +137,13 @@ pub fn find<'a>(
         }
         match last(stem, b'.') {
             Some(dot) if dot > start => end = dot,
-            _ => return Err(bad(NO_FILE)),
+            _ => {
+                // Where it was looked for is what a user has to know most.
+                paths.truncate(0);
+                put(root, file, b'n', b"", &mut paths);
+                let (text, value) = (NO_FILE, paths.finish());
+                return Err(Bad { text, value });
+            }
         }
     }
 }
@@ -259,8 +266,12 @@ mod tests {
             &["/code/./src/app.php"],
             ("/code/./src/app.php", "main", Language::Php),
         );
-        check_bad("a.b", &files, "no file has the function 'a.b'");
-        check_bad("v1.3/app", &files, "no file has the function 'v1.3/app'");
+        check_bad("a.b", &files, "no file has the function '/code/a.b'");
+        check_bad(
+            "v1.3/app",
+            &files,
+            "no file has the function '/code/v1.3/app'",
+        );
     }
 
     #[test]
@@ -271,7 +282,11 @@ mod tests {
         check("package/module.function", &module, want);
         let deep = ["/code/a/b/c/d.py"];
         check("a/b.c.d.f", &deep, (deep[0], "f", Language::Python));
-        check_bad("a.b/c.d.f", &deep, "no file has the function 'a.b/c.d.f'");
+        check_bad(
+            "a.b/c.d.f",
+            &deep,
+            "no file has the function '/code/a.b/c.d.f'",
+        );
         let literal = ["/code/index.min.js"];
         check("index.min.f", &literal, (literal[0], "f", Language::Node));
         // A member of what the file exports.
@@ -286,13 +301,13 @@ mod tests {
             check_bad(
                 "index.a.b",
                 &[other],
-                "no file has the function 'index.a.b'",
+                "no file has the function '/code/index.a.b'",
             );
         }
         check_bad(
             "package.module.a.b",
             &module,
-            "no file has the function 'package.module.a.b'",
+            "no file has the function '/code/package.module.a.b'",
         );
         // The last dot that finds a file counts.
         let both = ["/code/a.js", "/code/a/b.py"];
@@ -374,7 +389,7 @@ mod tests {
         for word in [
             "", ".", "a", "a.", ".f", "b/", "b/.f", "b.f", "...", "a.f.g",
         ] {
-            let want = ["no file has the function '", word, "'"].concat();
+            let want = ["no file has the function '/code/", word, "'"].concat();
             check_bad(word, &["/code/a.sh", "/code/.sh", "/code/b/.sh"], &want);
         }
     }

@@ -154,10 +154,10 @@ mod names {
     /// Names that are of no function, and what is said about it.
     #[rustfmt::skip]
     const BAD: [(&str, &str); 10] = [
-        ("nowhere.handler", "no file has the function 'nowhere.handler'"),
-        ("one", "no file has the function 'one'"),
-        ("one.", "no file has the function 'one.'"),
-        ("deep", "no file has the function 'deep'"),
+        ("nowhere.handler", "no file has the function 'FOLDER/nowhere.handler'"),
+        ("one", "no file has the function 'FOLDER/one'"),
+        ("one.", "no file has the function 'FOLDER/one.'"),
+        ("deep", "no file has the function 'FOLDER/deep'"),
         ("../x/one.handler", "the path of the function '../x/one.handler' goes up"),
         ("deep/../one.handler", "the path of the function 'deep/../one.handler' goes up"),
         ("/etc/../one.handler", "the path of the function '/etc/../one.handler' goes up"),

@@ -63,7 +63,7 @@ fn a_handler_that_is_not_there_is_reported() {
     assert_eq!(report.header(name), Some("Runtime.NoSuchHandler"));
     assert_eq!(report.json()["errorType"], "Runtime.NoSuchHandler");
     let message = report.json()["errorMessage"].to_string();
-    assert!(message.contains("'none.handler'"), "{message}");
+    assert!(message.contains("/none.handler'"), "{message}");
     peer.accept();
     server.expect_exit(1);
     server.stdout.take();
