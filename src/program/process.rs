@@ -8,7 +8,7 @@ use crate::bytes;
 use crate::log;
 use crate::sys::child::{self, Pid, Signal};
 use crate::sys::fd::{Errno, Fd, Io};
-use crate::sys::memory::Mapping;
+use crate::sys::memory::{Mapping, whole_pages};
 use crate::sys::pipe::pipe;
 use crate::sys::strings::Strings;
 use crate::sys::wait::Status;
@@ -129,7 +129,7 @@ impl Process {
         if self.passed_len == self.log_len {
             (self.log_len, self.passed_len) = (0, 0);
         }
-        let len = OUTPUT_START + OUTPUT_BYTES;
+        let len = whole_pages(OUTPUT_START + OUTPUT_BYTES);
         if self.memory.len() > len {
             self.memory.shrink(OUTPUT_START);
             // If memory is out, the next output asks for room again.
