@@ -184,13 +184,13 @@ slow: miri fuzz soak oldest peers languages newcomer ## Miri, fuzzing (FUZZ_SECO
 miri: linker
 	$(call nightly,miri)
 	$(call nightly,rust-src)
-	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes
+	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes platform::json
 
 fuzz: linker
 	$(call nightly,rust-src)
 	$(call need,c++,g++)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "installing cargo-fuzz"; cargo install --quiet --locked cargo-fuzz; }
-	@for target in head exchange response chunk; do mkdir -p target/fuzz/$$target; \
+	@for target in head exchange response chunk json; do mkdir -p target/fuzz/$$target; \
 		cargo +nightly fuzz run --fuzz-dir tests/fuzz $$target target/fuzz/$$target tests/fuzz/corpus/$$target \
 		-- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; done
 

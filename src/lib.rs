@@ -277,6 +277,8 @@ pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request,
 pub use log::Level;
 #[doc(hidden)]
 pub use log::entry as log_entry;
+#[doc(hidden)]
+pub use platform::json;
 #[cfg(feature = "std")]
 pub use runtime::run;
 #[doc(hidden)]

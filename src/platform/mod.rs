@@ -4,6 +4,7 @@
 //! and [`scf`] are polled: what they have in common is in [`runtime_api`].
 
 pub mod fc;
+pub mod json;
 pub mod lambda;
 pub mod response;
 pub mod runtime_api;

@@ -10,6 +10,7 @@ use fnboot::http::chunk::{Decoder, Progress};
 use fnboot::http::exchange::{Exchange, Step};
 use fnboot::http::head;
 use fnboot::http::{Kind, Parsed, Persist, Reject, Version};
+use fnboot::{Writer, json};
 
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
@@ -663,6 +664,92 @@ pub fn chunks_decode_to_what_was_encoded(body: &[u8], sizes: &[usize], more: &st
     panic!("the end was not seen");
 }
 
+/// A text is JSON if `serde_json` takes it, and then its values, members and strings are the same.
+pub fn json_is_that_of_the_oracle(bytes: &[u8]) {
+    let oracle = serde_json::from_slice::<serde_json::Value>(bytes);
+    let value = json::parse(bytes);
+    match (&oracle, value) {
+        (Ok(oracle), Some(value)) => same_json(oracle, value),
+        (Ok(_), None) => assert!(json_depth(bytes) > json::DEPTH_MAX as usize, "refused"),
+        // It is more than a parser that keeps numbers as text can know.
+        (Err(error), Some(_)) => {
+            let fault = error.to_string();
+            let is_limit =
+                fault.contains("number out of range") || fault.contains("recursion limit");
+            assert!(is_limit, "taken: {fault}");
+        }
+        (Err(_), None) => {}
+    }
+    // Member by member it is the same.
+    let Some(mut members) = json::members(bytes) else {
+        return assert!(str::from_utf8(bytes).is_err());
+    };
+    let count = members.by_ref().count();
+    assert!(members.next().is_none());
+    if let Some(value) = value {
+        let is_container = matches!(value.text(), [b'{' | b'[', ..]);
+        assert_eq!(members.is_whole(), is_container);
+        assert_eq!(count, value.members().count());
+    }
+    assert!(!members.is_whole() || value.is_some() || json_depth(bytes) > json::DEPTH_MAX as usize);
+}
+
+fn same_json(oracle: &serde_json::Value, value: json::Value<'_>) {
+    use serde_json::Value;
+    match oracle {
+        Value::Null => assert!(value.is_none()),
+        Value::Bool(flag) => assert_eq!(value.text(), flag.to_string().as_bytes()),
+        Value::Number(_) => assert!(matches!(value.text(), [b'-' | b'0'..=b'9', ..])),
+        Value::String(text) => {
+            let string = value.string().expect("a string");
+            let mut place = vec![0; string.raw().len()];
+            let mut writer = Writer::new(&mut place);
+            string.put(&mut writer);
+            assert!(!writer.is_cut());
+            assert_eq!(writer.finish(), text.as_bytes());
+            assert_eq!(
+                string.plain(),
+                (!string.raw().contains(&b'\\')).then_some(text.as_bytes())
+            );
+        }
+        Value::Array(items) => {
+            assert_eq!(value.items().count(), items.len());
+            for (item, (_, value)) in items.iter().zip(value.members()) {
+                same_json(item, value);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                if name
+                    .bytes()
+                    .all(|byte| byte != b'"' && byte != b'\\' && byte >= b' ')
+                {
+                    let escaped = value.members().any(|(name, _)| name.raw().contains(&b'\\'));
+                    let found = value.member(name.as_bytes());
+                    // A name with escapes in it may be the same one.
+                    if !escaped {
+                        same_json(member, found);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How deep it may be: brackets that are not closed, wherever they stand.
+fn json_depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut most) = (0_usize, 0);
+    for byte in bytes {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(depth);
+    }
+    most
+}
+
 /// The property that a fuzzing target is about, for whatever the fuzzer made up.
 pub fn fuzz(target: &str, bytes: &[u8]) {
     // The first bytes say where the rest is cut.
@@ -687,6 +774,7 @@ pub fn fuzz(target: &str, bytes: &[u8]) {
             let sizes: Vec<usize> = rest.iter().step_by(16).map(|&b| usize::from(b)).collect();
             chunks_decode_to_what_was_encoded(rest, &sizes, ";a=b", &cuts);
         }
+        "json" => json_is_that_of_the_oracle(bytes),
         other => panic!("no target {other}"),
     }
 }

@@ -10,7 +10,7 @@ use fnboot::http::Kind;
 use crate::properties::{
     FIELD_COUNT_MAX, HEAD_BYTES_MAX, TARGET_BYTES_MAX, chunks_are_those_of_the_grammar,
     chunks_decode_to_what_was_encoded, cuts_do_not_matter, heads_are_those_of_the_grammar,
-    nothing_panics, parts_are_waited_for,
+    json_is_that_of_the_oracle, nothing_panics, parts_are_waited_for,
 };
 
 /// A part of a line that means something, or nearly does.
@@ -250,6 +250,70 @@ fn chunks() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(chunks, end)| [&chunks.concat()[..], end.as_bytes()].concat())
 }
 
+/// JSON that is fine, or nearly so.
+fn json() -> impl Strategy<Value = Vec<u8>> {
+    let words = vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        "\n",
+        "\"",
+        "\"a\"",
+        "\"\\n\"",
+        "\"\\u00e9\"",
+        "\"\\ud83d\\ude00\"",
+        "\"\\ud83d\"",
+        "\\",
+        "\\u",
+        "0",
+        "-1",
+        "1.5e3",
+        "01",
+        "1.",
+        "1e999",
+        "true",
+        "false",
+        "null",
+        "nul",
+        "\u{e9}",
+        "\t",
+        "\"b\":",
+        "[]",
+        "{}",
+        "\"\\/\"",
+        "\u{7f}",
+        "\u{1}",
+    ];
+    let text = vec(select(words), 0..30).prop_map(|words| words.concat().into_bytes());
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(serde_json::Value::from),
+        any::<i64>().prop_map(serde_json::Value::from),
+        any::<f32>().prop_map(serde_json::Value::from),
+        any::<String>().prop_map(serde_json::Value::from),
+    ];
+    let value = leaf.prop_recursive(6, 40, 6, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..6).prop_map(serde_json::Value::from),
+            vec((any::<String>(), inner), 0..6)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Value>()),
+        ]
+    });
+    let compact = value
+        .clone()
+        .prop_map(|value| value.to_string().into_bytes());
+    let pretty = value.prop_map(|value| serde_json::to_vec_pretty(&value).expect("JSON"));
+    let deep = (50..80_usize, select(vec!["[", "{\"a\":", "[1,"])).prop_map(|(depth, open)| {
+        let close = if open == "{\"a\":" { "}" } else { "]" };
+        format!("{}0{}", open.repeat(depth), close.repeat(depth)).into_bytes()
+    });
+    prop_oneof![4 => text, 2 => compact.clone(), 1 => pretty, 4 => damaged(compact), 1 => deep]
+}
+
 /// Bytes with a few of them changed, added or taken away.
 fn damaged(bytes: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![select(b"\r\n \t:,;\0\x7f\x80a0".to_vec()), any::<u8>()];
@@ -356,6 +420,11 @@ proptest! {
     }
 
     #[test]
+    fn json_is_what_the_oracle_says(bytes in json()) {
+        json_is_that_of_the_oracle(&bytes);
+    }
+
+    #[test]
     fn chunks_come_back(
         body in vec(any::<u8>(), 0..500),
         sizes in vec(any::<usize>(), 0..10),
@@ -385,7 +454,7 @@ proptest! {
 fn the_saved_corpus() {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fuzz/corpus");
     let mut count = 0;
-    for target in ["chunk", "exchange", "head", "response"] {
+    for target in ["chunk", "exchange", "head", "json", "response"] {
         let folder = std::fs::read_dir(format!("{corpus}/{target}")).expect("a saved corpus");
         for entry in folder {
             let path = entry.expect("an entry").path();
