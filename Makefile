@@ -114,11 +114,12 @@ ifeq ($(PLATFORM),scf)
 	@$(if $(CODE),cp -R "$$CODE/." $(PKG)/scf)
 endif
 
-# $(call build,NAME,FEATURES): the program with some of the features, at pkg/NAME/bootstrap, and its zip.
+# $(call build,NAME,FEATURES,EXAMPLE): the program, or a function of examples/, with some of the features, at
+# pkg/NAME/bootstrap, and its zip.
 define build
-	@$(STATIC) --no-default-features --features $(2) --bin bootstrap
+	@$(STATIC) --no-default-features --features $(2) $(if $(3),--example $(3),--bin bootstrap)
 	@mkdir -p $(PKG)/$(1)
-	@install -m 755 $(BUILT)/bootstrap $(PKG)/$(1)/bootstrap
+	@install -m 755 $(BUILT)/$(if $(3),examples/$(3),bootstrap) $(PKG)/$(1)/bootstrap
 	@$(TOOL) package --output $(PKG)/$(1)/bootstrap.zip $(PKG)/$(1)/bootstrap 2>/dev/null
 	@echo "$(PKG)/$(1)/bootstrap: $$(wc -c < $(PKG)/$(1)/bootstrap) bytes, zip $$(wc -c < $(PKG)/$(1)/bootstrap.zip)"
 endef
@@ -126,11 +127,15 @@ endef
 smallest: linker target tool ## the smallest program, for one platform alone: pkg/fc/bootstrap and its zip
 	$(call build,fc,fc)
 
-# What each feature costs that is about programs: the gates ask.
+# What each feature costs: the gates ask.
 prices: smallest
-	$(call build,clouds,fc$(comma)lambda$(comma)scf)
-	$(call build,command,fc$(comma)lambda$(comma)scf$(comma)command)
+	$(call build,clouds,$(CLOUDS))
+	$(call build,command,$(CLOUDS)$(comma)command)
+	$(call build,unused-gateway,$(CLOUDS)$(comma)gateway)
+	$(call build,no-gateway,$(CLOUDS),http)
+	$(call build,gateway,$(CLOUDS)$(comma)gateway,http)
 comma := ,
+CLOUDS := fc$(comma)lambda$(comma)scf
 
 example: linker target ## a function of examples/ as a static bootstrap: NAME=event
 	@$(if $(filter json concurrent,$(NAME)),$(UNWIND),$(STATIC)) --example $(NAME)
@@ -143,7 +148,7 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std --example deferred
+	@$(UNWIND) --example fixture_std --example deferred --example http_events
 	@cargo build --quiet --example chaos
 	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
 
@@ -184,7 +189,7 @@ slow: miri fuzz soak oldest peers languages newcomer ## Miri, fuzzing (FUZZ_SECO
 miri: linker
 	$(call nightly,miri)
 	$(call nightly,rust-src)
-	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes platform::json
+	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes platform::json platform::gateway
 
 fuzz: linker
 	$(call nightly,rust-src)

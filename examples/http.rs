@@ -1,8 +1,10 @@
-//! An HTTP function without std: a few routes, and pages made on the fly.
+//! An HTTP function without std: a few routes, and pages made on the fly. The same file runs on FC, behind the
+//! gateways of Lambda (API Gateway, function URL, load balancer) and SCF.
 //!
 //! ```text
 //! make example NAME=http
 //! make invoke PROGRAM=pkg/http/bootstrap HTTP='GET /hello?name=you'
+//! make serve PROGRAM=pkg/http/bootstrap PLATFORM=lambda # curl 'localhost:8000/hello?name=you'
 //! ```
 #![no_std]
 #![no_main]
@@ -18,6 +20,9 @@ struct Site {
 }
 
 impl Handler for Site {
+    /// Behind a gateway of Lambda or SCF, a request is an event.
+    const HTTP_EVENTS: bool = true;
+
     /// Somebody calls the function, not its URL.
     fn invoke<'a>(&'a mut self, _: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
         Err(Error::new("NoEvents", "this is an HTTP function"))

@@ -98,6 +98,14 @@
 //! programs makes one descriptor readable, the nested epoll in `program::supervisor`, and that is the waker.
 //! Nothing blocks on a program; only an initialization that no request asks for is waited for.
 //!
+//! An event may be an HTTP request, which a gateway has made JSON of. If the handler says that it serves these
+//! ([`Handler::HTTP_EVENTS`]), `runtime::http_events` stands in front of `Caller::answer`: `platform::gateway::event`
+//! tells such an event from all others and makes the request, of slices of the event where it can. What has to be
+//! changed (escapes, base64, the target) is written to memory of the pool that is lent until the answer is sent, and
+//! not over the event: its buffer also holds the head that a call is known by later, and may be the one
+//! that all connections share. `runtime::gateway` renders the answer, in the shape of its request
+//! (`platform::gateway::answer`). JSON is read by `platform::json`, which copies nothing.
+//!
 //! `bootstrap` has no C start: the kernel enters at `sys::start`, which relocates the program and
 //! calls `main`. `sys/layout.ld`, beside it, tells the linker how the program lies in memory, and to
 //! refuse one that needs more than that start sets up. A program that is linked in the ordinary way
@@ -117,7 +125,7 @@
 //! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
-//! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged | `bytes handler http log` | does I/O, holds state |
+//! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged; JSON, and HTTP requests as gateways write them in it | `bytes handler http limits log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
@@ -147,7 +155,8 @@
 //!   in places reserved in the program, which cost nothing until they are touched.
 //! - No body is copied, but for the part of one that came into the shared buffer before it turned out to be
 //!   longer; what the kernel does not take at once of an answer, unless all of it lies in the buffer; the
-//!   beginning of an answer in pieces; and a short answer to an API, which is kept until it has a response.
+//!   beginning of an answer in pieces; a short answer to an API, which is kept until it has a response; and
+//!   what JSON has to escape, or to write in base64.
 //! - No code of our own panics: positions are clamped to their slice, and debug builds and tests
 //!   assert that clamping changed nothing. Hostile input reaches no assertion.
 //! - No connection is closed for being idle, because FC takes that for a failed call. An answer closes one

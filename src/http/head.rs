@@ -48,6 +48,11 @@ impl<'a> Headers<'a> {
         Self(rows.get(..pairs.len()).unwrap_or(rows))
     }
 
+    /// The first `count` of these fields.
+    pub(crate) fn first(rows: &'a Fields<'a>, count: usize) -> Self {
+        Self(rows.get(..count).unwrap_or_default())
+    }
+
     /// The value of the first field of that name, whatever its case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {

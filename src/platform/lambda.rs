@@ -108,7 +108,7 @@ pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
 
 /// A header's value. JSON is UTF-8 (RFC 8259 §8.1): a value that is not is taken for Latin-1, as
 /// HTTP libraries do.
-fn put_value(value: &[u8], place: &mut Writer<'_>) {
+pub fn put_value(value: &[u8], place: &mut Writer<'_>) {
     if bytes::text(value).len() == value.len() {
         return place.put_json(value);
     }

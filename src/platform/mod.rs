@@ -1,9 +1,11 @@
 //! What platforms say and want to hear, as pure functions.
 //!
 //! [`fc`] is a platform that pushes calls over HTTP, as SCF does for its web functions. [`lambda`]
-//! and [`scf`] are polled: what they have in common is in [`runtime_api`].
+//! and [`scf`] are polled: what they have in common is in [`runtime_api`]. An event of theirs may be an HTTP
+//! request all the same, in the JSON of a `gateway`.
 
 pub mod fc;
+pub mod gateway;
 pub mod json;
 pub mod lambda;
 pub mod response;

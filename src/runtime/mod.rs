@@ -7,9 +7,11 @@ mod connection;
 mod connections;
 mod deferred;
 mod fatal;
+mod gateway;
 #[cfg(feature = "command")]
 mod handler;
 mod hosts;
+mod http_events;
 mod panics;
 mod poll;
 mod poller;

@@ -392,7 +392,7 @@ pub fn again(renderer: &Renderer, client: Client) -> Option<&[u8]> {
 /// The beginning of a request, up to the fields that depend on its body. It carries on what the head of
 /// the response before it says: which event is answered, or which extension waits.
 #[inline(never)]
-fn put_request(config: &Config, ask: Ask, after: &Head<'_>, head: &mut Writer<'_>) {
+pub fn put_request(config: &Config, ask: Ask, after: &Head<'_>, head: &mut Writer<'_>) {
     let id = after.headers.get(lambda::REQUEST_ID).unwrap_or_default();
     runtime_api::request(config.platform(), &config.address, ask, id, head);
     let name = match ask {

@@ -33,6 +33,7 @@ mod function;
 mod gates;
 mod gateway;
 mod harness;
+mod http_events;
 mod lambda;
 mod lambda_tool;
 mod languages;

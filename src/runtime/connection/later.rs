@@ -61,9 +61,16 @@ impl Connection {
         streaming.is_over = true;
         (self.phase, self.deadline_ms) = (Phase::Streaming(streaming), NEVER);
         let call = streaming.stream.call;
-        self.send_whole(service, &streaming, |caller, side, _, record, persist| {
-            let (arrived_ms, number) = (record.arrived_ms, record.state);
-            caller.resume(side, record.head, arrived_ms, persist, call, number, due)
-        })
+        self.send_whole(
+            service,
+            &streaming,
+            |caller, side, _, record, persist, pool, lent| {
+                let (arrived_ms, number) = (record.arrived_ms, record.state);
+                let head = record.head;
+                caller.resume(
+                    side, head, arrived_ms, persist, call, number, due, pool, lent,
+                )
+            },
+        )
     }
 }

@@ -44,6 +44,8 @@ mod streaming;
 use super::answer::{Coding, Reply, Stream};
 use super::call::Caller;
 use super::fatal;
+use super::gateway::{self, Lent};
+use super::http_events;
 use super::poll;
 use super::push;
 use super::service::Service;
@@ -536,7 +538,13 @@ fn answer<H: Handler>(
     } else {
         0
     };
-    let reply = caller.answer(&mut link.side, message);
+    let (mut lent, mut rows) = (Lent::NOTHING, None);
+    let reply = if const { gateway::serves::<H>() } {
+        let rows = rows.insert(head::fields());
+        http_events::answer(caller, &mut link.side, message, pool, &mut lent, rows)
+    } else {
+        caller.answer(&mut link.side, message)
+    };
     link.persist = reply.persist;
     let rest = reply.rest.filter(|_| H::STREAMS || H::DEFERS);
     let is_later = H::DEFERS && rest.is_some_and(|(stream, _)| is_put_off::<H>(stream));
@@ -559,6 +567,9 @@ fn answer<H: Handler>(
     let Some((stream, state)) = rest else {
         let owned = is_owned.then_some(place);
         let sent = send(&link.socket, pool, &reply, owned, ahead);
+        if const { gateway::serves::<H>() } {
+            lent.give_back(pool);
+        }
         return Err(sent);
     };
     let record = Record {

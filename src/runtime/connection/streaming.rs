@@ -12,8 +12,10 @@ use crate::handler::{Error, Flow, Handler};
 use crate::http::Persist;
 use crate::http::chunk;
 use crate::limits::PIECE_BYTES;
+use crate::net::pool::Pool;
 use crate::runtime::answer::{Coding, Reply};
 use crate::runtime::call::Caller;
+use crate::runtime::gateway::{self, Lent};
 use crate::runtime::poll;
 use crate::runtime::service::Service;
 use crate::runtime::side::Side;
@@ -254,9 +256,9 @@ impl Connection {
         Asked::Answered(self.send_whole(
             service,
             streaming,
-            |caller, side, buffer, record, persist| {
+            |caller, side, buffer, record, persist, pool, lent| {
                 let result = result.map(|_| bytes::slice(buffer, output.range()));
-                caller.collected(side, record.head, persist, result)
+                caller.collected(side, record.head, persist, result, pool, lent)
             },
         ))
     }
@@ -274,6 +276,8 @@ impl Connection {
             &'a [u8],
             &Record<'_>,
             Persist,
+            &mut Pool,
+            &'a mut Lent,
         ) -> Reply<'a>,
     ) -> After {
         let buffer = self.buffer.as_deref().unwrap_or_default();
@@ -283,7 +287,9 @@ impl Connection {
         let address = service.caller.renderer.config.address;
         let link = &mut self.link;
         let caller = &mut service.caller;
-        let reply = render(caller, &mut link.side, buffer, &record, link.persist);
+        let (side, persist) = (&mut link.side, link.persist);
+        let (pool, mut lent) = (&mut *service.pool, Lent::NOTHING);
+        let reply = render(caller, side, buffer, &record, persist, pool, &mut lent);
         link.persist = reply.persist;
         if link.side.is_client() && !link.prepare(&mut self.input, &address, false) {
             return After::Wait(Want::Close);
@@ -293,6 +299,9 @@ impl Connection {
             room: link.early_room(),
         };
         let sent = send(&link.socket, service.pool, &reply, Some(buffer), ahead);
+        if const { gateway::serves::<H>() } {
+            lent.give_back(service.pool);
+        }
         match self.sent(service, sent) {
             After::NextMessage => self.finish(service),
             after @ After::Wait(_) => after,
