@@ -104,6 +104,13 @@ const BUILDS: [Build; 4] = [
     },
 ];
 
+/// What HTTP events cost a handler, in an example that is linked in the ordinary way. 2026-11-28: 16,064, of which
+/// unwind tables have 3.6 KiB, which the `build.rs` of a user's crate leaves out: then it is 12,352, and 7.1 KiB of zip.
+const GATEWAY_BYTES_MAX: u64 = 16_200;
+
+/// 2026-11-28: 8,435.
+const GATEWAY_ZIP_BYTES_MAX: u64 = 8_600;
+
 /// 2026-11-21: 43 or 44, by what is built.
 const EMPTY_LINE_INSTRUCTIONS_MAX: u64 = 60;
 
@@ -183,6 +190,20 @@ fn bytes_of_file_and_zip() {
     check_builds("bytes of the file", |build| build.file_bytes, file);
     let zip = |build: &Build| bytes(&(build.program)().with_extension("zip"));
     check_builds("bytes of the zip", |build| build.zip_bytes, zip);
+}
+
+/// A handler of HTTP events pays for them, and no other: `pkg/gateway` is `examples/http.rs`, and `pkg/no-gateway` the
+/// same without the feature.
+#[test]
+fn only_who_serves_gateways_pays_for_them() {
+    let file = |name: &str| bytes(&price(name));
+    let zip = |name: &str| bytes(&price(name).with_extension("zip"));
+    let unused = file("unused-gateway").saturating_sub(file("clouds"));
+    check("gateway, unused: bytes of the file", unused, 0);
+    let used = file("gateway").saturating_sub(file("no-gateway"));
+    check("gateway: bytes of the file", used, GATEWAY_BYTES_MAX);
+    let used = zip("gateway").saturating_sub(zip("no-gateway"));
+    check("gateway: bytes of the zip", used, GATEWAY_ZIP_BYTES_MAX);
 }
 
 /// `Elf64_Phdr`, as far as it is of interest.
