@@ -128,11 +128,14 @@ impl<'a> Text<'a> {
     #[inline(never)]
     pub fn put(self, place: &mut Writer<'_>) {
         let mut rest = Cursor(self.0);
-        while !rest.0.is_empty() {
-            let run = rest.0.iter().position(|&byte| byte == b'\\');
-            place.put(rest.take(run.unwrap_or(rest.0.len())));
-            if let Some(c) = rest.escape() {
-                place.put(c.encode_utf8(&mut [0; 4]).as_bytes());
+        while let [byte, behind @ ..] = rest.0 {
+            if *byte != b'\\' {
+                place.push(*byte);
+                rest.0 = behind;
+            } else if let Some(c) = rest.escape() {
+                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                    place.push(byte);
+                }
             }
         }
     }
@@ -302,16 +305,14 @@ impl<'a> Cursor<'a> {
     fn string(&mut self) -> Option<Text<'a>> {
         let start = self.0;
         loop {
-            match *self.0.first()? {
-                b'"' => break,
-                b'\\' => {
-                    self.escape()?;
-                }
-                0..0x20 => return None,
-                _ => {
-                    self.next();
-                }
+            while let [b' ' | b'!' | b'#'..=b'[' | b']'.., behind @ ..] = self.0 {
+                self.0 = behind;
             }
+            if *self.0.first()? == b'"' {
+                break;
+            }
+            // Where this is not an escape, it is a control character.
+            self.escape()?;
         }
         let text = start.get(..start.len() - self.0.len()).map(Text);
         self.next();

@@ -10,7 +10,7 @@
 use core::str;
 
 use super::Shape;
-use crate::bytes::{self, Writer, is_word_ignore_case};
+use crate::bytes::{Writer, is_word_ignore_case};
 use crate::http::write;
 use crate::platform::{is_owned, lambda};
 
@@ -134,7 +134,11 @@ impl Form {
     pub fn len(self, body: &[u8]) -> usize {
         match self {
             Self::Base64 => body.len().div_ceil(3) * 4,
-            Self::Text => body.iter().map(|&byte| escaped(byte).1).sum(),
+            Self::Text => {
+                let is_changed = |byte: &&u8| !is_plain(**byte);
+                let more = body.iter().filter(is_changed);
+                body.len() + more.map(|&byte| escaped(byte).1 - 1).sum::<usize>()
+            }
         }
     }
 
@@ -144,22 +148,24 @@ impl Form {
         if self == Self::Base64 {
             return place.put_base64(body);
         }
-        let mut start = 0;
-        for (at, &byte) in body.iter().enumerate() {
-            let (letter, len) = escaped(byte);
-            if len == 1 {
+        for &byte in body {
+            if is_plain(byte) {
+                place.push(byte);
                 continue;
             }
-            place.put(bytes::slice(body, start..at));
-            if len == 2 {
-                place.put(&[b'\\', letter]);
-            } else {
-                place.put_json(&[byte]);
+            match escaped(byte) {
+                (letter, 2) => place.put(&[b'\\', letter]),
+                _ => place.put_json(&[byte]),
             }
-            start = at + 1;
         }
-        place.put(bytes::slice(body, start..body.len()));
     }
+}
+
+/// Whether a byte of a text stands for itself in a string.
+#[allow(clippy::inline_always, reason = "it is asked for each byte")]
+#[inline(always)]
+fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && byte != b'"' && byte != b'\\'
 }
 
 /// How a byte of a text stands in a string (RFC 8259 §7): behind a backslash this letter, if it takes two bytes.
