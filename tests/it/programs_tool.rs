@@ -86,7 +86,7 @@ fn handlers_are_what_they_are_on_the_platform() {
             &[&words[..], &["--handler", "hello.handler"]].concat(),
         );
         assert_eq!(output.status.code(), Some(code), "{output:?}");
-        let is_named = text(&output.stderr).contains("'hello.handler'");
+        let is_named = text(&output.stderr).contains("/hello.handler'");
         assert_eq!(is_named, code != 0, "{output:?}");
     }
 }
@@ -118,7 +118,7 @@ fn what_cannot_be_served_is_named() {
             &["interpreter", "./no-interpreter"],
         ),
         ("bootstrap function", &["function: of what?"]),
-        ("bootstrap function none.handler", &["'none.handler'"]),
+        ("bootstrap function none.handler", &["/none.handler'"]),
         ("bootstrap function ../x.handler", &["'../x.handler'"]),
         (
             "bootstrap function function.other",
