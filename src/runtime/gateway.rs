@@ -32,15 +32,6 @@ pub const fn serves<H: Handler>() -> bool {
 /// here, because what is kept of a call that is answered later must not grow for handlers without gateways.
 static SHAPES: [AtomicU8; CONCURRENCY_MAX + 1] = [const { AtomicU8::new(0) }; CONCURRENCY_MAX + 1];
 
-const ALL: [Shape; 6] = [
-    Shape::Rest,
-    Shape::Http,
-    Shape::Alb,
-    Shape::AlbMulti,
-    Shape::Scf,
-    Shape::ScfUrl,
-];
-
 /// Notes which shape the answer to the event of a connection has.
 pub fn note(client: Client, shape: Option<Shape>) {
     if let Some(place) = SHAPES.get(usize::from(client.index)) {
@@ -54,7 +45,7 @@ pub fn asked(side: &mut Side) -> Option<(&mut Client, Shape)> {
     let client = side.client()?;
     let place = SHAPES.get(usize::from(client.index))?;
     let number = place.load(Ordering::Relaxed).checked_sub(1)?;
-    let shape = ALL.get(usize::from(number))?;
+    let shape = Shape::ALL.get(usize::from(number))?;
     Some((client, *shape))
 }
 

@@ -187,15 +187,6 @@ mod tests {
     use serde_json::{Value, json};
     use std::string::ToString;
 
-    const SHAPES: [Shape; 6] = [
-        Shape::Rest,
-        Shape::Http,
-        Shape::Alb,
-        Shape::AlbMulti,
-        Shape::Scf,
-        Shape::ScfUrl,
-    ];
-
     /// The whole answer, as a gateway reads it.
     #[track_caller]
     fn answer(shape: Shape, response: &Response<'_>) -> Value {
@@ -272,7 +263,7 @@ mod tests {
             if let Some(coding) = &coding {
                 response = response.header("Content-Encoding", *coding);
             }
-            for shape in SHAPES {
+            for shape in Shape::ALL {
                 let answer = answer(shape, &response);
                 let is_base64 = answer["isBase64Encoded"] == true;
                 assert_eq!(is_base64, want.is_some(), "{answer}");
@@ -287,7 +278,7 @@ mod tests {
     fn any_text_comes_through() {
         let text: std::string::String = (0..=0x250).filter_map(char::from_u32).collect();
         let response = Response::new(299).body(&text);
-        for shape in SHAPES {
+        for shape in Shape::ALL {
             let answer = answer(shape, &response);
             assert_eq!(answer["body"], text);
         }

@@ -34,3 +34,15 @@ pub enum Shape {
     /// SCF's function URLs.
     ScfUrl,
 }
+
+impl Shape {
+    /// All of them, each at its own number.
+    pub const ALL: [Self; 6] = [
+        Self::Rest,
+        Self::Http,
+        Self::Alb,
+        Self::AlbMulti,
+        Self::Scf,
+        Self::ScfUrl,
+    ];
+}
