@@ -326,8 +326,9 @@ impl Programs {
         } else if stage != Stage::Busy && status == 0 {
             channel.stage = Stage::Idle;
             worker.until_ms = NEVER;
-            // What it has started for itself stays, if it can be told from what calls have left behind.
-            if !self.is_littered {
+            // What it has started for itself stays, if it can be told from what calls have left behind, or are about
+            // to: while one runs, it cannot.
+            if !self.is_littered && !self.runs() {
                 self.orphans.spare();
             }
         } else {
@@ -338,7 +339,8 @@ impl Programs {
             let task = self.calls.of_worker(index).map(|call| call.task);
             self.is_initialized |= task == Some(Task::Initialize) && status == 0;
             if has_group && self.kill_orphans() {
-                // What is left behind may still write where the next answer would be.
+                // What is left behind may still write where the next answer would be, also if it was killed: it ends
+                // when the kernel comes to it.
                 if let Some(worker) = self.workers.at(index) {
                     worker.retire();
                 }
@@ -428,17 +430,23 @@ impl Programs {
         }
     }
 
-    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
-    /// program's helper, could not be told. Returns whether something is left that was not killed.
-    fn kill_orphans(&mut self) -> bool {
+    /// Whether a program runs for a call.
+    fn runs(&self) -> bool {
         let mut calls = self.calls.iter();
-        let runs = calls.any(|call| call.state == State::Runs);
+        calls.any(|call| call.state == State::Runs)
+    }
+
+    /// Kills what programs have left behind, if none runs for a call: which is left behind, and which is another
+    /// program's helper, could not be told. Returns whether there was something.
+    fn kill_orphans(&mut self) -> bool {
+        let runs = self.runs();
         let is_worker = |pid| {
             let mut workers = self.workers.iter();
             workers.any(|(_, worker)| worker.process.pid == pid)
         };
-        self.is_littered = self.orphans.find(!runs, is_worker) && runs;
-        self.is_littered
+        let has_found = self.orphans.find(!runs, is_worker);
+        self.is_littered = has_found && runs;
+        has_found
     }
 
     /// Sends the signals whose moment has come.

@@ -630,6 +630,28 @@ mod workers {
         });
     }
 
+    /// It is left behind before its event ends, and an interpreter gets ready meanwhile: it is no helper of that one.
+    #[test]
+    fn what_an_event_is_about_to_leave_behind_is_no_helper() {
+        let folder = Folder::new();
+        let gate = Gate::new(&folder);
+        let mut instance = Cloud::Fc.start(function(&folder, "index.sh", SHELL));
+        let event = format!(
+            "(setsid sh -c 'trap \"\" PIPE; echo x > {0}; while :; do echo late; sleep 0.01; done' &)
+            until [ -e {0} ]; do sleep 0.01; done; echo begun >&2; {1}",
+            folder.at("out").display(),
+            gate.wait()
+        );
+        let mut first = send(&mut instance, &event);
+        instance.log_with("begun\n");
+        id(instance.call(":"));
+        let _open = gate.open();
+        answer(&mut first).text();
+        for _ in 0..10 {
+            id(instance.call("sleep 0.02"));
+        }
+    }
+
     /// A worker that dies between two calls is no failure of the next.
     #[test]
     fn a_death_between_calls() {
