@@ -282,6 +282,8 @@ pub mod testing;
 #[cfg(feature = "std")]
 pub use answers::{AnswerSender, Answers};
 pub use bytes::Writer;
+#[doc(hidden)]
+pub use handler::Scope;
 pub use handler::{Context, Credentials, Error, Flow, Handler, Platform, Request, Response};
 pub use log::Level;
 #[doc(hidden)]

@@ -75,6 +75,16 @@ pub trait Handler {
     /// ```
     const HTTP_EVENTS: bool = false;
 
+    /// Which calls [`http`](Handler::http) answers, of a program that only knows that once it runs.
+    #[doc(hidden)]
+    fn scope(&self) -> Scope {
+        if Self::HTTP_EVENTS {
+            Scope::Events
+        } else {
+            Scope::Requests
+        }
+    }
+
     /// Answers an event: bytes in, bytes out.
     ///
     /// The answer may be (a part of) the event itself, something that `self` owns, or `'static`.
@@ -263,6 +273,10 @@ impl<H: Handler> Handler for &mut H {
     const DEFERS: bool = H::DEFERS;
     const HTTP_EVENTS: bool = H::HTTP_EVENTS;
 
+    fn scope(&self) -> Scope {
+        (**self).scope()
+    }
+
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         (**self).invoke(event, cx)
     }
@@ -328,6 +342,18 @@ impl<H: Handler> Handler for &mut H {
     }
 }
 
+/// Which calls a handler answers as HTTP requests.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Those that a platform sends as such.
+    Requests,
+    /// Those that come as events, too: [`Handler::HTTP_EVENTS`].
+    Events,
+    /// These, and whatever else a platform asks for by a request: events and hooks.
+    All,
+}
+
 /// How an answer goes on after a piece of it, which may be empty. See [`Handler::stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
@@ -355,6 +381,10 @@ mod tests {
         const STREAMS: bool = true;
         const DEFERS: bool = true;
         const HTTP_EVENTS: bool = true;
+
+        fn scope(&self) -> Scope {
+            Scope::All
+        }
 
         fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
             self.0.push("invoke");
@@ -442,6 +472,7 @@ mod tests {
     /// compiler would look through the reference.
     fn call_all<H: Handler>(mut handler: H, request: &Request<'_>, cx: &Context<'_>) {
         assert!(H::STREAMS && H::DEFERS && H::HTTP_EVENTS);
+        assert_eq!(handler.scope(), Scope::All);
         let message = |result: Result<(), Error>| result.map_err(|error| error.kind());
         assert_eq!(message(handler.initialize(cx)), Err("Own"));
         assert_eq!(handler.invoke(b"event", cx).expect("an answer"), b"event");

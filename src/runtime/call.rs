@@ -10,7 +10,7 @@ use super::settings::Switch;
 use super::side::Side;
 use super::{deferred, gateway, panics, push};
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response, Rest};
+use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response, Rest, Scope};
 use crate::http::exchange::Message;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist};
@@ -35,6 +35,12 @@ impl<H: Handler> Caller<H> {
             renderer,
             progress: Progress::NONE,
         }
+    }
+
+    /// Whether events that are HTTP requests are answered as such.
+    #[inline]
+    pub fn takes_events(&self) -> bool {
+        self.handler.scope() != Scope::Requests
     }
 
     /// Answers a message: a request by a response, a response of an API by the next request.
@@ -62,15 +68,20 @@ impl<H: Handler> Caller<H> {
         let Renderer {
             config, buffers, ..
         } = renderer;
+        let scope = handler.scope();
         let (call, place) = if side.is_client() {
-            let call = if const { gateway::serves::<H>() } {
+            let call = if const { gateway::serves::<H>() } && scope != Scope::Requests {
                 Call::Invoke
             } else {
                 poll::call(config)
             };
             (call, &mut buffers.prelude_or_failure[..])
         } else {
-            (push::route(config, &request), &mut buffers.head[..])
+            let call = match scope {
+                Scope::All => Call::Http,
+                Scope::Requests | Scope::Events => push::route(config, &request),
+            };
+            (call, &mut buffers.head[..])
         };
         let rest = Cell::new(offered::<H>());
         let cx = context(config, renderer.time.now_ms(), &message.head, &rest);
@@ -516,6 +527,8 @@ fn perform_http<'a, H: Handler>(
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
+    // Such a request is answered in `http_events`. Saying so spares a second way to write a prelude: 870 bytes.
+    let has_no_prelude = const { gateway::serves::<H>() } && handler.scope() != Scope::Requests;
     let given = ended(cx, || handler.http(request, cx))?;
     check_rest::<H>(Call::Http, cx)?;
     // What comes with a call that is put off is nobody's.
@@ -527,8 +540,7 @@ fn perform_http<'a, H: Handler>(
         });
     }
     let platform = match cx.platform() {
-        // Such a request is answered in `http_events`. Saying so spares a second way to write a prelude: 870 bytes.
-        Platform::Lambda if const { gateway::serves::<H>() } => Platform::Fc,
+        Platform::Lambda if has_no_prelude => Platform::Fc,
         platform => platform,
     };
     response::head(platform, &given, head)?;

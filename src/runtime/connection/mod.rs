@@ -539,7 +539,8 @@ fn answer<H: Handler>(
         0
     };
     let (mut lent, mut rows) = (Lent::NOTHING, None);
-    let reply = if const { gateway::serves::<H>() } {
+    let is_client = kind == Kind::Response;
+    let reply = if const { gateway::serves::<H>() } && is_client && caller.takes_events() {
         let rows = rows.insert(head::fields());
         http_events::answer(caller, &mut link.side, message, pool, &mut lent, rows)
     } else {
