@@ -59,7 +59,7 @@ fn respond<'a>(place: &'a mut [u8], date: &mut Date, body_bytes: usize) -> &'a [
     write::field(&mut head, b"Content-Type", b"application/octet-stream");
     write::field(&mut head, b"x-fc-status", b"200");
     head.put(date.field(NOW_SECONDS));
-    write::content_length(&mut head, body_bytes);
+    write::content_length(&mut head, body_bytes as u64);
     write::end(&mut head, Persist::Keep, Version::Http11);
     head.finish()
 }

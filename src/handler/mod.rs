@@ -182,6 +182,9 @@ pub trait Handler {
     /// is readable, until there is none; what made it readable must have been read by then. If the call waits,
     /// [`resume`](Handler::resume) follows at once, before the next number is asked for. It is no fault to name
     /// one that is over.
+    ///
+    /// An answer that goes on under the number of its call, and [waits](Flow::Wait), goes on at once when that number
+    /// is told.
     fn woken(&mut self) -> Option<u64> {
         None // No call is put off by default.
     }
@@ -191,7 +194,8 @@ pub trait Handler {
     /// [deadline](Context::deadline) (a twentieth of the time that was left, 50 to 250 ms): then it fails
     /// with the type `TimedOut`. A client that only ends its side of the connection still gets the answer.
     ///
-    /// The answer is whole: neither [`Context::stream`] nor [`Context::defer`] can be used here.
+    /// The answer may go on ([`Context::stream`]), if the handler says so with [`STREAMS`](Handler::STREAMS). It
+    /// cannot be put off again.
     ///
     /// With std, `fnboot::Answers` does most of it: its documentation has a handler that answers from threads.
     ///
@@ -359,7 +363,8 @@ pub enum Scope {
 pub enum Flow {
     /// There is more: call again as soon as this piece is taken.
     More,
-    /// There may be more later: call again after that time.
+    /// There may be more later: call again after that time, or once [`Handler::woken`] tells the number by which the
+    /// answer goes on. `Duration::MAX` waits for that alone.
     Wait(Duration),
     /// This was the last piece.
     End,

@@ -12,6 +12,7 @@ pub mod body;
 pub mod chunk;
 pub mod date;
 pub mod exchange;
+pub mod forward;
 pub mod head;
 pub mod host;
 pub mod write;

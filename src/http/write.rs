@@ -28,9 +28,9 @@ pub fn field(head: &mut Writer<'_>, name: &[u8], value: &[u8]) {
 pub const END_BYTES_MAX: usize = 37 + 38 + 24 + 2;
 
 /// `Content-Length`.
-pub fn content_length(head: &mut Writer<'_>, len: usize) {
+pub fn content_length(head: &mut Writer<'_>, len: u64) {
     head.put(b"Content-Length: ");
-    head.put_decimal(len as u64);
+    head.put_decimal(len);
     head.put(b"\r\n");
 }
 

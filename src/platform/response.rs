@@ -3,7 +3,7 @@
 use super::{fc, is_owned, lambda};
 use crate::bytes::Writer;
 use crate::handler::{Error, Platform, Response};
-use crate::http::write;
+use crate::http::{forward, head, write};
 
 /// What a handler's response begins with: status line and fields, or for Lambda its prelude.
 ///
@@ -32,6 +32,37 @@ pub fn head(
         return Err(Error::fixed("BadResponse", "headers too large"));
     }
     Ok(())
+}
+
+/// The same for a response that another server has given: its fields as they came, but for those about its
+/// connection. Returns whether `Date` is among them.
+///
+/// # Errors
+/// They do not fit.
+#[inline(never)]
+pub fn passed_head(
+    platform: Platform,
+    response: &Response<'_>,
+    head: &mut Writer<'_>,
+) -> Result<bool, Error> {
+    let mut rows = head::fields();
+    let headers = forward::headers(response.passed, &mut rows);
+    if platform == Platform::Lambda {
+        let mut pairs = forward::pairs();
+        let fields = forward::end_to_end(headers, &mut pairs);
+        lambda::prelude(response.status, fields, head);
+    } else {
+        forward::put_status(response.passed, head);
+        for (name, value) in headers.iter() {
+            if !forward::is_of_hop(headers, name) {
+                write::field(head, name.as_bytes(), value);
+            }
+        }
+    }
+    if head.room() < write::END_BYTES_MAX {
+        return Err(Error::fixed("BadResponse", "headers too large"));
+    }
+    Ok(headers.get("date").is_some())
 }
 
 #[cfg(test)]

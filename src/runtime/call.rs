@@ -146,14 +146,15 @@ impl<H: Handler> Caller<H> {
     ) -> Reply<'a> {
         let mut fields = head::fields();
         let head = parsed_again(side.kind(), head, &mut fields);
-        let unused = Cell::new(Rest::Nothing);
+        let rest = Cell::new(Rest::Nothing);
         let Self {
             handler, renderer, ..
         } = self;
         let Renderer {
             config, buffers, ..
         } = renderer;
-        let cx = context(config, arrived_ms, &head, &unused);
+        let cx = context(config, arrived_ms, &head, &rest);
+        let id = cx.id();
         let mut report = &b""[..];
         let place = if side.is_client() {
             &mut buffers.prelude_or_failure[..]
@@ -161,33 +162,42 @@ impl<H: Handler> Caller<H> {
             &mut buffers.head[..]
         };
         let mut place = Writer::new(place);
+        let scope = handler.scope();
         if const { gateway::serves::<H>() }
             && call == Call::Http
             && let Some((client, shape)) = gateway::asked(side)
         {
             let mut response = Response::new(200);
             let given = ask(handler, call, number, due, &mut response, &mut report, &cx);
-            let answer = given.and_then(|()| {
-                let (status, fields, body) = response.parts()?;
-                let shape = Some(shape);
-                let answer = gateway::put_head(shape, status, fields, body, &mut place)?;
-                gateway::encode(&answer, pool, &mut lent.answer)
-            });
-            return match answer {
-                Ok(answer) => gateway::render(renderer, client, shape, &head, &answer),
-                Err(error) => {
-                    log_failure(config, call, &error, cx.id());
-                    poll::render(renderer, client, call, &head, Err(&error), report, None)
-                }
-            };
+            let stream = cx.streamed();
+            let lent = &mut lent.answer;
+            let ready = given
+                .and_then(|()| gateway::put_response(scope, shape, &response, &mut place))
+                .and_then(|answer| {
+                    let answer = (answer, Some(shape));
+                    gateway::ready(renderer, client, answer, stream, pool, lent)
+                })
+                .inspect_err(|error| log_failure(&renderer.config, call, error, id));
+            return gateway::reply(renderer, client, &head, ready, report, stream);
         }
-        let result = resumed(handler, call, number, due, &mut report, &cx, &mut place);
+        let result = resumed(
+            handler,
+            scope,
+            call,
+            number,
+            due,
+            &mut report,
+            &cx,
+            &mut place,
+        );
+        let stream = cx.streamed();
         match &result {
-            Ok(_) => log_marker(config, call, Marker::End, cx.id()),
-            Err(error) => log_failure(config, call, error, cx.id()),
+            Ok(_) if H::STREAMS && stream.is_some() => {}
+            Ok(_) => log_marker(config, call, Marker::End, id),
+            Err(error) => log_failure(config, call, error, id),
         }
         let result = result.as_ref();
-        render(renderer, side, call, &head, persist, result, report, None)
+        render(renderer, side, call, &head, persist, result, report, stream)
     }
 
     /// The answer to an event whose pieces were collected, or whose handler failed over them: `head` is
@@ -216,11 +226,7 @@ impl<H: Handler> Caller<H> {
                 }
             };
         }
-        let outcome = result.map(|body| Outcome {
-            status: 200,
-            head_len: 0,
-            body,
-        });
+        let outcome = result.map(|body| Outcome::new(200, 0, body));
         let result = outcome.as_ref().map_err(|error| *error);
         render(
             &mut self.renderer,
@@ -350,9 +356,14 @@ fn render<'a>(
 
 /// What a call came to that was put off as `number`. `head` takes what an HTTP function's response begins with.
 /// Out of line, so that an error is made where it is returned.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one call for each part of a call"
+)]
 #[inline(never)]
 fn resumed<'a, H: Handler>(
     handler: &'a mut H,
+    scope: Scope,
     call: Call,
     number: u64,
     due: Due,
@@ -362,13 +373,18 @@ fn resumed<'a, H: Handler>(
 ) -> Result<Outcome<'a>, Error> {
     let mut response = Response::new(200);
     ask(handler, call, number, due, &mut response, report, cx)?;
+    let mut has_date = false;
     if call == Call::Http {
-        response::head(cx.platform(), &response, head)?;
+        if scope == Scope::All && !response.passed.is_empty() {
+            has_date = response::passed_head(cx.platform(), &response, head)?;
+        } else {
+            response::head(cx.platform(), &response, head)?;
+        }
     }
     Ok(Outcome {
-        status: response.status,
-        head_len: head.written().len(),
-        body: response.body,
+        body_bytes: response.body_bytes,
+        has_date,
+        ..Outcome::new(response.status, head.written().len(), response.body)
     })
 }
 
@@ -389,12 +405,18 @@ fn ask<'a, H: Handler>(
         return Err(Error::fixed("TimedOut", fault));
     }
     let is_http = call == Call::Http;
-    panics::call(|| handler.resume_any(number, is_http, response, report, cx))?;
-    if cx.rest.get() != Rest::Nothing {
-        let fault = "an answer that comes later comes whole";
-        return Err(Error::fixed("NoStream", fault));
+    ended(cx, || {
+        handler.resume_any(number, is_http, response, report, cx)
+    })?;
+    match cx.rest.get() {
+        Rest::Stream(_) if H::STREAMS => check_rest::<H>(call, cx),
+        Rest::Nothing => Ok(()),
+        _ => {
+            cx.rest.set(Rest::Nothing);
+            let fault = "an answer that comes later cannot be put off again";
+            Err(Error::fixed("NoStream", fault))
+        }
     }
-    Ok(())
 }
 
 /// Tells the handler that nobody asks for the rest of an answer.
@@ -493,11 +515,7 @@ fn perform<'a, H: Handler>(
         hook => panics::call(|| perform_hook(handler, hook, cx)).map(|()| &b""[..]),
     };
     match result {
-        Ok(body) => check_rest::<H>(call, cx).map(|()| Outcome {
-            status: 200,
-            head_len: 0,
-            body,
-        }),
+        Ok(body) => check_rest::<H>(call, cx).map(|()| Outcome::new(200, 0, body)),
         Err(error) => {
             cx.rest.set(Rest::Nothing);
             Err(error)
@@ -533,22 +551,15 @@ fn perform_http<'a, H: Handler>(
     check_rest::<H>(Call::Http, cx)?;
     // What comes with a call that is put off is nobody's.
     if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
-        return Ok(Outcome {
-            status: 200,
-            head_len: 0,
-            body: b"",
-        });
+        return Ok(Outcome::new(200, 0, b""));
     }
     let platform = match cx.platform() {
         Platform::Lambda if has_no_prelude => Platform::Fc,
         platform => platform,
     };
     response::head(platform, &given, head)?;
-    Ok(Outcome {
-        status: given.status,
-        head_len: head.written().len(),
-        body: given.body,
-    })
+    let head_len = head.written().len();
+    Ok(Outcome::new(given.status, head_len, given.body))
 }
 
 /// Whether the call may go on as it wants to.

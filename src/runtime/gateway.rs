@@ -6,14 +6,14 @@
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
-use super::answer::{Buffers, Coding, Renderer, Reply, Stream};
+use super::answer::{Buffers, Coding, Outcome, Renderer, Reply, Stream};
 use super::poll::{self, Client};
 use super::settings::{CONCURRENCY_MAX, POLLS};
 use super::side::Side;
 use crate::bytes::{self, Writer};
-use crate::handler::{Error, Handler};
-use crate::http::head::Head;
-use crate::http::write;
+use crate::handler::{Error, Handler, Response, Scope};
+use crate::http::head::{self, Head};
+use crate::http::{forward, write};
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
 use crate::net::pool::Pool;
 use crate::platform::Call;
@@ -127,6 +127,28 @@ pub fn put_head<'a>(
     })
 }
 
+/// Writes the head of an answer for the gateway whose events have that shape.
+///
+/// # Errors
+/// It does not fit, or is none that could be sent.
+#[inline]
+pub fn put_response<'a>(
+    scope: Scope,
+    shape: Shape,
+    response: &Response<'a>,
+    place: &mut Writer<'_>,
+) -> Result<Answer<'a>, Error> {
+    if scope == Scope::All && !response.passed.is_empty() {
+        let mut rows = head::fields();
+        let headers = forward::headers(response.passed, &mut rows);
+        let mut pairs = forward::pairs();
+        let fields = forward::end_to_end(headers, &mut pairs);
+        return put_head(Some(shape), response.status, fields, response.body, place);
+    }
+    let (status, fields, body) = response.parts()?;
+    put_head(Some(shape), status, fields, body, place)
+}
+
 /// An answer as it stands in the JSON.
 pub struct Encoded<'a> {
     head_len: usize,
@@ -173,6 +195,77 @@ fn no_memory() -> Error {
     Error::fixed("OutOfMemory", "no memory for the answer")
 }
 
+/// An answer that can be sent.
+pub enum Ready<'a> {
+    /// In pieces, behind its prelude.
+    Prelude(Outcome<'a>),
+    /// As a gateway wants it.
+    Whole(Shape, Encoded<'a>),
+    /// Not yet: it is the beginning of one in pieces.
+    Kept(Reply<'a>),
+}
+
+/// Brings an answer into the form in which it is sent: for the gateway whose events have that shape, else in pieces.
+/// `stream` is what the handler knows the rest of the answer by.
+///
+/// # Errors
+/// There is no memory.
+#[inline]
+pub fn ready<'a>(
+    renderer: &mut Renderer,
+    client: &mut Client,
+    (answer, shape): (Answer<'a>, Option<Shape>),
+    stream: Option<u64>,
+    pool: &mut Pool,
+    lent: &'a mut Option<Mapping>,
+) -> Result<Ready<'a>, Error> {
+    match (shape, stream) {
+        (None, _) => Ok(Ready::Prelude(Outcome::new(
+            answer.status,
+            answer.head_len,
+            answer.body,
+        ))),
+        (_, Some(state)) if answer.has_content => {
+            collect(renderer, client, &answer, state, pool, lent).map(Ready::Kept)
+        }
+        (Some(shape), _) => encode(&answer, pool, lent).map(|encoded| Ready::Whole(shape, encoded)),
+    }
+}
+
+/// The request that tells the API what a call came to: `event` is the head of the response that it came with, `report`
+/// a failure as JSON where the function has written it itself.
+#[inline]
+pub fn reply<'a>(
+    renderer: &'a mut Renderer,
+    client: &mut Client,
+    event: &Head<'_>,
+    ready: Result<Ready<'a>, Error>,
+    report: &'a [u8],
+    stream: Option<u64>,
+) -> Reply<'a> {
+    let call = Call::Http;
+    let result = match ready {
+        Ok(Ready::Kept(reply)) => return reply,
+        Ok(Ready::Whole(shape, answer)) => {
+            let reply = render(renderer, client, shape, event, &answer);
+            let coding = Coding::Dropped;
+            let rest = stream.map(|state| (Stream { call, coding }, state));
+            return Reply { rest, ..reply };
+        }
+        Ok(Ready::Prelude(outcome)) => Ok(outcome),
+        Err(error) => Err(error),
+    };
+    poll::render(
+        renderer,
+        client,
+        call,
+        event,
+        result.as_ref(),
+        report,
+        stream,
+    )
+}
+
 /// The request that answers an event: `event` is the head of the response that it came with.
 #[inline(never)]
 pub fn render<'a>(
@@ -195,7 +288,7 @@ pub fn render<'a>(
     let len = start.len() + answer.body_len + answer::END.len();
     let mut head = Writer::new(head);
     poll::put_request(&renderer.config, client.ask, event, &mut head);
-    write::content_length(&mut head, len);
+    write::content_length(&mut head, len as u64);
     head.put(b"\r\n");
     head.put(start);
     if let Some(receipt) = receipts.of(client.index) {

@@ -6,22 +6,21 @@
 
 use core::cell::Cell;
 
-use super::answer::{Coding, Outcome, Renderer, Reply, Stream};
+use super::answer::{Coding, Renderer, Reply, Stream};
 use super::call::{Caller, check_rest, context, ended, export_trace_id, log_failure, offered};
-use super::gateway::{self, Answer, Encoded, Lent};
-use super::poll::{self, Client};
+use super::gateway::{self, Answer, Lent};
+use super::poll::Client;
 use super::side::Side;
 use crate::bytes::Writer;
 use crate::handler::{Context, Error, Handler, Platform, Request, Rest};
 use crate::http::Reject;
 use crate::http::exchange::Message;
-use crate::http::head::{Fields, Head};
+use crate::http::head::Fields;
 use crate::net::pool::Pool;
 use crate::platform::Call;
 use crate::platform::gateway::Shape;
 use crate::platform::gateway::event::{Event, Refusal};
 use crate::platform::runtime_api::{Ask, Verdict, verdict};
-use crate::sys::memory::Mapping;
 
 /// Answers a message of any kind, as [`Caller::answer`] does; if it is a request in JSON, by [`Handler::http`].
 #[inline(never)]
@@ -110,72 +109,13 @@ fn answer_http<'a, H: Handler>(
         Rest::Stream(state) if H::STREAMS => Some(state),
         _ => None,
     };
-    let answer = made.map(|answer| (answer, shape));
-    send(
-        renderer,
-        client,
-        head,
-        id,
-        answer,
-        stream,
-        pool,
-        &mut lent.answer,
-    )
-}
-
-/// The request that tells the API what a call came to: an answer, for the gateway whose events have that shape or
-/// else in pieces, or a failure. `stream` is what the handler knows the rest of the answer by.
-#[allow(clippy::too_many_arguments, reason = "what an answer needs")]
-#[inline]
-fn send<'a>(
-    renderer: &'a mut Renderer,
-    client: &mut Client,
-    head: &Head<'_>,
-    id: &[u8],
-    made: Result<(Answer<'a>, Option<Shape>), Error>,
-    stream: Option<u64>,
-    pool: &mut Pool,
-    lent: &'a mut Option<Mapping>,
-) -> Reply<'a> {
-    let ready = made.and_then(|(answer, shape)| match (shape, stream) {
-        (None, _) => Ok(Ready::Prelude(Outcome {
-            status: answer.status,
-            head_len: answer.head_len,
-            body: answer.body,
-        })),
-        (_, Some(state)) if answer.has_content => {
-            gateway::collect(renderer, client, &answer, state, pool, lent).map(Ready::Kept)
-        }
-        (Some(shape), _) => {
-            gateway::encode(&answer, pool, lent).map(|encoded| Ready::Whole(shape, encoded))
-        }
-    });
-    let call = Call::Http;
-    let result = match ready {
-        Ok(Ready::Kept(reply)) => return reply,
-        Ok(Ready::Whole(shape, answer)) => {
-            let reply = gateway::render(renderer, client, shape, head, &answer);
-            let coding = Coding::Dropped;
-            let rest = stream.map(|state| (Stream { call, coding }, state));
-            return Reply { rest, ..reply };
-        }
-        Ok(Ready::Prelude(outcome)) => Ok(outcome),
-        Err(error) => {
-            log_failure(&renderer.config, call, &error, id);
-            Err(error)
-        }
-    };
-    poll::render(renderer, client, call, head, result.as_ref(), b"", stream)
-}
-
-/// An answer that can be sent.
-enum Ready<'a> {
-    /// In pieces, behind its prelude.
-    Prelude(Outcome<'a>),
-    /// As a gateway wants it.
-    Whole(Shape, Encoded<'a>),
-    /// Not yet: it is the beginning of one in pieces.
-    Kept(Reply<'a>),
+    let ready = made
+        .and_then(|answer| {
+            let lent = &mut lent.answer;
+            gateway::ready(renderer, client, (answer, shape), stream, pool, lent)
+        })
+        .inspect_err(|error| log_failure(&renderer.config, Call::Http, error, id));
+    gateway::reply(renderer, client, head, ready, b"", stream)
 }
 
 /// The fields of an answer to a request that is refused.

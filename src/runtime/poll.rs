@@ -310,7 +310,7 @@ fn render_whole<'a>(
         }
     };
     if client.ask.has_body() {
-        write::content_length(&mut head, body.len());
+        write::content_length(&mut head, body.len() as u64);
     }
     head.put(b"\r\n");
     if let Some(receipt) = receipts.of(client.index) {

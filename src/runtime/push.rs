@@ -4,7 +4,6 @@ use super::answer::{Coding, Outcome, Renderer, Reply, Stream, failure_body};
 use super::config::Config;
 use crate::bytes::Writer;
 use crate::handler::{Error, Platform, Request};
-use crate::http::date::Date;
 use crate::http::head::Head;
 use crate::http::{Persist, Reject, Version, write};
 use crate::platform::{Call, fc};
@@ -39,6 +38,9 @@ pub fn render<'a>(
         Call::Http => &mut buffers.head,
         _ => &mut renderer.short_head[..],
     });
+    let outcome = result.ok();
+    let sized = outcome.and_then(|outcome| outcome.body_bytes);
+    let has_date = outcome.is_some_and(|outcome| outcome.has_date);
     let (status, body) = match result {
         Ok(outcome) => {
             if call == Call::Http {
@@ -63,6 +65,7 @@ pub fn render<'a>(
     let coding = match (call, version) {
         _ if result.is_err() => Coding::Refused,
         _ if !has_content => Coding::Dropped,
+        _ if sized.is_some() => Coding::Sized,
         (Call::Http, Version::Http11) => Coding::Chunked,
         (Call::Http, Version::Http10) => Coding::Plain,
         _ => Coding::Collected,
@@ -70,17 +73,20 @@ pub fn render<'a>(
     let rest = stream.map(|state| (Stream { call, coding }, state));
     let len = match rest {
         _ if write::is_empty_body(status) => Some(0),
-        Some(_) if coding != Coding::Refused => None,
         // RFC 9110 §8.6: no length where there can be no body.
-        _ => write::has_body(status).then_some(body.len()),
+        _ if sized.is_some() => sized.filter(|_| write::has_body(status)),
+        Some(_) if coding != Coding::Refused => None,
+        _ => write::has_body(status).then_some(body.len() as u64),
     };
     if rest.is_some() && coding == Coding::Chunked {
         head.put(b"Transfer-Encoding: chunked\r\n");
     }
     let is_last = signal::terminating() || (rest.is_some() && coding == Coding::Plain);
     let persist = if is_last { Persist::Close } else { persist };
-    let date = (&mut renderer.date, renderer.time.now_ms());
-    end(&mut head, date, len, persist, version);
+    if !has_date {
+        head.put(renderer.date.field(renderer.time.now_ms() / 1000));
+    }
+    end(&mut head, len, persist, version);
     Reply {
         head: head.finish(),
         body: if has_content { body } else { b"" },
@@ -96,9 +102,9 @@ pub fn refuse(renderer: &mut Renderer, reject: Reject) -> Reply<'_> {
     let mut head = Writer::new(&mut renderer.short_head[..]);
     write::status(&mut head, reject.status());
     head.put(b"Content-Type: text/plain\r\n");
-    let (len, persist) = (Some(body.len()), Persist::Close);
-    let date = (&mut renderer.date, renderer.time.now_ms());
-    end(&mut head, date, len, persist, Version::Http11);
+    let (len, persist) = (Some(body.len() as u64), Persist::Close);
+    head.put(renderer.date.field(renderer.time.now_ms() / 1000));
+    end(&mut head, len, persist, Version::Http11);
     Reply {
         head: head.finish(),
         body,
@@ -107,15 +113,8 @@ pub fn refuse(renderer: &mut Renderer, reject: Reject) -> Reply<'_> {
     }
 }
 
-/// The end of a head: `Date`, the length of the body if it is known, whether the connection persists.
-fn end(
-    head: &mut Writer<'_>,
-    (date, now_ms): (&mut Date, u64),
-    body_bytes: Option<usize>,
-    persist: Persist,
-    version: Version,
-) {
-    head.put(date.field(now_ms / 1000));
+/// The end of a head: the length of the body if it is known, whether the connection persists.
+fn end(head: &mut Writer<'_>, body_bytes: Option<u64>, persist: Persist, version: Version) {
     if let Some(body_bytes) = body_bytes {
         write::content_length(head, body_bytes);
     }

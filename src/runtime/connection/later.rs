@@ -32,17 +32,25 @@ impl Connection {
         After::Wait(Want::Nothing)
     }
 
-    /// Answers the call that was put off as `number`; `None` if that is not the one which waits here.
+    /// Answers the call that was put off as `number`, or goes on with its answer; `None` if that is not the one which
+    /// waits here.
     pub fn resume<H: Handler>(&mut self, service: &mut Service<H>, number: u64) -> Option<Want> {
         let Phase::Streaming(streaming) = self.phase else {
             return None;
         };
         let record = Record::read(self.bytes(), streaming.record_len)?;
-        let is_it = streaming.stream.coding == Coding::Later && record.state == number;
-        if !is_it || streaming.is_over {
+        if record.state != number || streaming.is_over {
             return None;
         }
-        let want = match self.answer_late(service, streaming, Due::Woken) {
+        let after = if streaming.stream.coding == Coding::Later {
+            self.answer_late(service, streaming, Due::Woken)
+        } else if H::STREAMS && self.deadline_ms != NEVER {
+            self.deadline_ms = NEVER;
+            self.go_on_streaming(service, streaming)
+        } else {
+            return None;
+        };
+        let want = match after {
             After::Wait(want) => want,
             After::NextMessage => self.take(service),
         };

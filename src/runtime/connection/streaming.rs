@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::due::later_ms;
-use super::kept::{END_ROOM_BYTES, Kept, Record, Streaming};
+use super::kept::{self, END_ROOM_BYTES, Kept, Record, Streaming};
 use super::send::{Ahead, send};
 use super::span::Span;
 use super::{After, Connection, Phase, TURN_COUNT_MAX, Want};
@@ -298,9 +298,31 @@ impl Connection {
             input: bytes::slice(buffer, self.input.range()),
             room: link.early_room(),
         };
-        let sent = send(&link.socket, service.pool, &reply, Some(buffer), ahead);
+        let rest = reply.rest.filter(|_| H::STREAMS && H::DEFERS);
+        let sent = match rest {
+            None => Err(send(
+                &link.socket,
+                service.pool,
+                &reply,
+                Some(buffer),
+                ahead,
+            )),
+            Some((stream, state)) => {
+                let record = Record { state, ..record };
+                kept::begin(service.pool, stream, &reply, &record, ahead)
+            }
+        };
         if const { gateway::serves::<H>() } {
             lent.give_back(service.pool);
+        }
+        let sent = match sent {
+            Ok(kept) => return self.begin_streaming(service, kept),
+            Err(sent) => sent,
+        };
+        // Nobody takes the rest.
+        if let Some((stream, state)) = rest {
+            let kind = self.link.side.kind();
+            service.caller.abandon(kind, record.head, stream, state);
         }
         match self.sent(service, sent) {
             After::NextMessage => self.finish(service),

@@ -1,0 +1,79 @@
+//! What is passed on of a message (RFC 9110 §7.6): its fields, but for those that are about one connection.
+
+use super::head::{self, Fields, Headers};
+use super::{Kind, Parsed};
+use crate::bytes::{self, Writer};
+use crate::limits::FIELD_COUNT_MAX;
+
+/// Names and values of fields.
+pub type Pairs<'a> = [(&'a str, &'a [u8]); FIELD_COUNT_MAX];
+
+/// Room for the fields of a message.
+#[must_use]
+pub const fn pairs<'a>() -> Pairs<'a> {
+    [("", b""); FIELD_COUNT_MAX]
+}
+
+/// Fields that are about one connection, or that whoever sends a message has to write himself. What this side says of
+/// its own connection it writes behind them.
+const OF_HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Whether a field is not passed on: it is about the connection that the message came on, or a `Connection` field
+/// names it.
+#[must_use]
+pub fn is_of_hop(headers: Headers<'_>, name: &str) -> bool {
+    let is = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
+    OF_HOP.iter().any(|other| is(other)) || names(headers, "connection", name)
+}
+
+/// Whether one of the fields `field` has `word` in its list.
+#[must_use]
+#[inline(never)]
+pub fn names(headers: Headers<'_>, field: &str, word: &str) -> bool {
+    let fields = headers
+        .iter()
+        .filter(|(name, _)| bytes::is_word_ignore_case(name.as_bytes(), field));
+    fields
+        .flat_map(|(_, value)| bytes::split(value, b','))
+        .any(|item| bytes::is_word_ignore_case(bytes::trim(item), word))
+}
+
+/// The fields of a response that was read before: `bytes` is its head.
+pub fn headers<'h, 'b: 'h>(bytes: &'b [u8], fields: &'h mut Fields<'b>) -> Headers<'h> {
+    match head::parse(Kind::Response, bytes, fields) {
+        Ok(Parsed::Done(head)) => head.headers,
+        _ => Headers::default(),
+    }
+}
+
+/// Those fields that are passed on.
+pub fn end_to_end<'p, 'a>(
+    headers: Headers<'a>,
+    pairs: &'p mut Pairs<'a>,
+) -> &'p [(&'a str, &'a [u8])] {
+    let mut count = 0;
+    let kept = headers.iter().filter(|(name, _)| !is_of_hop(headers, name));
+    for (place, field) in pairs.iter_mut().zip(kept) {
+        *place = field;
+        count += 1;
+    }
+    pairs.get(..count).unwrap_or_default()
+}
+
+/// The status line of a response that was read before, with the words that it came with.
+pub fn put_status(response: &[u8], head: &mut Writer<'_>) {
+    let line = bytes::before(response, b'\r');
+    let version = bytes::before(line, b' ');
+    head.put(b"HTTP/1.1");
+    head.put(bytes::slice(line, version.len()..line.len()));
+    head.put(b"\r\n");
+}
