@@ -124,6 +124,12 @@ impl<'a> Writer<'a> {
         self.len += count;
     }
 
+    /// The place that is left, for whoever writes to it otherwise and then [skips](Writer::skip) what he has written.
+    #[cfg(feature = "web")]
+    pub(crate) fn rest(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.len..).unwrap_or_default()
+    }
+
     /// Appends `bytes` in base64 (RFC 4648 §4).
     pub(crate) fn put_base64(&mut self, bytes: &[u8]) {
         const DIGITS: &[u8; 64] =

@@ -89,6 +89,16 @@ pub const LOAD_MS_MAX: u64 = 120_000;
 /// Interpreters that may end in a row without a call that was served; then the process ends.
 pub const DEATH_COUNT_MAX: usize = 3;
 
+/// Connections to a server beside fnboot, each with a call or idle; further calls fail.
+pub const UPSTREAM_COUNT_MAX: usize = 1024;
+
+/// How long a connection to it may have been idle to be used again: servers close such ones by themselves, some after
+/// two seconds, and an instance that was frozen does not hear of it in time.
+pub const IDLE_MS_MAX: u64 = 1000;
+
+/// How long after its end it is started again; twice as long after each further end without an answer in between.
+pub const RESTART_MS: u64 = 100;
+
 /// Longest path of a program or a function; a longer one is not found.
 pub const PATH_BYTES_MAX: usize = 4096;
 

@@ -75,6 +75,10 @@ pub trait Handler {
     /// ```
     const HTTP_EVENTS: bool = false;
 
+    /// The process ends: no call is in flight any more.
+    #[doc(hidden)]
+    fn end(&mut self) {}
+
     /// Which calls [`http`](Handler::http) answers, of a program that only knows that once it runs.
     #[doc(hidden)]
     fn scope(&self) -> Scope {
@@ -281,6 +285,10 @@ impl<H: Handler> Handler for &mut H {
         (**self).scope()
     }
 
+    fn end(&mut self) {
+        (**self).end();
+    }
+
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         (**self).invoke(event, cx)
     }
@@ -391,6 +399,10 @@ mod tests {
             Scope::All
         }
 
+        fn end(&mut self) {
+            self.0.push("end");
+        }
+
         fn invoke<'a>(&'a mut self, event: &'a [u8], _: &Context<'_>) -> Result<&'a [u8], Error> {
             self.0.push("invoke");
             Ok(event)
@@ -499,6 +511,7 @@ mod tests {
         assert_eq!(report, b"{}");
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
+        handler.end();
     }
 
     #[test]
@@ -521,6 +534,7 @@ mod tests {
             "resume_any",
             "pre_freeze",
             "pre_stop",
+            "end",
         ];
         assert_eq!(recorder.0, want);
     }

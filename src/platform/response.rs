@@ -58,6 +58,9 @@ pub fn passed_head(
                 write::field(head, name.as_bytes(), value);
             }
         }
+        for (name, value) in response.checked()? {
+            write::field(head, name.as_bytes(), value);
+        }
     }
     if head.room() < write::END_BYTES_MAX {
         return Err(Error::fixed("BadResponse", "headers too large"));

@@ -64,10 +64,13 @@ impl Environment {
         let mut has_some = false;
         for variable in env::variables() {
             let name = bytes::before(variable, b'=');
+            if self.stay != Stay::OneEvent && self.stay != Stay::Resident && is_port(name) {
+                continue;
+            }
             let is_own = cgi::is_of_request(name) == are_of_request
                 && match variables::owner(self.platform, name) {
                     Owner::Process => true,
-                    Owner::Both => self.stays(),
+                    Owner::Both => self.stay != Stay::OneEvent,
                     Owner::Call => false,
                 };
             if is_own {
@@ -93,4 +96,11 @@ impl Environment {
         self.strings.complete();
         &self.strings
     }
+}
+
+/// By which variables a server is told its port.
+pub const PORTS: [&str; 3] = ["PORT", "FC_SERVER_PORT", "FC_CUSTOM_LISTEN_PORT"];
+
+fn is_port(name: &[u8]) -> bool {
+    PORTS.iter().any(|port| port.as_bytes() == name)
 }

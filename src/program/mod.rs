@@ -29,14 +29,20 @@ mod supervisor;
 #[cfg(feature = "function")]
 mod unpack;
 mod variables;
+#[cfg(feature = "web")]
+pub mod web;
 pub mod words;
 mod worker;
 mod workers;
 
 use core::mem::MaybeUninit;
 
+#[cfg(feature = "web")]
+use crate::bytes::Writer;
 use crate::echo::Echo;
-use crate::handler::{Context, Error, Handler, Platform, Request, Response};
+#[cfg(feature = "web")]
+use crate::handler::Flow;
+use crate::handler::{Context, Error, Handler, Platform, Request, Response, Scope};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
 use calls::Task;
@@ -44,6 +50,8 @@ pub use failure::about;
 pub use launch::Launch;
 use programs::Programs;
 pub use settings::{Settings, Stay};
+#[cfg(feature = "web")]
+use web::Web;
 
 /// The function of the stock program.
 #[derive(Debug)]
@@ -51,6 +59,8 @@ pub enum Function {
     /// The built-in one.
     Echo(Echo),
     Programs(&'static mut Programs),
+    #[cfg(feature = "web")]
+    Web(&'static mut Web),
     /// There is none: the instance cannot be initialized.
     Missing(&'static Error),
 }
@@ -82,6 +92,15 @@ impl Function {
         Ok(Self::Programs(programs))
     }
 
+    /// The function that a server is, once it is ready.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, or is not ready in time.
+    #[cfg(feature = "web")]
+    pub fn web(launch: &'static mut Launch, settings: web::Settings) -> Result<Self, Error> {
+        Web::start(launch, settings).map(Self::Web)
+    }
+
     /// No function: `error` says why.
     pub fn missing(error: Error) -> Self {
         // A second one would be of a second run, which has ended before.
@@ -99,6 +118,8 @@ impl Function {
     ) -> Result<&'a [u8], Error> {
         match self {
             Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx),
+            #[cfg(feature = "web")]
+            Self::Web(web) => web.begin(cx.defer(), request, event, cx).map(|()| &b""[..]),
             _ => self.without_program(),
         }
     }
@@ -122,6 +143,36 @@ impl Function {
 
 impl Handler for Function {
     const DEFERS: bool = true;
+    const STREAMS: bool = cfg!(feature = "web");
+    const HTTP_EVENTS: bool = cfg!(feature = "web");
+
+    fn scope(&self) -> Scope {
+        match self {
+            #[cfg(feature = "web")]
+            Self::Web(_) => Scope::All,
+            _ => Scope::Requests,
+        }
+    }
+
+    #[cfg(feature = "web")]
+    fn stream(
+        &mut self,
+        state: &mut u64,
+        piece: &mut Writer<'_>,
+        _: &Context<'_>,
+    ) -> Result<Flow, Error> {
+        match self {
+            Self::Web(web) => web.piece(*state, piece),
+            _ => Ok(Flow::End),
+        }
+    }
+
+    #[cfg(feature = "web")]
+    fn end(&mut self) {
+        if let Self::Web(web) = self {
+            web.end();
+        }
+    }
 
     fn invoke<'a>(&'a mut self, event: &'a [u8], cx: &Context<'_>) -> Result<&'a [u8], Error> {
         match self {
@@ -137,6 +188,15 @@ impl Handler for Function {
     ) -> Result<Response<'a>, Error> {
         match self {
             Self::Echo(echo) => echo.http(request, cx),
+            #[cfg(feature = "web")]
+            Self::Web(_) if web::upgrades(request) => Ok(Response::new(501)
+                .header("Content-Type", "text/plain")
+                .body("the protocol cannot be changed (Upgrade)\n")),
+            #[cfg(feature = "web")]
+            Self::Web(web) => {
+                let begun = web.begin(cx.defer(), Some(request), b"", cx);
+                begun.map(|()| Response::new(200))
+            }
             _ if is_probe(request, cx) => Ok(Response::new(200)),
             _ => {
                 // On Lambda it is an event whose answer may be sent in pieces.
@@ -152,6 +212,8 @@ impl Handler for Function {
     fn waker(&mut self) -> Option<i32> {
         match self {
             Self::Programs(programs) => Some(programs.waker()),
+            #[cfg(feature = "web")]
+            Self::Web(web) => Some(web.waker()),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
@@ -159,6 +221,8 @@ impl Handler for Function {
     fn woken(&mut self) -> Option<u64> {
         match self {
             Self::Programs(programs) => programs.woken(),
+            #[cfg(feature = "web")]
+            Self::Web(web) => web.woken(),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
@@ -169,18 +233,27 @@ impl Handler for Function {
         _: bool,
         response: &mut Response<'a>,
         report: &mut &'a [u8],
-        _: &Context<'_>,
+        cx: &Context<'_>,
     ) -> Result<(), Error> {
-        if let Self::Programs(programs) = self {
-            response.put("Content-Type", programs.content_type());
-            response.body = programs.answer(call, report)?;
+        match self {
+            Self::Programs(programs) => {
+                response.put("Content-Type", programs.content_type());
+                response.body = programs.answer(call, report)?;
+            }
+            #[cfg(feature = "web")]
+            Self::Web(web) => web.answer(call, response, report, cx)?,
+            Self::Echo(_) | Self::Missing(_) => {}
         }
+        let _ = cx;
         Ok(())
     }
 
     fn abandon(&mut self, call: u64) {
-        if let Self::Programs(programs) = self {
-            programs.abandon(call);
+        match self {
+            Self::Programs(programs) => programs.abandon(call),
+            #[cfg(feature = "web")]
+            Self::Web(web) => web.abandon(call),
+            Self::Echo(_) | Self::Missing(_) => {}
         }
     }
 

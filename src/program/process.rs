@@ -81,16 +81,39 @@ impl Process {
         let count = if more.is_some() { 6 } else { 3 };
         let descriptors = descriptors.get(..count).unwrap_or_default();
         let pid = child::spawn(launch.path(), &launch.arguments, environment, descriptors)?;
-        Ok(Self {
+        Ok(Self::new(pid, Some(output), log, memory))
+    }
+
+    /// Starts a server: what it writes to standard output is its log, too.
+    ///
+    /// # Errors
+    /// As of [`Process::start`].
+    #[cfg(feature = "web")]
+    pub fn start_server(
+        launch: &Launch,
+        environment: &Strings,
+        input: &Fd,
+        supervisor: &Supervisor,
+    ) -> Result<Self, Errno> {
+        let memory = Mapping::new(OUTPUT_START)?;
+        let [log, log_end] = pipe()?;
+        supervisor.watch(&log, Ready::Log(0))?;
+        let descriptors = [input, &log_end, &log_end];
+        let pid = child::spawn(launch.path(), &launch.arguments, environment, &descriptors)?;
+        Ok(Self::new(pid, None, log, memory))
+    }
+
+    fn new(pid: Pid, output: Option<Fd>, log: Fd, memory: Mapping) -> Self {
+        Self {
             pid,
             status: None,
-            output: Some(output),
+            output,
             log: Some(log),
             memory,
             output_len: 0,
             log_len: 0,
             passed_len: 0,
-        })
+        }
     }
 
     /// Sends a signal to it and to what it has started, unless that has left its group.

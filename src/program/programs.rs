@@ -268,7 +268,7 @@ impl Programs {
                 Some(Ready::Control(index)) => self.hear(index),
                 Some(Ready::Ends) => self.reap(),
                 Some(Ready::Moment) => self.signal_due(),
-                None => {}
+                Some(Ready::Upstream(_)) | None => {}
             }
         }
         self.serve_waiting();

@@ -25,4 +25,6 @@ pub enum Stay {
     OneEvent,
     /// Many, over a channel.
     Resident,
+    /// Many, over connections: it is a server.
+    Server,
 }

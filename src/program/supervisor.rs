@@ -13,6 +13,8 @@ pub enum Ready {
     Output(usize),
     Log(usize),
     Control(usize),
+    /// The connection at that index of its table.
+    Upstream(usize),
     /// A child may have ended.
     Ends,
     /// The moment that was set has come.
@@ -69,6 +71,15 @@ impl Supervisor {
         self.epoll.add(source, token(ready), Interest::Read)
     }
 
+    /// Watches a socket until it is closed: each time that something comes, or can be sent, that is told once.
+    ///
+    /// # Errors
+    /// Out of memory or watches.
+    #[cfg(feature = "web")]
+    pub fn watch_edges(&self, source: &impl Source, ready: Ready) -> Result<(), Errno> {
+        self.epoll.add_edges(source, token(ready))
+    }
+
     /// What is ready by now.
     pub fn ready(&self) -> Events {
         let mut events = [Event::EMPTY; EVENT_COUNT_MAX];
@@ -117,6 +128,7 @@ fn token(ready: Ready) -> u64 {
         Ready::Control(index) => (3, index),
         Ready::Ends => (4, 0),
         Ready::Moment => (5, 0),
+        Ready::Upstream(index) => (6, index),
     };
     kind << KIND_BITS | index as u64
 }
@@ -132,7 +144,39 @@ impl Ready {
             3 => Some(Self::Control(index)),
             4 => Some(Self::Ends),
             5 => Some(Self::Moment),
+            6 => Some(Self::Upstream(index)),
             _ => None,
         }
+    }
+}
+
+/// What was ready at one time, looked at one by one.
+#[cfg(feature = "web")]
+#[derive(Debug)]
+pub struct Batch {
+    events: Events,
+    next: usize,
+    is_there: bool,
+}
+
+#[cfg(feature = "web")]
+impl Batch {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        events: [Event::EMPTY; EVENT_COUNT_MAX],
+        next: 0,
+        is_there: false,
+    };
+
+    /// The next that is ready; nothing once for each batch, so that whoever always has something does not starve
+    /// others.
+    pub fn next(&mut self, supervisor: &Supervisor) -> Option<Ready> {
+        if !core::mem::replace(&mut self.is_there, true) {
+            (self.events, self.next) = (supervisor.ready(), 0);
+        }
+        let ready = self.events.get(self.next).and_then(Ready::told);
+        self.next += 1;
+        self.is_there = ready.is_some();
+        ready
     }
 }

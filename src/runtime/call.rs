@@ -312,6 +312,15 @@ impl<H: Handler> Caller<H> {
         panics::call(|| Ok(self.handler.woken())).unwrap_or_default()
     }
 
+    /// The process ends.
+    pub fn end(&mut self) {
+        // A panic in it has no call that it could fail: it is printed by its hook.
+        let _ = panics::call(|| {
+            self.handler.end();
+            Ok(())
+        });
+    }
+
     /// Calls `initialize` or `pre_stop`, because no message asks for them.
     ///
     /// # Errors

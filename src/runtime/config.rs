@@ -2,8 +2,8 @@
 //! its context.
 
 use super::settings::{
-    API, Bad, CONCURRENCY, CONCURRENCY_MAX, HAS_FC, HAS_LAMBDA, HAS_SCF, POLLS, PUSHES, Settings,
-    Switch, Var, configure_log, number,
+    API, Bad, CONCURRENCY, CONCURRENCY_MAX, HAS_FC, HAS_LAMBDA, HAS_SCF, POLLS, PORT, PUSHES,
+    Settings, Switch, Var, configure_log, number,
 };
 use super::{fatal, hosts};
 use crate::bytes::{self, has, is_word_ignore_case};
@@ -46,6 +46,9 @@ pub enum Source {
 
 const LISTEN_PORT_DEFAULT: u16 = 9000;
 
+/// What the names of variables begin with by which a platform is there.
+const OF_PLATFORMS: [&[u8]; 3] = [b"FC_", b"AWS_LAMBDA_", b"SCF_"];
+
 /// How the names of fnboot's own variables go on behind `FNBOOT_`.
 pub const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
 
@@ -87,12 +90,19 @@ impl Config {
         if let Some(name) = env::names_after(b"FNBOOT_").find(is_unknown) {
             fatal::warn("FNBOOT_$: unknown variable", name);
         }
-        Self::from(env::var, || env::is_program("scf_bootstrap"))
+        let is_scf_bootstrap = || env::is_program("scf_bootstrap");
+        let is_alone = || {
+            OF_PLATFORMS
+                .iter()
+                .all(|prefix| env::names_after(prefix).next().is_none())
+        };
+        Self::from(env::var, is_scf_bootstrap, is_alone)
     }
 
     fn from(
         var: impl Fn(&[u8]) -> Option<&'static [u8]>,
         is_scf_bootstrap: impl Fn() -> bool,
+        is_alone: impl Fn() -> bool,
     ) -> Result<Self, Bad> {
         let mut settings = Settings { var, bad: None };
         let mut config = Self {
@@ -123,7 +133,9 @@ impl Config {
                 .port("FC_SERVER_PORT: '$' is not a port from 1 to 65535")
                 .or_else(|| {
                     settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535")
-                });
+                })
+                // Without a platform it is a container of one that says it so: Knative, Cloud Run.
+                .or_else(|| is_alone().then(|| settings.port(PORT)).flatten());
             config.source = Source::Port(port.unwrap_or(LISTEN_PORT_DEFAULT));
         } else {
             let text = "this build is not for FC, and no other platform is there";
@@ -213,7 +225,8 @@ mod tests {
             let found = variables.iter().find(|(other, _)| other.as_bytes() == name);
             found.map(|(_, value)| value.as_bytes())
         };
-        Config::from(var, || false)
+        let is_alone = || !variables.iter().any(|(name, _)| name.starts_with("FC_"));
+        Config::from(var, || false, is_alone)
     }
 
     #[test]
@@ -249,6 +262,19 @@ mod tests {
         );
     }
 
+    /// Where there is no platform, a container is told its port so: Knative, Cloud Run.
+    #[test]
+    fn a_port_without_a_platform() {
+        let port = |variables: &[_]| read(variables).map(|config| config.source());
+        assert_eq!(port(&[("PORT", "8080")]), Ok(Source::Port(8080)));
+        let fc = ("FC_FUNCTION_NAME", "f");
+        assert_eq!(port(&[("PORT", "8080"), fc]), Ok(Source::Port(9000)));
+        let both = [("PORT", "8080"), ("FC_SERVER_PORT", "9001")];
+        assert_eq!(port(&both), Ok(Source::Port(9001)));
+        let bad = read(&[("PORT", "http")]).expect_err("a bad port");
+        assert!(bad.text.starts_with("PORT: '$' is not "), "{bad:?}");
+    }
+
     #[test]
     fn the_platform_is_told_by_its_variables() {
         let told = |variables: &[_]| {
@@ -267,7 +293,7 @@ mod tests {
             told(&both),
             (Platform::Lambda, 9002, &b"127.0.0.1:9002"[..])
         );
-        let web = Config::from(|_| None, || true).expect("a web function");
+        let web = Config::from(|_| None, || true, || true).expect("a web function");
         assert_eq!(
             (web.platform(), web.source()),
             (Platform::Scf, Source::Port(9000))

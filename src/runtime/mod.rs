@@ -94,16 +94,17 @@ fn serve<H: Handler>(handler: H) -> ! {
 
 /// Serves with the handler that `handler` makes. `names` are those of the variables that are known.
 #[inline]
-fn serve_with<H: Handler>(names: &[u8], handler: impl FnOnce(&Config) -> H) -> ! {
+fn serve_with<H: Handler>(names: &[u8], handler: impl FnOnce(&mut Config) -> H) -> ! {
     panics::prepare();
-    let config =
+    let mut config =
         Config::from_environment(names).unwrap_or_else(|bad| fatal::value(bad.text, bad.value));
-    let handler = handler(&config);
+    let handler = handler(&mut config);
     let (mut connections, events) = statics::take(handler, config);
     match config.source() {
         Source::Port(port) => server::serve(&mut connections, events, port),
         Source::Api => poller::poll(&mut connections, events),
     }
+    connections.service.caller.end();
     process::exit(0)
 }
 

@@ -12,10 +12,11 @@ use crate::sys::strings::Strings;
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`, with those that only programs have.
 pub const NAMES: &[u8] =
-    b"CONTENT_TYPE LOG_PREFIX MARKERS MAX_BODY SIGTERM STREAMING TIMEOUT WORKERS WORKER_EVENTS";
+    b"CONTENT_TYPE ERROR_STATUS EVENT_PATH LOG_PREFIX MARKERS MAX_BODY READY_PATH READY_STATUS SIGTERM STREAMING \
+    TIMEOUT WEB_PORT WORKERS WORKER_EVENTS";
 
 /// What the arguments say, or else `FNBOOT`, or else, if that has nothing but blanks, `_HANDLER`.
-pub fn function(args: Args, config: &Config) -> Function {
+pub fn function(args: Args, config: &mut Config) -> Function {
     let text = env::var(b"FNBOOT").unwrap_or_default();
     if stock::word(args).is_none() && text.is_empty() {
         // The built-in function starts without anything that programs need.
@@ -26,7 +27,7 @@ pub fn function(args: Args, config: &Config) -> Function {
 
 /// What the words say that follow the program's own name, or else those of `text`.
 #[inline(never)]
-fn of_words(args: Args, text: &[u8], config: &Config) -> Function {
+fn of_words(args: Args, text: &[u8], config: &mut Config) -> Function {
     let mut words = starting::words();
     if args.get(1).is_some() {
         put_arguments(args, &mut words);
@@ -40,7 +41,8 @@ fn of_words(args: Args, text: &[u8], config: &Config) -> Function {
     if kind == b"echo" {
         return Function::ECHO;
     }
-    let is_command = kind == b"command";
+    let is_web = cfg!(feature = "web") && kind == b"web";
+    let is_command = kind == b"command" || is_web;
     if !is_command && (kind != b"function" || cfg!(not(feature = "function"))) {
         fatal::usage("unknown argument '$'; see --help", kind);
     }
@@ -51,6 +53,10 @@ fn of_words(args: Args, text: &[u8], config: &Config) -> Function {
         return handler::named(word, true, config);
     }
     words.take_first();
+    #[cfg(feature = "web")]
+    if is_web {
+        return starting::web(words, config);
+    }
     starting::command(words, config)
 }
 

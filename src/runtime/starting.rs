@@ -3,13 +3,21 @@
 use super::config::{Config, Source};
 use super::fatal;
 use super::settings::{Bad, Settings, Switch};
+#[cfg(feature = "web")]
+use super::settings::{PORT, Var};
 use crate::bytes;
 use crate::handler::Platform;
 use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
+#[cfg(feature = "web")]
+use crate::program::web;
 use crate::program::{self, Function, Launch, Stay};
 use crate::sys::clock::NEVER;
 use crate::sys::env;
 use crate::sys::fd::Errno;
+#[cfg(feature = "web")]
+use crate::sys::process;
+#[cfg(feature = "web")]
+use crate::sys::socket::Listener;
 use crate::sys::strings::Strings;
 
 /// Room for the arguments of a program: as much as the kernel takes of them by default (execve(2)).
@@ -59,6 +67,120 @@ pub fn missing(text: &'static str, value: &[u8], kind: &'static str, config: &Co
     Function::missing(program::about(kind, text, value))
 }
 
+/// A server that is started once: the one that the arguments begin with.
+#[cfg(feature = "web")]
+#[inline(never)]
+pub fn web(arguments: Strings, config: &mut Config) -> Function {
+    let settings = web_settings(config);
+    let launch = launch(arguments);
+    if let Err(text) = launch.find() {
+        let name = launch.arguments.get(0).unwrap_or_default();
+        return missing(text, name, ENTRYPOINT, config);
+    }
+    launch.arguments.complete();
+    Function::web(launch, settings).unwrap_or_else(|error| {
+        if config.platform() != Platform::Lambda {
+            fatal::value("the program does not start: $", error.message_bytes());
+        }
+        Function::missing(error)
+    })
+}
+
+/// What is set for a server.
+#[cfg(feature = "web")]
+fn web_settings(config: &mut Config) -> web::Settings {
+    let mut settings = Settings {
+        var: env::var,
+        bad: None,
+    };
+    // Its markers are its own business.
+    config.markers = settings.switch("FNBOOT_MARKERS: '$' is not on or off", Switch::Off);
+    let prefix = settings.switch("FNBOOT_LOG_PREFIX: '$' is not on or off", Switch::Off);
+    let timeout = settings.number(TIMEOUT, 1, 86_400);
+    let own_port = match config.source() {
+        Source::Port(port) => Some(port),
+        Source::Api => None,
+    };
+    let port = settings
+        .port("FNBOOT_WEB_PORT: '$' is not a port from 1 to 65535")
+        .or_else(|| settings.port("AWS_LWA_PORT: '$' is not a port from 1 to 65535"));
+    if port.is_some() && port == own_port {
+        let text = "FNBOOT_WEB_PORT: '$' is the port that fnboot listens on";
+        let value = settings.value(text).unwrap_or_default();
+        settings.refuse(text, value);
+    }
+    let of_image = settings.port(PORT).filter(|port| Some(*port) != own_port);
+    let port = port.or(of_image);
+    let statuses = "FNBOOT_ERROR_STATUS: '$' is not a list of statuses, such as 500,502-504";
+    let of_adapter =
+        "AWS_LWA_ERROR_STATUS_CODES: '$' is not a list of statuses, such as 500,502-504";
+    let ready = "FNBOOT_READY_STATUS: '$' is not a list of statuses, such as 200-399,404";
+    let event_path = "FNBOOT_EVENT_PATH: '$' is not a path";
+    let pass_path = "AWS_LWA_PASS_THROUGH_PATH: '$' is not a path";
+    let (is_list, is_path) = (web::is_list, web::is_path);
+    let error_statuses = checked(&mut settings, statuses, is_list)
+        .or_else(|| checked(&mut settings, of_adapter, is_list));
+    let event_path = checked(&mut settings, event_path, is_path)
+        .or_else(|| checked(&mut settings, pass_path, is_path));
+    let ready_statuses = checked(&mut settings, ready, is_list);
+    let ready_path = checked(
+        &mut settings,
+        "FNBOOT_READY_PATH: '$' is not a path",
+        is_path,
+    );
+    let base = "AWS_LWA_REMOVE_BASE_PATH: '$' is not a path";
+    let mut base_path = checked(&mut settings, base, is_path).unwrap_or_default();
+    while let [path @ .., b'/'] = base_path {
+        base_path = path;
+    }
+    if let Some(Bad { text, value }) = settings.bad {
+        fatal::value(text, value);
+    }
+    web::Settings {
+        port: port.unwrap_or_else(free_port),
+        platform: config.platform(),
+        event_path,
+        base_path,
+        error_statuses: error_statuses.unwrap_or_default(),
+        ready_path: ready_path.unwrap_or_default(),
+        ready_statuses: ready_statuses.unwrap_or(b"100-499"),
+        body_bytes_max: config.body_bytes_max,
+        timeout_ms: timeout.map_or(NEVER, |seconds| seconds as u64 * 1000),
+        prefixes_log: prefix == Switch::On,
+    }
+}
+
+/// The value of a variable that must have that form.
+#[cfg(feature = "web")]
+#[inline(never)]
+fn checked<V: Var>(
+    settings: &mut Settings<V>,
+    text: &'static str,
+    is_form: fn(&[u8]) -> bool,
+) -> Option<&'static [u8]> {
+    let value = settings.value(text)?;
+    if !is_form(value) {
+        settings.refuse(text, value);
+    }
+    Some(value)
+}
+
+/// A port that is free: none that the kernel gives to connections, because one to itself would be taken for the
+/// program's.
+#[cfg(feature = "web")]
+fn free_port() -> u16 {
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 10_000;
+    // Not the same one for processes that start at once.
+    let start = process::id().cast_unsigned() % u32::from(COUNT);
+    let start = u16::try_from(start).unwrap_or(0);
+    let mut ports = (0..COUNT).map(|number| FIRST + (start + number) % COUNT);
+    let port = ports.find(|&port| Listener::bind(port, 1).is_ok());
+    port.unwrap_or(FIRST)
+}
+
+const TIMEOUT: &str = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
+
 /// What is set for programs.
 fn settings(stay: Stay, config: &Config) -> program::Settings {
     let mut settings = Settings {
@@ -66,8 +188,7 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
         bad: None,
     };
     let prefix = settings.switch("FNBOOT_LOG_PREFIX: '$' is not on or off", Switch::Off);
-    let timeout = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
-    let timeout = settings.number(timeout, 1, 86_400);
+    let timeout = settings.number(TIMEOUT, 1, 86_400);
     let workers = settings.number(
         "FNBOOT_WORKERS: '$' is not a number from 1 to 256",
         1,
@@ -76,7 +197,7 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
     let events = "FNBOOT_WORKER_EVENTS: '$' is not a number of events";
     let event_count_max = settings.number(events, 1, usize::MAX);
     let worker_count_max = match stay {
-        Stay::OneEvent => PROCESS_COUNT_MAX,
+        Stay::OneEvent | Stay::Server => PROCESS_COUNT_MAX,
         // One event at a time comes from an API.
         Stay::Resident if config.source() == Source::Api && config.is_alone() => 1,
         Stay::Resident => workers.unwrap_or(WORKER_COUNT_DEFAULT),

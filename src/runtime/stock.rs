@@ -31,7 +31,7 @@ FNBOOT_MARKERS, FNBOOT_STREAMING, FNBOOT_SIGTERM: on or off.
 
 /// The only function.
 #[cfg(not(feature = "command"))]
-pub fn function(args: Args, _: &Config) -> Echo {
+pub fn function(args: Args, _: &mut Config) -> Echo {
     if let Some(word) = word(args) {
         fatal::usage("unknown argument '$'; see --help", word);
     }

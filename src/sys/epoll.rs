@@ -30,7 +30,7 @@ impl Interest {
 }
 
 /// One descriptor that is ready, under the token it was added with.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(transparent)]
 pub struct Event(libc::epoll_event);
 
@@ -135,6 +135,16 @@ impl Epoll {
     /// As [`Epoll::add`].
     pub fn add_once(&self, source: &impl Source, token: u64) -> Result<(), Errno> {
         let events = libc::EPOLLIN | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, source.fd(), token, events)
+    }
+
+    /// The same, to read and to write, and only once for each time that something changes.
+    ///
+    /// # Errors
+    /// As [`Epoll::add`].
+    #[cfg(feature = "web")]
+    pub fn add_edges(&self, source: &impl Source, token: u64) -> Result<(), Errno> {
+        let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         self.control(libc::EPOLL_CTL_ADD, source.fd(), token, events)
     }
 

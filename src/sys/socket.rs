@@ -111,6 +111,20 @@ impl Socket {
         }
     }
 
+    /// `getsockname(2)`: the port at this end.
+    #[cfg(feature = "web")]
+    pub fn local_port(&self) -> Option<u16> {
+        let mut address = address([0; 4], 0);
+        let mut len = size_of_val(&address) as libc::socklen_t;
+        let (place, room) = (
+            (&raw mut address).expose_provenance(),
+            (&raw mut len).expose_provenance(),
+        );
+        // SAFETY: `address` and `len` live through the call, exclusively borrowed, and `len` is the size of `address`.
+        check(unsafe { call3(libc::SYS_getsockname, self.0.raw(), place, room) }).ok()?;
+        Some(u16::from_be(address.sin_port))
+    }
+
     /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
     pub fn recv(&self, into: &mut [u8]) -> Io {
         let (place, room) = (into.as_mut_ptr().expose_provenance(), into.len());

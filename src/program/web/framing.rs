@@ -1,0 +1,135 @@
+//! Where the body of an answer ends that comes in pieces, each decoded where it lies.
+
+use crate::http::Parsed;
+use crate::http::Reject;
+use crate::http::body::Length;
+use crate::http::chunk::{Decoder, Progress};
+
+/// How much of a body is still to come (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// That many bytes.
+    Sized(u64),
+    Chunked(Decoder),
+    /// Whatever comes up to the end of the connection.
+    ToEnd,
+    /// Nothing.
+    Over,
+}
+
+/// What came of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// So many bytes at the front of it are the body's, now that it is decoded.
+    pub len: usize,
+    /// Whether something came behind the end of the body.
+    pub has_surplus: bool,
+}
+
+/// A longer chunk is refused: the decoder counts no further.
+const CHUNK_BYTES_MAX: usize = u32::MAX as usize - 1;
+
+impl Framing {
+    /// A body of which nothing has come.
+    pub fn new(length: Length) -> Self {
+        match length {
+            Length::Sized(0) => Self::Over,
+            Length::Sized(len) => Self::Sized(len),
+            Length::Chunked => Self::Chunked(Decoder::new()),
+            Length::ToEnd => Self::ToEnd,
+        }
+    }
+
+    /// Takes the next piece.
+    ///
+    /// # Errors
+    /// It breaks the rules of chunks.
+    pub fn take(&mut self, piece: &mut [u8]) -> Result<Taken, Reject> {
+        let (len, used) = match self {
+            Self::Sized(left) => {
+                let len = usize::try_from(*left).map_or(piece.len(), |left| left.min(piece.len()));
+                *left -= len as u64;
+                if *left == 0 {
+                    *self = Self::Over;
+                }
+                (len, len)
+            }
+            Self::Chunked(decoder) => {
+                let mut at = Progress {
+                    read: 0,
+                    decoded: 0,
+                };
+                let parsed = decoder.decode(piece, &mut at, CHUNK_BYTES_MAX)?;
+                if parsed == Parsed::Done(()) {
+                    *self = Self::Over;
+                }
+                (at.decoded, at.read)
+            }
+            Self::ToEnd => (piece.len(), piece.len()),
+            Self::Over => (0, 0),
+        };
+        let has_surplus = used < piece.len();
+        Ok(Taken { len, has_surplus })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// The body that comes of pieces, whether it is over, and whether something came behind it.
+    fn decoded(length: Length, pieces: &[&[u8]]) -> Result<(Vec<u8>, bool, bool), Reject> {
+        let (mut framing, mut body, mut has_surplus) = (Framing::new(length), Vec::new(), false);
+        for piece in pieces {
+            let mut piece = piece.to_vec();
+            let taken = framing.take(&mut piece)?;
+            body.extend_from_slice(&piece[..taken.len]);
+            has_surplus |= taken.has_surplus;
+        }
+        Ok((body, framing == Framing::Over, has_surplus))
+    }
+
+    #[test]
+    fn bodies_end_where_they_say() {
+        let (sized, chunked) = (Length::Sized(4), Length::Chunked);
+        for (length, pieces, want) in [
+            (sized, &[&b"ab"[..], b"cd"][..], (&b"abcd"[..], true, false)),
+            (sized, &[b"abc"], (b"abc", false, false)),
+            (sized, &[b"abcde"], (b"abcd", true, true)),
+            (sized, &[b"abcd", b"e"], (b"abcd", true, true)),
+            (Length::Sized(0), &[], (b"", true, false)),
+            (Length::Sized(0), &[b"a"], (b"", true, true)),
+            (Length::ToEnd, &[b"a", b"b"], (b"ab", false, false)),
+            (chunked, &[b"1\r\na\r\n0\r\n\r\n"], (b"a", true, false)),
+            (chunked, &[b"1\r\na\r\n0\r\n\r\nb"], (b"a", true, true)),
+            (
+                chunked,
+                &[b"1\r", b"\na", b"\r\n2;x\r\nbc\r\n0\r\nt: u\r\n\r\n"],
+                (b"abc", true, false),
+            ),
+            (chunked, &[b"4\r\nab"], (b"ab", false, false)),
+        ] {
+            let (body, is_over, has_surplus) = decoded(length, pieces).expect("a body");
+            assert_eq!(
+                (&body[..], is_over, has_surplus),
+                want,
+                "{length:?} {pieces:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_chunk_is_refused() {
+        for piece in [
+            &b"x\r\n"[..],
+            b"1\r\nab\r\n",
+            b"ffffffff\r\n",
+            b"100000000\r\n",
+            b"1\n",
+        ] {
+            assert!(decoded(Length::Chunked, &[piece]).is_err(), "{piece:?}");
+        }
+        assert!(decoded(Length::Chunked, &[b"fffffffe\r\nab"]).is_ok());
+    }
+}

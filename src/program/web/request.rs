@@ -1,0 +1,144 @@
+//! The head of a request that is passed on.
+//!
+//! Method, target and fields are as they came (RFC 9110 §7.6), but for what is about one connection, and what is said
+//! about the body, which is there as a whole. FC says what a call is about in fields that begin with `x-fc-`; on the
+//! other platforms a client's are dropped, and fnboot says the same by them.
+
+use super::settings::{EVENT_PATH_DEFAULT, Settings};
+use crate::bytes::{self, Writer};
+use crate::handler::{Context, Platform, Request};
+use crate::http::{forward, head, write};
+
+/// The head of the request that an HTTP request is passed on as, whose body is `body_bytes` long. `is_event` if it
+/// is FC's way to send an event.
+#[inline(never)]
+pub fn put_request(
+    settings: &Settings,
+    request: &Request<'_>,
+    is_event: bool,
+    cx: &Context<'_>,
+    body_bytes: usize,
+    into: &mut Writer<'_>,
+) {
+    into.put(request.method().as_bytes());
+    into.put(b" ");
+    match settings.event_path {
+        Some(path) if is_event => into.put(path),
+        _ => put_target(request.target(), settings.base_path, into),
+    }
+    into.put(b" HTTP/1.1\r\n");
+    let is_fc = settings.platform == Platform::Fc;
+    let headers = request.head.headers;
+    for (name, value) in headers.iter() {
+        let is = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
+        let is_told = is_of_platform(name) && !is_fc;
+        if !is("expect") && !is_told && !forward::is_of_hop(headers, name) {
+            write::field(into, name.as_bytes(), value);
+        }
+    }
+    if headers.get("host").is_none() {
+        put_host(settings.port, into);
+    }
+    if !is_fc {
+        put_context(cx, b"/http-invoke", into);
+    }
+    let has_length =
+        headers.get("content-length").is_some() || headers.get("transfer-encoding").is_some();
+    if has_length || body_bytes > 0 {
+        write::content_length(into, body_bytes as u64);
+    }
+    into.put(b"\r\n");
+}
+
+/// The head of the request that an event becomes which is none.
+#[inline(never)]
+pub fn put_event(settings: &Settings, cx: &Context<'_>, body_bytes: usize, into: &mut Writer<'_>) {
+    into.put(b"POST ");
+    into.put(settings.event_path.unwrap_or(EVENT_PATH_DEFAULT));
+    into.put(b" HTTP/1.1\r\n");
+    put_host(settings.port, into);
+    into.put(b"Content-Type: application/octet-stream\r\n");
+    put_context(cx, b"/invoke", into);
+    write::content_length(into, body_bytes as u64);
+    into.put(b"\r\n");
+}
+
+/// A request that asks whether the server is ready.
+pub fn put_question(settings: &Settings, into: &mut Writer<'_>) {
+    into.put(b"GET ");
+    into.put(settings.ready_path);
+    into.put(b" HTTP/1.1\r\n");
+    put_host(settings.port, into);
+    into.put(b"\r\n");
+}
+
+fn put_host(port: u16, into: &mut Writer<'_>) {
+    into.put(b"Host: 127.0.0.1:");
+    into.put_decimal(port.into());
+    into.put(b"\r\n");
+}
+
+/// The target without what is taken away from its front, in the form that a server is asked with (RFC 9112 §3.2.1).
+fn put_target(target: &str, base: &[u8], into: &mut Writer<'_>) {
+    if target == "*" {
+        return into.put(b"*");
+    }
+    let (path, query) = head::split_target(target);
+    let path = path.as_bytes();
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    into.put(match rest {
+        [b'/', ..] => rest,
+        [] => b"/",
+        _ => path,
+    });
+    if let Some(query) = query {
+        into.put(b"?");
+        into.put(query.as_bytes());
+    }
+}
+
+/// Whether a field is one that only the platform sends.
+fn is_of_platform(name: &str) -> bool {
+    let prefix = name.as_bytes().get(..5);
+    prefix.is_some_and(|prefix| bytes::is_word_ignore_case(prefix, "x-fc-"))
+}
+
+/// What FC says in fields of its own about a call.
+#[inline(never)]
+fn put_context(cx: &Context<'_>, path: &[u8], into: &mut Writer<'_>) {
+    let mut put = |name: &[u8], value: &[u8]| {
+        if !value.is_empty() && value.iter().all(|&byte| bytes::is_text(byte)) {
+            write::field(into, name, value);
+        }
+    };
+    let mut place = [[0; 20]; 2];
+    let [memory, timeout] = &mut place;
+    let left_ms = || cx.remaining_ms().map(|left_ms| left_ms.div_ceil(1000));
+    let timeout_s = cx.function_timeout().map(|time| time.as_secs());
+    put(b"X-Fc-Request-Id", cx.id());
+    put(b"X-Fc-Control-Path", path);
+    put(b"X-Fc-Function-Name", text(cx.function_name()));
+    put(
+        b"X-Fc-Function-Memory",
+        digits(cx.function_memory_mb(), memory),
+    );
+    put(
+        b"X-Fc-Function-Timeout",
+        digits(timeout_s.or_else(left_ms), timeout),
+    );
+    if cx.platform() == Platform::Lambda {
+        put(b"X-Amzn-Trace-Id", text(cx.trace_id()));
+    }
+}
+
+fn text(value: Option<&str>) -> &[u8] {
+    value.unwrap_or_default().as_bytes()
+}
+
+fn digits(number: Option<u64>, place: &mut [u8; 20]) -> &[u8] {
+    let mut digits = Writer::new(place);
+    if let Some(number) = number {
+        digits.put_decimal(number);
+    }
+    digits.finish()
+}

@@ -1,0 +1,432 @@
+//! A connection to the server beside fnboot, and the call that it serves.
+//!
+//! ```text
+//!   Waits ──▶ Sends ──▶ Head ──▶ Body ──▶ (answered)
+//!     │         │         └─ broken before it began, and may be asked again ──▶ Sends
+//!     └─ the server is not ready
+//! ```
+//!
+//! What comes of an answer at first is read to a place that all connections share, because the head of most answers
+//! comes in one piece and is passed on at once. An answer whose head does not, and one that is collected, have memory
+//! of their own.
+
+use super::fault::Fault;
+use super::framing::Framing;
+use crate::bytes::{self, Writer};
+use crate::http::body;
+use crate::http::head::{self, Head};
+use crate::http::{Kind, Parsed, Persist, Reject};
+use crate::limits::HEAD_BYTES_MAX;
+use crate::sys::fd::{Errno, Io};
+use crate::sys::memory::Mapping;
+use crate::sys::socket::Socket;
+
+/// A place for a connection; one without either is free.
+#[derive(Debug)]
+pub struct Upstream {
+    pub socket: Option<Socket>,
+    /// Whether an answer has come on it before.
+    pub is_reused: bool,
+    /// Since when it is idle, if it has no call: on the monotonic clock.
+    pub idle_since_ms: u64,
+    pub call: Option<Call>,
+}
+
+/// A request, and what has come of its answer.
+#[derive(Debug)]
+pub struct Call {
+    pub number: u64,
+    /// Whether it is an event, of a platform that sends it as such or of an API.
+    pub is_event: bool,
+    /// Whether the answer is collected, because it is no response to a client.
+    pub collects: bool,
+    /// Whether only the head of the answer is asked for.
+    pub is_head: bool,
+    /// Whether asking twice is asking once (RFC 9110 §9.2.2).
+    pub is_idempotent: bool,
+    pub state: State,
+    /// Why it fails, if it does.
+    pub fault: Option<Fault>,
+    /// Whether there is something to tell of it: it fails, or what has come is all.
+    pub is_due: bool,
+    /// Whether whoever takes the answer waits for more of it.
+    pub is_waiting: bool,
+    /// When it fails at the latest, and when it is told what it fails with: on the monotonic clock, or `NEVER`.
+    pub deadline_ms: u64,
+    pub fault_ms: u64,
+    /// The request, while some of it is not sent or it may be sent again.
+    request: Option<Mapping>,
+    request_len: usize,
+    sent: usize,
+    /// What has come of the answer that does not lie in the shared place.
+    pub input: Option<Mapping>,
+    /// Where in it, or in the shared place, what has come ends; of the body what is decoded.
+    pub filled: usize,
+    pub status: u16,
+    pub head_len: usize,
+    pub framing: Framing,
+    /// How long the body is, if the head says so.
+    pub body_bytes: Option<u64>,
+    /// Whether another request may follow on the connection.
+    persists: bool,
+}
+
+/// How far a call has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Waits,
+    Sends,
+    Head,
+    Body,
+}
+
+/// What came of going on with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Nothing,
+    /// There is an answer, or more of it.
+    Due,
+    /// Nothing more comes of it.
+    Broken(Fault),
+}
+
+/// What came of asking for the next piece of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    More,
+    Wait,
+    End,
+    Broken,
+}
+
+/// Methods that mean the same when they come twice (RFC 9110 §9.2.2).
+const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
+impl Call {
+    /// A call of which nothing is sent.
+    pub fn new(
+        number: u64,
+        method: &str,
+        is_event: bool,
+        collects: bool,
+        deadline_ms: u64,
+    ) -> Self {
+        Self {
+            number,
+            is_event,
+            collects,
+            is_head: method == "HEAD",
+            is_idempotent: IDEMPOTENT.contains(&method),
+            state: State::Waits,
+            fault: None,
+            is_due: false,
+            is_waiting: false,
+            deadline_ms,
+            fault_ms: deadline_ms,
+            request: None,
+            request_len: 0,
+            sent: 0,
+            input: None,
+            filled: 0,
+            status: 0,
+            head_len: 0,
+            framing: Framing::Over,
+            body_bytes: None,
+            persists: false,
+        }
+    }
+
+    /// Keeps the request, of which so much is sent.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn keep(&mut self, head: &[u8], body: &[u8], sent: usize) -> Result<(), Errno> {
+        let len = head.len() + body.len();
+        let mut memory = Mapping::new(len)?;
+        let mut writer = Writer::new(&mut memory);
+        writer.put(head);
+        writer.put(body);
+        (self.request, self.request_len, self.sent) = (Some(memory), len, sent);
+        Ok(())
+    }
+
+    /// So much of a request is sent that is kept nowhere.
+    pub fn set_sent(&mut self, len: usize) {
+        (self.request_len, self.sent) = (len, len);
+    }
+
+    /// What has come of the answer lies in memory of its own from now on, and not in the shared place.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn own(&mut self, shared: &[u8]) -> Result<(), Errno> {
+        if self.input.is_none() {
+            let mut input = Mapping::new(self.filled.max(HEAD_BYTES_MAX))?;
+            bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
+            self.input = Some(input);
+        }
+        Ok(())
+    }
+
+    /// Whether it may be asked once more on another connection: nothing has come of the answer, and nothing went out,
+    /// or what did may go out twice.
+    pub fn may_repeat(&self) -> bool {
+        let is_unanswered = matches!(self.state, State::Sends | State::Head) && self.filled == 0;
+        is_unanswered && self.request.is_some() && (self.sent == 0 || self.is_idempotent)
+    }
+
+    /// It is asked on a new connection.
+    pub fn repeat(&mut self) {
+        (self.state, self.sent, self.filled) = (State::Sends, 0, 0);
+    }
+
+    /// Whether it is over, and the connection of it may be used again.
+    pub fn leaves_connection(&self) -> bool {
+        self.framing == Framing::Over
+            && self.persists
+            && self.sent == self.request_len
+            && self.fault.is_none()
+    }
+
+    /// Notes that something came behind the answer.
+    fn set_surplus(&mut self, has_surplus: bool) {
+        self.persists &= !has_surplus;
+    }
+
+    /// Takes the head of the answer.
+    fn begin_answer(&mut self, answer: &Answer) {
+        (self.status, self.head_len) = (answer.status, answer.head_len);
+        self.persists = answer.framing.persist == Persist::Keep;
+        self.framing = Framing::new(answer.framing.length);
+        self.body_bytes = match self.framing {
+            Framing::Sized(len) => Some(len),
+            _ => None,
+        };
+        if self.is_head {
+            // RFC 9110 §9.3.2: what it says is what the body of GET would be.
+            (self.framing, self.body_bytes) = (Framing::Over, answer.content_length);
+        }
+        self.state = State::Body;
+    }
+}
+
+/// What the head of an answer says.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head_len: usize,
+    framing: body::Framing,
+    content_length: Option<u64>,
+}
+
+impl Answer {
+    fn new(head: &Head<'_>) -> Result<Self, Reject> {
+        let content_length = head.headers.get("content-length");
+        Ok(Self {
+            status: head.status,
+            head_len: head.len,
+            framing: body::framing(Kind::Response, head)?,
+            content_length: content_length.and_then(bytes::decimal),
+        })
+    }
+}
+
+impl Upstream {
+    pub const FREE: Self = Self {
+        socket: None,
+        is_reused: false,
+        idle_since_ms: 0,
+        call: None,
+    };
+
+    /// Whether it can be used again: nothing has come on it, not even its end.
+    pub fn is_usable(&self) -> bool {
+        let peeked = self.socket.as_ref().map(Socket::peek);
+        peeked == Some(Io::Blocked)
+    }
+
+    /// Goes on with what it is doing. `shared` is where answers are read to at first.
+    pub fn go_on(&mut self, shared: &mut [u8], body_bytes_max: usize) -> Step {
+        let (Some(socket), Some(call)) = (&self.socket, &mut self.call) else {
+            return Step::Nothing;
+        };
+        if call.state == State::Sends {
+            send(socket, call);
+        }
+        match call.state {
+            State::Waits => Step::Nothing,
+            // An answer may come before the request is sent, and then it is the answer.
+            State::Sends | State::Head => receive_head(socket, call, shared, body_bytes_max),
+            State::Body if call.collects => collect(socket, call, body_bytes_max),
+            State::Body if call.is_waiting => {
+                call.is_waiting = false;
+                Step::Due
+            }
+            State::Body => Step::Nothing,
+        }
+    }
+
+    /// Reads the next piece of an answer to where it is sent from.
+    pub fn read_piece(&mut self, piece: &mut Writer<'_>) -> Piece {
+        let (Some(socket), Some(call)) = (&self.socket, &mut self.call) else {
+            return Piece::Broken;
+        };
+        if call.framing == Framing::Over {
+            return Piece::End;
+        }
+        let place = piece.rest();
+        match socket.recv(place) {
+            Io::Done(0) if call.framing == Framing::ToEnd => Piece::End,
+            Io::Done(0) | Io::Closed(_) => Piece::Broken,
+            Io::Blocked => {
+                call.is_waiting = true;
+                Piece::Wait
+            }
+            Io::Done(count) => {
+                let Ok(taken) = call.framing.take(bytes::slice_mut(place, 0..count)) else {
+                    return Piece::Broken;
+                };
+                call.set_surplus(taken.has_surplus);
+                piece.skip(taken.len);
+                if call.framing == Framing::Over {
+                    Piece::End
+                } else {
+                    Piece::More
+                }
+            }
+        }
+    }
+}
+
+/// Sends what is left of a request. An error is heard of by reading: there may be an answer before it.
+fn send(socket: &Socket, call: &mut Call) {
+    let request = call.request.as_deref().unwrap_or_default();
+    let rest = bytes::slice(request, call.sent..call.request_len);
+    if let Io::Done(count) = socket.send(rest) {
+        call.sent += count;
+    }
+    if call.sent == call.request_len {
+        call.state = State::Head;
+    }
+}
+
+/// Reads the head of an answer, and as much of its body as comes with it.
+fn receive_head(
+    socket: &Socket,
+    call: &mut Call,
+    shared: &mut [u8],
+    body_bytes_max: usize,
+) -> Step {
+    loop {
+        let Call { input, filled, .. } = &mut *call;
+        let place = match input {
+            Some(input) => &mut input[..],
+            None => &mut *shared,
+        };
+        let end = place.len();
+        match socket.recv(bytes::slice_mut(place, *filled..end)) {
+            Io::Done(0) | Io::Closed(_) if *filled == 0 => return Step::Broken(Fault::Unanswered),
+            Io::Done(0) | Io::Closed(_) => return Step::Broken(Fault::Malformed),
+            Io::Blocked => return Step::Nothing,
+            Io::Done(count) => *filled += count,
+        }
+        match read_head(place, filled) {
+            Err(_) => return Step::Broken(Fault::Malformed),
+            Ok(Parsed::Done(answer)) => {
+                call.begin_answer(&answer);
+                break;
+            }
+            Ok(Parsed::More) if call.input.is_none() => {
+                if let Err(errno) = call.own(shared) {
+                    return Step::Broken(Fault::Start(errno));
+                }
+            }
+            Ok(Parsed::More) => {}
+        }
+    }
+    let head_len = call.head_len;
+    let place = match &mut call.input {
+        Some(input) => &mut input[..],
+        None => &mut *shared,
+    };
+    let Ok(taken) = call
+        .framing
+        .take(bytes::slice_mut(place, head_len..call.filled))
+    else {
+        return Step::Broken(Fault::Malformed);
+    };
+    call.set_surplus(taken.has_surplus);
+    call.filled = head_len + taken.len;
+    if !call.collects {
+        return Step::Due;
+    }
+    if let Err(errno) = call.own(shared) {
+        return Step::Broken(Fault::Start(errno));
+    }
+    collect(socket, call, body_bytes_max)
+}
+
+/// Reads the head of an answer at the front of what has come, which is `filled` bytes. What comes before it and only
+/// informs (RFC 9110 §15.2) is left out.
+fn read_head(place: &mut [u8], filled: &mut usize) -> Result<Parsed<Answer>, Reject> {
+    loop {
+        let mut fields = head::fields();
+        let read = match head::parse(Kind::Response, bytes::slice(place, 0..*filled), &mut fields) {
+            Ok(Parsed::Done(head)) => Answer::new(&head),
+            Ok(Parsed::More) => return Ok(Parsed::More),
+            Err(reject) => Err(reject),
+        };
+        match read {
+            Ok(Answer {
+                status: 100 | 102..=199,
+                head_len,
+                ..
+            }) => {
+                bytes::shift(place, head_len..*filled, 0);
+                *filled -= head_len;
+            }
+            // No protocol was asked for that it could change to.
+            Ok(answer) if answer.status == 101 || answer.status > 599 => {
+                return Err(Reject::RequestLine);
+            }
+            Ok(answer) => return Ok(Parsed::Done(answer)),
+            // RFC 9112 §5.2: the obsolete folding of a field is undone.
+            Err(Reject::Field) if head::unfold(bytes::slice_mut(place, 0..*filled)) => {}
+            Err(reject) => return Err(reject),
+        }
+    }
+}
+
+/// Reads the rest of an answer that is collected.
+fn collect(socket: &Socket, call: &mut Call, body_bytes_max: usize) -> Step {
+    while call.framing != Framing::Over {
+        let (start, head_len) = (call.filled, call.head_len);
+        if start - head_len > body_bytes_max {
+            return Step::Broken(Fault::TooLong);
+        }
+        let Some(input) = &mut call.input else {
+            return Step::Nothing;
+        };
+        if start == input.len() && input.grow(2 * start).is_err() {
+            return Step::Broken(Fault::Start(Errno::AGAIN));
+        }
+        let end = input.len();
+        let place = bytes::slice_mut(input, start..end);
+        match socket.recv(place) {
+            Io::Done(0) if call.framing == Framing::ToEnd => break,
+            Io::Done(0) | Io::Closed(_) => return Step::Broken(Fault::Malformed),
+            Io::Blocked => return Step::Nothing,
+            Io::Done(count) => match call.framing.take(bytes::slice_mut(place, 0..count)) {
+                Ok(taken) => {
+                    call.filled += taken.len;
+                    call.set_surplus(taken.has_surplus);
+                }
+                Err(_) => return Step::Broken(Fault::Malformed),
+            },
+        }
+    }
+    if call.filled - call.head_len > body_bytes_max {
+        return Step::Broken(Fault::TooLong);
+    }
+    Step::Due
+}
