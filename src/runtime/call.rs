@@ -423,7 +423,7 @@ fn ask<'a, H: Handler>(
         _ => {
             cx.rest.set(Rest::Nothing);
             let fault = "an answer that comes later cannot be put off again";
-            Err(Error::fixed("NoStream", fault))
+            Err(Error::fixed("NoDefer", fault))
         }
     }
 }

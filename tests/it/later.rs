@@ -187,14 +187,9 @@ fn failures_in_the_end() {
         ("failed", "Failed", "by its sender"),
         ("panic 5", "Panic", "in the end"),
         (
-            "stream 5",
-            "NoStream",
-            "an answer that comes later comes whole",
-        ),
-        (
             "defer 5",
-            "NoStream",
-            "an answer that comes later comes whole",
+            "NoDefer",
+            "an answer that comes later cannot be put off again",
         ),
     ] {
         let _case = Case(text);
@@ -213,10 +208,31 @@ fn failures_in_the_end() {
         server.stdout.wait_until(|log| log.contains(FAILED));
         server.stdout.take();
     }
-    assert_eq!(counts(&mut server), (10, 10, 0));
+    assert_eq!(counts(&mut server), (8, 8, 0));
     let is_all = |text: &str| text.matches("in the end").count() == 2 && text.ends_with('\n');
     server.stderr.wait_until(is_all);
     server.stderr.take();
+}
+
+/// An event gets all pieces at once, a request each as it comes; the marker is at the end of either.
+#[test]
+fn an_answer_that_comes_later_goes_on() {
+    const PIECES: &str = "piece\npiece\npiece\n";
+    let mut server = server();
+    let mut client = server.connect();
+    let answer = client.send(event("stream 5")).expect(200);
+    assert_eq!(answer.text(), PIECES);
+    assert_eq!(answer.header("content-length"), Some("18"));
+    let answer = client.send(get("/stream/5")).expect(200);
+    assert_eq!(answer.text(), PIECES);
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+    let log = server
+        .stdout
+        .wait_until(|log| log.matches(END).count() == 2);
+    assert_eq!(log.matches(START).count(), 2, "{log}");
+    // The connection is used again.
+    assert_eq!(client.send(event("5")).expect(200).status, 200);
+    assert_eq!(counts(&mut server), (3, 3, 0));
 }
 
 /// An error ends the call at once: it is neither resumed nor abandoned.

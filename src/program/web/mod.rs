@@ -47,7 +47,6 @@ use crate::sys::socket::Socket;
 use crate::sys::wait::{self, Status};
 use crate::sys::{process, signal};
 use core::time::Duration;
-pub use fault::BAD_GATEWAY;
 use fault::Fault;
 use framing::Framing;
 pub use settings::{Settings, is_list, is_path};
@@ -328,11 +327,10 @@ impl Web {
             return Err(Error::fixed("BadRequest", "the request's head is too long"));
         }
         let head_len = writer.written().len();
-        let deadline_ms = cx
-            .remaining_ms()
-            .map(|left_ms| left_ms.saturating_sub(GRACE_MS_MIN))
-            .unwrap_or(settings.timeout_ms);
-        let deadline_ms = clock::monotonic_ms().saturating_add(deadline_ms);
+        let left_ms = cx.remaining_ms().map_or(settings.timeout_ms, |left_ms| {
+            left_ms.saturating_sub(GRACE_MS_MIN)
+        });
+        let deadline_ms = clock::monotonic_ms().saturating_add(left_ms);
         let call = Call::new(number, method, is_event, request.is_none(), deadline_ms);
         self.supervisor.alarm(deadline_ms);
         let sent = self.send(call, head_len, body);
@@ -852,13 +850,12 @@ impl Web {
     /// Does what is due by now, and sets when something is next.
     fn tick(&mut self) {
         let now_ms = clock::monotonic_ms();
-        match self.phase {
-            Phase::Down { until_ms } if until_ms <= now_ms => {
-                if self.spawn().is_err() {
-                    self.phase = Phase::Down {
-                        until_ms: now_ms + RESTART_MS,
-                    };
-                }
+        let phase = self.phase;
+        match phase {
+            Phase::Down { until_ms } if until_ms <= now_ms && self.spawn().is_err() => {
+                self.phase = Phase::Down {
+                    until_ms: now_ms + RESTART_MS,
+                };
             }
             Phase::Starting { since_ms, .. } if now_ms > since_ms + LOAD_MS_MAX => {
                 if let Some(process) = &self.process {

@@ -29,9 +29,11 @@ pub fn put_request(
     into.put(b" HTTP/1.1\r\n");
     let is_fc = settings.platform == Platform::Fc;
     let headers = request.head.headers;
+    let is_lambda = settings.platform == Platform::Lambda;
+    let has_trace = is_lambda && cx.trace_id().is_some();
     for (name, value) in headers.iter() {
         let is = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
-        let is_told = is_of_platform(name) && !is_fc;
+        let is_told = !is_fc && is_of_platform(name) || has_trace && is("x-amzn-trace-id");
         if !is("expect") && !is_told && !forward::is_of_hop(headers, name) {
             write::field(into, name.as_bytes(), value);
         }

@@ -33,6 +33,10 @@ pub struct Upstream {
 }
 
 /// A request, and what has come of its answer.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is so or not, whatever the others"
+)]
 #[derive(Debug)]
 pub struct Call {
     pub number: u64,
