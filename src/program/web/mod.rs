@@ -15,59 +15,47 @@
 mod fault;
 mod framing;
 mod request;
+mod server;
 mod settings;
+mod table;
 mod upstream;
 
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
+use core::time::Duration;
 
-use super::environment::Environment;
 use super::failure;
-use super::input;
-use super::kinds::{self, Kinds};
+use super::kinds;
 use super::launch::Launch;
-use super::orphans::Orphans;
-use super::process::{Mark, Process};
-use super::settings::Stay;
 use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
 use crate::handler::{Context, Error, Flow, Platform, Request, Response};
 use crate::http::{forward, head};
 use crate::limits::{
-    DEATH_COUNT_MAX, GRACE_MS_MIN, HEAD_BYTES_MAX, IDLE_MS_MAX, LOAD_MS_MAX, MARGIN_MS_MAX,
-    RESTART_MS, SCRATCH_BYTES, UPSTREAM_COUNT_MAX,
+    DEATH_COUNT_MAX, GRACE_MS_MIN, HEAD_BYTES_MAX, LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES,
 };
 use crate::log;
-use crate::platform::Call as Kind;
-use crate::platform::fc;
+use crate::platform::{self, fc};
 use crate::sys::child::Signal;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Io};
-use crate::sys::memory::{List, Mapping, Reserved};
-use crate::sys::socket::Socket;
-use crate::sys::wait::{self, Status};
+use crate::sys::memory::{Mapping, Reserved};
 use crate::sys::{process, signal};
-use core::time::Duration;
 use fault::Fault;
 use framing::Framing;
+use server::{Phase, Server};
 pub use settings::{Settings, is_list, is_path};
+use table::Upstreams;
 use upstream::{Call, Piece, State, Step, Upstream};
 
 /// A server, and what it is asked.
 #[derive(Debug)]
 pub struct Web {
     settings: Settings,
-    launch: &'static mut Launch,
-    environment: Environment,
+    server: Server,
     supervisor: Supervisor,
-    orphans: Orphans,
-    kinds: Kinds,
-    upstreams: List<Option<Upstream>>,
+    upstreams: Upstreams,
     /// What the supervisor has told and nobody has looked at.
     batch: Batch,
-    process: Option<Process>,
-    phase: Phase,
-    /// Ends in a row without an answer in between.
-    death_count: usize,
     /// Whether a call may have something to tell.
     has_due: bool,
     /// Whether it was said that the path of events is not known.
@@ -77,21 +65,6 @@ pub struct Web {
     report: Option<Mapping>,
     head: &'static mut [u8; HEAD_ROOM_BYTES],
     shared: &'static mut [u8; SHARED_BYTES],
-}
-
-/// How far the server is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// It was started, and does not accept connections yet.
-    Starting {
-        since_ms: u64,
-        said_ms: u64,
-    },
-    Ready,
-    /// It has ended, and is started again.
-    Down {
-        until_ms: u64,
-    },
 }
 
 /// Room for the head of a request: as it came, and what is added.
@@ -104,7 +77,7 @@ const SHARED_BYTES: usize = 2 * SCRATCH_BYTES;
 #[repr(C)]
 struct Memory {
     web: MaybeUninit<Web>,
-    upstreams: [MaybeUninit<Option<Upstream>>; UPSTREAM_COUNT_MAX],
+    upstreams: table::Table,
     kinds: kinds::Place,
     head: [u8; HEAD_ROOM_BYTES],
     shared: [u8; SHARED_BYTES],
@@ -112,7 +85,7 @@ struct Memory {
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     web: MaybeUninit::uninit(),
-    upstreams: [const { MaybeUninit::uninit() }; UPSTREAM_COUNT_MAX],
+    upstreams: table::EMPTY_TABLE,
     kinds: kinds::Place::EMPTY,
     head: [0; HEAD_ROOM_BYTES],
     shared: [0; SHARED_BYTES],
@@ -125,15 +98,12 @@ const QUESTION: u64 = u64::MAX;
 /// first.
 const BURIAL_MS: u64 = 20;
 
+/// How long it may take to answer that.
+const QUESTION_MS: u64 = 2000;
+
 /// Between two tries whether the server is ready: so many parts of the time it has taken, within these.
 const TRY_PARTS: u64 = 16;
 const TRY_MS_MAX: u64 = 10;
-
-/// How often it is said what is waited for.
-const SAY_MS: u64 = 2000;
-
-/// Processes that are taken away at once.
-const REAP_COUNT_MAX: usize = 1024;
 
 impl Web {
     /// Starts the server, and waits until it is ready.
@@ -145,71 +115,35 @@ impl Web {
         settings: Settings,
     ) -> Result<&'static mut Self, Error> {
         let web = Self::new(launch, settings).map_err(failure::start)?;
-        let started = web.spawn().map_err(|errno| {
-            let fault = failure::Fault::Start(errno);
-            failure::error(&mut web.kinds, web.launch, Some(fault), None, b"")
-        });
-        started.and_then(|()| web.wait_until_ready())?;
+        let started = web.server.start(&web.supervisor);
+        started.map_err(|errno| web.server.not_started(errno))?;
+        web.wait_until_ready()?;
         Ok(web)
     }
 
     /// Nothing is started yet.
     fn new(launch: &'static mut Launch, settings: Settings) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
-        let environment = Environment::new(settings.platform, Stay::Server)?;
-        let supervisor = Supervisor::new()?;
-        let web = memory.web.write(Self {
+        Ok(memory.web.write(Self {
             settings,
-            launch,
-            environment,
-            supervisor,
-            orphans: Orphans::NONE,
-            kinds: Kinds::new(&mut memory.kinds),
-            upstreams: List::new(&mut memory.upstreams),
+            server: Server::new(launch, &settings, &mut memory.kinds)?,
+            supervisor: Supervisor::new()?,
+            upstreams: Upstreams::new(&mut memory.upstreams, settings.port),
             batch: Batch::EMPTY,
-            process: None,
-            phase: Phase::Ready,
-            death_count: 0,
             has_due: false,
             has_said_path: false,
             answered: None,
             report: None,
             head: &mut memory.head,
             shared: &mut memory.shared,
-        });
-        web.environment.take_own()?;
-        web.orphans.spare();
-        Ok(web)
+        }))
     }
 
-    /// Starts the process.
-    fn spawn(&mut self) -> Result<(), Errno> {
-        let input = input::file(b"")?;
-        let mut place = [0; 128];
-        let mut ports = Writer::new(&mut place);
-        for name in super::environment::PORTS {
-            ports.put(name.as_bytes());
-            ports.put(b"=");
-            ports.put_decimal(self.settings.port.into());
-            ports.put(b"\0");
-        }
-        let environment = self.environment.of_call(ports.written(), false);
-        let process = Process::start_server(self.launch, environment, &input, &self.supervisor)?;
-        self.process = Some(process);
-        let now_ms = clock::monotonic_ms();
-        self.phase = Phase::Starting {
-            since_ms: now_ms,
-            said_ms: now_ms,
-        };
-        self.supervisor.alarm(now_ms);
-        Ok(())
-    }
-
-    /// Waits for the server at the start. There is nothing else to do.
+    /// Waits for the server at the start, when there is nothing else to do.
     fn wait_until_ready(&mut self) -> Result<(), Error> {
-        // As process 1, it would be ignored until then.
+        // Process 1 would not hear of it otherwise.
         let _ = signal::catch_terminate();
-        while let Phase::Starting { since_ms, .. } = self.phase {
+        while let Phase::Starting { since_ms, .. } = self.server.phase {
             let passed_ms = clock::monotonic_ms().saturating_sub(since_ms);
             if signal::terminating() {
                 self.end();
@@ -220,7 +154,7 @@ impl Web {
                 return Err(Error::fixed("TimedOut", "the program does not listen"));
             }
             self.try_ready();
-            if self.phase == Phase::Ready {
+            if self.server.phase == Phase::Ready {
                 break;
             }
             let pause_ms = (passed_ms / TRY_PARTS).clamp(1, TRY_MS_MAX);
@@ -230,58 +164,36 @@ impl Web {
             }
             self.next_due();
         }
-        if self.phase == Phase::Ready {
+        if self.server.phase == Phase::Ready {
             return Ok(());
         }
-        Err(self.death())
-    }
-
-    /// The failure of a call whose server has ended.
-    fn death(&mut self) -> Error {
-        let process = self.process.as_ref();
-        let status = process.and_then(|process| process.status);
-        let tail = process.map_or(&b""[..], Process::tail);
-        failure::error(&mut self.kinds, self.launch, None, status, tail)
+        Err(self.server.death())
     }
 
     /// Looks whether the server accepts connections, and, if a path is set for that, asks it.
     fn try_ready(&mut self) {
-        let Phase::Starting { since_ms, said_ms } = &mut self.phase else {
-            return;
-        };
-        let now_ms = clock::monotonic_ms();
-        if now_ms >= *said_ms + SAY_MS {
-            *said_ms += SAY_MS;
-            let (port, seconds) = (self.settings.port, (now_ms - *since_ms) / 1000);
-            log::complain(b"INFO", |line| {
-                line.put(b"waiting for the program on 127.0.0.1:");
-                line.put_decimal(port.into());
-                line.put(b" since ");
-                line.put_decimal(seconds);
-                line.put(b" s");
-            });
-        }
-        if !accepts(self.settings.port) {
+        if !self.server.accepts() {
             return;
         }
         if self.settings.ready_path.is_empty() {
             self.set_ready();
-        } else if self.position(QUESTION).is_none() {
-            let Self { settings, head, .. } = self;
-            let mut writer = Writer::new(&mut head[..]);
-            request::put_question(settings, &mut writer);
+        } else if self.upstreams.position(QUESTION).is_none() {
+            let mut writer = Writer::new(&mut self.head[..]);
+            request::put_question(&self.settings, &mut writer);
             let head_len = writer.written().len();
-            let call = Call::new(QUESTION, "POST", false, true, now_ms + SAY_MS);
-            // It is tried again.
+            let end_ms = clock::monotonic_ms() + QUESTION_MS;
+            let call = Call::new(QUESTION, "POST", false, true, end_ms);
+            // It is asked again.
             let _ = self.send(call, head_len, b"");
         }
     }
 
-    /// The server has answered whether it is ready.
+    /// The server has answered whether it is ready, or has not.
     fn judge(&mut self, index: usize) {
-        let call = self.call_at(index);
-        let status = call.map_or(0, |call| if call.fault.is_some() { 0 } else { call.status });
-        self.close(index);
+        let call = self.upstreams.call(index);
+        let answered = call.filter(|call| call.fault.is_none());
+        let status = answered.map_or(0, |call| call.status);
+        self.upstreams.close(index);
         if settings::lists(self.settings.ready_statuses, status) {
             self.set_ready();
         }
@@ -289,13 +201,11 @@ impl Web {
 
     /// The server is ready: what waits for it is sent.
     fn set_ready(&mut self) {
-        self.phase = Phase::Ready;
+        self.server.phase = Phase::Ready;
         for index in 0..self.upstreams.len() {
-            if self
-                .call_at(index)
-                .is_some_and(|call| call.state == State::Waits)
-            {
-                self.connect_again(index);
+            let call = self.upstreams.call(index);
+            if call.is_some_and(|call| call.state == State::Waits) {
+                self.send_again(index);
             }
         }
     }
@@ -313,7 +223,8 @@ impl Web {
     ) -> Result<(), Error> {
         let Self { settings, head, .. } = self;
         let is_fc = settings.platform == Platform::Fc;
-        let is_event = request.is_none_or(|request| is_fc && fc::route(request) == Kind::Invoke);
+        let is_event =
+            request.is_none_or(|request| is_fc && fc::route(request) == platform::Call::Invoke);
         let method = request.map_or("POST", Request::method);
         let body = request.map_or(event, Request::body);
         let mut writer = Writer::new(&mut head[..]);
@@ -337,43 +248,43 @@ impl Web {
         sent.map_err(fault::error)
     }
 
-    /// Sends a request, whose head lies where heads are written, or has it wait.
+    /// Sends a request, whose head lies where heads are written, or has it wait for the server.
     fn send(&mut self, mut call: Call, head_len: usize, body: &[u8]) -> Result<(), Fault> {
         let is_question = call.number == QUESTION;
         let total = head_len + body.len();
         let index = loop {
-            let (index, is_connected) = self.place().map_err(Fault::Start)?;
+            let index = self.upstreams.place().map_err(Fault::Start)?;
             let head = bytes::slice(&self.head[..], 0..head_len);
-            if self.phase != Phase::Ready && !is_question {
+            if self.server.phase != Phase::Ready && !is_question {
                 call.keep(head, body, 0).map_err(Fault::Start)?;
                 break index;
             }
-            if !is_connected {
-                self.connect(index).map_err(Fault::Start)?;
+            if self
+                .upstreams
+                .at(index)
+                .is_some_and(|upstream| upstream.socket.is_none())
+            {
+                let connected = self.upstreams.connect(index, &self.supervisor);
+                connected.map_err(Fault::Start)?;
             }
-            let head = bytes::slice(&self.head[..], 0..head_len);
-            let upstream = self.upstreams.get_mut(index).and_then(Option::as_mut);
             let Some(Upstream {
                 socket: Some(socket),
                 is_reused,
                 ..
-            }) = upstream
+            }) = self.upstreams.at(index)
             else {
                 return Err(Fault::Start(Errno::AGAIN));
             };
             let sent = match socket.send_parts(&[head, body, b""]) {
                 Io::Done(count) => count,
                 Io::Blocked => 0,
-                // It was ended since it was last looked at: nothing of the request has arrived.
-                Io::Closed(_) if *is_reused => {
-                    self.close(index);
-                    continue;
-                }
                 Io::Closed(errno) => {
-                    self.close(index);
-                    // It may have ended a moment ago.
+                    // It was ended since it was last looked at, and nothing of the request has arrived; or nobody
+                    // listens: then the server may have ended a moment ago.
+                    let may_go_on = *is_reused;
+                    self.upstreams.close(index);
                     self.reap();
-                    if self.phase != Phase::Ready && !is_question {
+                    if may_go_on || self.server.phase != Phase::Ready && !is_question {
                         continue;
                     }
                     return Err(Fault::Start(errno));
@@ -391,121 +302,19 @@ impl Web {
             };
             break index;
         };
-        if let Some(upstream) = self.at(index) {
+        if let Some(upstream) = self.upstreams.at(index) {
             upstream.call = Some(call);
         }
         Ok(())
     }
 
-    /// A place for a call: with a connection that is idle, or a free one.
-    fn place(&mut self) -> Result<(usize, bool), Errno> {
-        let now_ms = clock::monotonic_ms();
-        // What was used last is the least likely to have ended.
-        while let Some(index) = self.idle() {
-            let is_fresh = self.at(index).is_some_and(|upstream| {
-                now_ms <= upstream.idle_since_ms + IDLE_MS_MAX && upstream.is_usable()
-            });
-            if is_fresh {
-                return Ok((index, true));
-            }
-            self.close(index);
+    /// Sends the request of a call on a new connection. The kernel tells when there is one.
+    fn send_again(&mut self, index: usize) {
+        if let Some(call) = self.upstreams.call(index) {
+            call.repeat();
         }
-        let free = self.upstreams.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.upstreams.len());
-        let place = match free {
-            Some(index) => self.upstreams.get_mut(index),
-            None => self.upstreams.push(None),
-        };
-        *place.ok_or(Errno::AGAIN)? = Some(Upstream::FREE);
-        Ok((index, false))
-    }
-
-    /// The idle connection that was used last.
-    fn idle(&self) -> Option<usize> {
-        let upstreams = self.upstreams.iter().enumerate();
-        let idle = upstreams.filter_map(|(index, place)| {
-            let upstream = place.as_ref().filter(|upstream| upstream.call.is_none())?;
-            Some((upstream.idle_since_ms, index))
-        });
-        idle.max().map(|(_, index)| index)
-    }
-
-    /// Opens a connection for the place at `index`.
-    fn connect(&mut self, index: usize) -> Result<(), Errno> {
-        let Self {
-            supervisor,
-            settings,
-            upstreams,
-            ..
-        } = self;
-        if let Some(upstream) = upstreams.get_mut(index).and_then(Option::as_mut) {
-            let socket = Socket::connect(LOOPBACK, settings.port)?;
-            supervisor.watch_edges(&socket, Ready::Upstream(index))?;
-            (upstream.socket, upstream.is_reused) = (Some(socket), false);
-        }
-        Ok(())
-    }
-
-    /// Sends the request of a call on a new connection.
-    fn connect_again(&mut self, index: usize) {
-        if let Some(upstream) = self.at(index) {
-            upstream.socket = None;
-            if let Some(call) = &mut upstream.call {
-                call.repeat();
-            }
-        }
-        if let Err(errno) = self.connect(index) {
+        if let Err(errno) = self.upstreams.connect(index, &self.supervisor) {
             self.fail(index, Fault::Start(errno), 0);
-        }
-        // The rest follows when the kernel tells that there is a connection.
-    }
-
-    fn at(&mut self, index: usize) -> Option<&mut Upstream> {
-        self.upstreams.get_mut(index)?.as_mut()
-    }
-
-    fn call_at(&mut self, index: usize) -> Option<&mut Call> {
-        self.at(index)?.call.as_mut()
-    }
-
-    /// Where the call of that number is.
-    fn position(&self, number: u64) -> Option<usize> {
-        let is_it = |call: &Call| call.number == number;
-        let has_it = |place: &Option<Upstream>| {
-            let upstream = place.as_ref();
-            upstream.is_some_and(|upstream| upstream.call.as_ref().is_some_and(is_it))
-        };
-        self.upstreams.iter().position(has_it)
-    }
-
-    /// Frees the place at `index`, and closes its connection.
-    fn close(&mut self, index: usize) {
-        if let Some(place) = self.upstreams.get_mut(index) {
-            *place = None;
-        }
-    }
-
-    /// The call at `index` is over: its connection is kept, if another request may follow on it.
-    fn finish(&mut self, index: usize) {
-        let is_unproven = |place: &Option<Upstream>| {
-            let upstream = place.as_ref();
-            upstream.is_some_and(|upstream| {
-                let call = upstream.call.as_ref();
-                let waits = |call: &Call| matches!(call.state, State::Sends | State::Head);
-                !upstream.is_reused && call.is_some_and(waits)
-            })
-        };
-        // A server that serves one connection after the other does not see the next before this one has ended.
-        let keeps = !self.upstreams.iter().any(is_unproven);
-        if let Some(upstream) = self.at(index)
-            && keeps
-            && upstream.call.as_ref().is_some_and(Call::leaves_connection)
-        {
-            upstream.call = None;
-            upstream.is_reused = true;
-            upstream.idle_since_ms = clock::monotonic_ms();
-        } else {
-            self.close(index);
         }
     }
 
@@ -530,7 +339,7 @@ impl Web {
                 return Some(number);
             }
         }
-        if self.death_count >= DEATH_COUNT_MAX {
+        if self.server.death_count >= DEATH_COUNT_MAX {
             log::complain(b"FATAL", |line| {
                 line.put(b"the program has ended again and again");
             });
@@ -542,7 +351,7 @@ impl Web {
     /// The next call that has something to tell which no descriptor does.
     fn next_due(&mut self) -> Option<u64> {
         for index in 0..self.upstreams.len() {
-            let Some(call) = self.call_at(index).filter(|call| call.is_due) else {
+            let Some(call) = self.upstreams.call(index).filter(|call| call.is_due) else {
                 continue;
             };
             call.is_due = false;
@@ -560,22 +369,12 @@ impl Web {
     fn handle(&mut self, ready: Ready) -> Option<u64> {
         match ready {
             Ready::Upstream(index) => return self.go_on(index),
-            Ready::Log(_) => {
-                let mark = self.mark();
-                if let Some(process) = &mut self.process {
-                    process.read_log(mark);
-                }
-            }
+            Ready::Log(_) => self.server.read_log(),
             Ready::Ends => self.reap(),
             Ready::Moment => self.tick(),
             Ready::Output(_) | Ready::Control(_) => {}
         }
         None
-    }
-
-    /// What lines of the log are marked with: they are of no one call.
-    fn mark(&self) -> Mark<'static> {
-        self.settings.prefixes_log.then_some(b"")
     }
 
     /// Goes on with the connection at `index`.
@@ -586,10 +385,10 @@ impl Web {
             settings,
             ..
         } = self;
-        let upstream = upstreams.get_mut(index)?.as_mut()?;
+        let upstream = upstreams.at(index)?;
         let Some(call) = &upstream.call else {
             if !upstream.is_usable() {
-                self.close(index);
+                self.upstreams.close(index);
             }
             return None;
         };
@@ -617,8 +416,7 @@ impl Web {
         let Self {
             upstreams, shared, ..
         } = self;
-        let upstream = upstreams.get_mut(index).and_then(Option::as_mut);
-        let Some(call) = upstream.and_then(|upstream| upstream.call.as_mut()) else {
+        let Some(call) = upstreams.call(index) else {
             return false;
         };
         if is_fc || call.collects || !settings::lists(statuses, call.status) {
@@ -634,12 +432,12 @@ impl Web {
 
     /// The connection at `index` has ended, or what came on it is no answer.
     fn broke(&mut self, index: usize, fault: Fault) {
-        let Some(upstream) = self.at(index) else {
+        let Some(upstream) = self.upstreams.at(index) else {
             return;
         };
         let may_repeat = upstream.call.as_ref().is_some_and(Call::may_repeat);
         if fault == Fault::Unanswered && upstream.is_reused && may_repeat {
-            return self.connect_again(index);
+            return self.send_again(index);
         }
         upstream.socket = None;
         let wait_ms = match fault {
@@ -651,9 +449,9 @@ impl Web {
 
     /// The call at `index` fails, after a moment in which the server may turn out to have ended.
     fn fail(&mut self, index: usize, fault: Fault, wait_ms: u64) {
-        let has_ended = self.phase != Phase::Ready;
+        let has_ended = self.server.phase != Phase::Ready;
         let now_ms = clock::monotonic_ms();
-        if let Some(call) = self.call_at(index) {
+        if let Some(call) = self.upstreams.call(index) {
             call.fault.get_or_insert(fault);
             if has_ended || wait_ms == 0 {
                 call.is_due = true;
@@ -679,14 +477,14 @@ impl Web {
         report: &mut &'a [u8],
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        let Some(index) = self.position(number) else {
+        let Some(index) = self.upstreams.position(number) else {
             return Err(fault::error(Fault::Unanswered));
         };
-        let Some(call) = self.call_at(index) else {
+        let Some(call) = self.upstreams.call(index) else {
             return Err(fault::error(Fault::Unanswered));
         };
         if let Some(fault) = call.fault {
-            self.close(index);
+            self.upstreams.close(index);
             return Err(self.failure(fault));
         }
         let (status, is_event, collects) = (call.status, call.is_event, call.collects);
@@ -695,12 +493,12 @@ impl Web {
         let (body_bytes, is_over) = (call.body_bytes, call.framing == Framing::Over);
         let input = call.input.take();
         if is_over || collects {
-            self.finish(index);
-        } else if let Some(call) = self.call_at(index) {
+            self.upstreams.finish(index);
+        } else if let Some(call) = self.upstreams.call(index) {
             (call.is_waiting, call.filled) = (false, 0);
             cx.stream(number);
         }
-        self.death_count = 0;
+        self.server.death_count = 0;
         self.answered = input;
         let fails = self.fails(is_event, collects, status);
         if is_event && matches!(status, 404 | 405) && !fails {
@@ -730,7 +528,7 @@ impl Web {
     /// The failure of a call.
     fn failure(&mut self, fault: Fault) -> Error {
         if fault == Fault::Died {
-            self.death()
+            self.server.death()
         } else {
             fault::error(fault)
         }
@@ -744,7 +542,7 @@ impl Web {
 
     /// Says that the server does not know the path of events.
     fn say_path(&mut self, status: u16) {
-        if !core::mem::replace(&mut self.has_said_path, true) {
+        if !mem::replace(&mut self.has_said_path, true) {
             log::complain(b"WARN", |line| {
                 line.put(b"the program answered an event with ");
                 line.put_decimal(status.into());
@@ -758,26 +556,27 @@ impl Web {
     /// # Errors
     /// The server broke it off, or the time is over.
     pub fn piece(&mut self, number: u64, piece: &mut Writer<'_>) -> Result<Flow, Error> {
-        let Some(index) = self.position(number) else {
+        let Some(index) = self.upstreams.position(number) else {
             return Ok(Flow::End);
         };
-        let fault = self.call_at(index).and_then(|call| call.fault);
+        let fault = self.upstreams.call(index).and_then(|call| call.fault);
         if let Some(fault) = fault {
-            self.close(index);
+            self.upstreams.close(index);
             return Err(self.failure(fault));
         }
         match self
+            .upstreams
             .at(index)
             .map_or(Piece::End, |upstream| upstream.read_piece(piece))
         {
             Piece::More => Ok(Flow::More),
             Piece::Wait => Ok(Flow::Wait(Duration::MAX)),
             Piece::End => {
-                self.finish(index);
+                self.upstreams.finish(index);
                 Ok(Flow::End)
             }
             Piece::Broken => {
-                self.close(index);
+                self.upstreams.close(index);
                 Err(fault::error(Fault::Malformed))
             }
         }
@@ -785,95 +584,51 @@ impl Web {
 
     /// Nobody waits for the answer any more, or for the rest of it.
     pub fn abandon(&mut self, number: u64) {
-        if let Some(index) = self.position(number) {
-            self.close(index);
+        if let Some(index) = self.upstreams.position(number) {
+            self.upstreams.close(index);
         }
     }
 
-    /// Takes away what has ended.
+    /// Takes away what has ended. If the server has, it is started again after a while, unless it ends again and
+    /// again.
     fn reap(&mut self) {
         self.supervisor.forget_ends();
-        for _ in 0..REAP_COUNT_MAX {
-            let Ok(Some(end)) = wait::ended(None) else {
-                return;
-            };
-            let is_server =
-                |process: &Process| process.pid == end.process && process.status.is_none();
-            if self.process.as_ref().is_some_and(is_server) {
-                self.bury(end.status);
-            }
-            // There is no way for it to fail.
-            let _ = wait::reap(end.process);
+        if !self.server.reap() {
+            return;
         }
-    }
-
-    /// The server has ended: it is started again after a while, unless it ends again and again.
-    fn bury(&mut self, status: Status) {
-        let mark = self.mark();
-        if let Some(process) = &mut self.process {
-            // What it has started would hold its port.
-            process.signal(Signal::Kill);
-            process.drain_log(mark);
-            process.status = Some(status);
-        }
-        self.orphans.find(true, |_| false);
-        if !signal::terminating() {
-            let error = self.death();
-            log::complain(b"ERROR", |line| {
-                line.put(b"the program has ended: ");
-                log::quote(error.message_bytes(), line);
-            });
-        }
-        self.death_count += 1;
-        let is_last = self.death_count >= DEATH_COUNT_MAX;
-        let pause_ms = RESTART_MS << self.death_count.saturating_sub(1).min(8);
-        let until_ms = clock::monotonic_ms() + pause_ms;
-        self.phase = Phase::Down { until_ms };
-        self.supervisor.alarm(until_ms);
-        for index in 0..self.upstreams.len() {
-            let Some(upstream) = self.at(index) else {
-                continue;
-            };
-            match &mut upstream.call {
-                None => self.close(index),
-                Some(call) => {
-                    if call.fault.is_some() || is_last && call.state == State::Waits {
-                        // Its connection ended because the process did.
-                        (call.fault, call.is_due) = (Some(Fault::Died), true);
-                        self.has_due = true;
-                    }
-                }
+        self.upstreams.close_idle();
+        let is_last = self.server.death_count >= DEATH_COUNT_MAX;
+        for call in self.upstreams.calls() {
+            // Its connection has ended because the process did.
+            if call.fault.is_some() || is_last && call.state == State::Waits {
+                (call.fault, call.is_due) = (Some(Fault::Died), true);
+                self.has_due = true;
             }
         }
+        self.supervisor.alarm(clock::monotonic_ms());
     }
 
     /// Does what is due by now, and sets when something is next.
     fn tick(&mut self) {
         let now_ms = clock::monotonic_ms();
-        let phase = self.phase;
-        match phase {
-            Phase::Down { until_ms } if until_ms <= now_ms && self.spawn().is_err() => {
-                self.phase = Phase::Down {
-                    until_ms: now_ms + RESTART_MS,
-                };
+        let phase = self.server.phase;
+        let mut next_ms = match phase {
+            Phase::Down { until_ms } if until_ms <= now_ms => {
+                // Else it is tried again.
+                let _ = self.server.start(&self.supervisor);
+                now_ms + TRY_MS_MAX
             }
-            Phase::Starting { since_ms, .. } if now_ms > since_ms + LOAD_MS_MAX => {
-                if let Some(process) = &self.process {
-                    process.signal(Signal::Kill);
-                }
-            }
-            Phase::Starting { .. } => self.try_ready(),
-            _ => {}
-        }
-        let mut next_ms = match self.phase {
             Phase::Down { until_ms } => until_ms,
-            Phase::Starting { .. } => now_ms + TRY_MS_MAX,
+            Phase::Starting { since_ms, .. } => {
+                if now_ms > since_ms + LOAD_MS_MAX {
+                    self.server.signal(Signal::Kill);
+                }
+                self.try_ready();
+                now_ms + TRY_MS_MAX
+            }
             Phase::Ready => NEVER,
         };
-        for place in self.upstreams.iter_mut().flatten() {
-            let Some(call) = &mut place.call else {
-                continue;
-            };
+        for call in self.upstreams.calls() {
             let moment_ms = match call.fault {
                 Some(_) => &mut call.fault_ms,
                 None => &mut call.deadline_ms,
@@ -891,43 +646,19 @@ impl Web {
 
     /// Ends the server: it is asked to, and a moment later it is killed.
     pub fn end(&mut self) {
+        self.server.signal(Signal::Terminate);
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
-        if let Some(process) = &self.process {
-            process.signal(Signal::Terminate);
-        }
-        loop {
-            self.reap();
+        while self.server.is_alive() {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
-            let Some(process) = self
-                .process
-                .as_mut()
-                .filter(|process| process.status.is_none())
-            else {
-                return;
-            };
             if left_ms == 0 {
-                process.signal(Signal::Kill);
-                return;
+                return self.server.signal(Signal::Kill);
             }
             self.supervisor.wait(left_ms);
-            while let Some(ready) = self.batch.next(&self.supervisor) {
-                if let Ready::Log(_) = ready {
-                    self.handle(ready);
-                }
-            }
+            self.supervisor.forget_ends();
+            self.server.read_log();
+            self.server.reap();
         }
     }
-}
-
-const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
-
-/// Whether somebody listens on that port.
-fn accepts(port: u16) -> bool {
-    let Ok(socket) = Socket::connect(LOOPBACK, port) else {
-        return false;
-    };
-    // Nothing is sent: the kernel says whether something could be. A connection may be one to itself.
-    socket.send(b"") == Io::Done(0) && socket.local_port() != Some(port)
 }
 
 /// Whether a request asks for another protocol, which a gateway would have to know; `h2c`, which clients offer by the

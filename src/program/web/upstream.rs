@@ -185,7 +185,7 @@ impl Call {
     }
 
     /// Whether it is over, and the connection of it may be used again.
-    pub fn leaves_connection(&self) -> bool {
+    fn leaves_connection(&self) -> bool {
         self.framing == Framing::Over
             && self.persists
             && self.sent == self.request_len
@@ -242,6 +242,17 @@ impl Upstream {
         idle_since_ms: 0,
         call: None,
     };
+
+    /// Whether its first answer is still to come.
+    pub fn is_unproven(&self) -> bool {
+        let waits = |call: &Call| matches!(call.state, State::Sends | State::Head);
+        !self.is_reused && self.call.as_ref().is_some_and(waits)
+    }
+
+    /// Whether another request may follow on it, once its call is over.
+    pub fn may_stay(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::leaves_connection)
+    }
 
     /// Whether it can be used again: nothing has come on it, not even its end.
     pub fn is_usable(&self) -> bool {

@@ -1,0 +1,147 @@
+//! The connections to the server, in places that are known by their numbers.
+
+use core::mem::MaybeUninit;
+
+use super::upstream::{Call, Upstream};
+use crate::limits::{IDLE_MS_MAX, UPSTREAM_COUNT_MAX};
+use crate::program::supervisor::{Ready, Supervisor};
+use crate::sys::clock;
+use crate::sys::fd::Errno;
+use crate::sys::memory::List;
+use crate::sys::socket::Socket;
+
+/// All of them.
+#[derive(Debug)]
+pub struct Upstreams {
+    list: List<Option<Upstream>>,
+    port: u16,
+}
+
+/// Where they are.
+pub type Table = [MaybeUninit<Option<Upstream>>; UPSTREAM_COUNT_MAX];
+#[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
+pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; UPSTREAM_COUNT_MAX];
+
+/// A server beside fnboot is on the same machine.
+pub const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+
+impl Upstreams {
+    /// None yet, of a server that listens on `port`.
+    pub fn new(place: &'static mut Table, port: u16) -> Self {
+        let list = List::new(place);
+        Self { list, port }
+    }
+
+    /// How many places were used so far.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    #[inline(never)]
+    pub fn at(&mut self, index: usize) -> Option<&mut Upstream> {
+        self.list.get_mut(index)?.as_mut()
+    }
+
+    #[inline(never)]
+    pub fn call(&mut self, index: usize) -> Option<&mut Call> {
+        self.at(index)?.call.as_mut()
+    }
+
+    /// Every call.
+    pub fn calls(&mut self) -> impl Iterator<Item = &mut Call> {
+        let upstreams = self.list.iter_mut().flatten();
+        upstreams.filter_map(|upstream| upstream.call.as_mut())
+    }
+
+    /// Where the call of that number is.
+    #[inline(never)]
+    pub fn position(&self, number: u64) -> Option<usize> {
+        let has_it = |place: &Option<Upstream>| {
+            let call = place.as_ref().and_then(|upstream| upstream.call.as_ref());
+            call.is_some_and(|call| call.number == number)
+        };
+        self.list.iter().position(has_it)
+    }
+
+    /// A place for a call: with a connection that is idle, or a free one.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn place(&mut self) -> Result<usize, Errno> {
+        // What was used last is the least likely to have ended.
+        while let Some(index) = self.idle() {
+            let now_ms = clock::monotonic_ms();
+            let is_usable = |upstream: &mut Upstream| {
+                now_ms <= upstream.idle_since_ms + IDLE_MS_MAX && upstream.is_usable()
+            };
+            if self.at(index).is_some_and(is_usable) {
+                return Ok(index);
+            }
+            self.close(index);
+        }
+        let free = self.list.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.list.len());
+        let place = match free {
+            Some(index) => self.list.get_mut(index),
+            None => self.list.push(None),
+        };
+        *place.ok_or(Errno::AGAIN)? = Some(Upstream::FREE);
+        Ok(index)
+    }
+
+    /// The idle connection that was used last.
+    fn idle(&self) -> Option<usize> {
+        let places = self.list.iter().enumerate();
+        let idle = places.filter_map(|(index, place)| {
+            let upstream = place.as_ref().filter(|upstream| upstream.call.is_none())?;
+            Some((upstream.idle_since_ms, index))
+        });
+        idle.max().map(|(_, index)| index)
+    }
+
+    /// Opens a connection for the place at `index`.
+    ///
+    /// # Errors
+    /// What the kernel says at once.
+    #[inline(never)]
+    pub fn connect(&mut self, index: usize, supervisor: &Supervisor) -> Result<(), Errno> {
+        let port = self.port;
+        if let Some(upstream) = self.at(index) {
+            upstream.socket = None;
+            let socket = Socket::connect(LOOPBACK, port)?;
+            supervisor.watch_edges(&socket, Ready::Upstream(index))?;
+            (upstream.socket, upstream.is_reused) = (Some(socket), false);
+        }
+        Ok(())
+    }
+
+    /// Frees the place at `index`, and closes its connection.
+    #[inline(never)]
+    pub fn close(&mut self, index: usize) {
+        if let Some(place) = self.list.get_mut(index) {
+            *place = None;
+        }
+    }
+
+    /// The call at `index` is over: its connection is kept, if another request may follow on it.
+    pub fn finish(&mut self, index: usize) {
+        let waits = |place: &Option<Upstream>| place.as_ref().is_some_and(Upstream::is_unproven);
+        // A server that serves one connection after the other sees the next only after this one has ended.
+        let may_keep = !self.list.iter().any(waits);
+        match self.at(index) {
+            Some(upstream) if may_keep && upstream.may_stay() => {
+                upstream.call = None;
+                upstream.is_reused = true;
+                upstream.idle_since_ms = clock::monotonic_ms();
+            }
+            _ => self.close(index),
+        }
+    }
+
+    /// Closes what is idle.
+    pub fn close_idle(&mut self) {
+        while let Some(index) = self.idle() {
+            self.close(index);
+        }
+    }
+}
