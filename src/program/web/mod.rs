@@ -256,7 +256,8 @@ impl Web {
             let index = self.upstreams.place().map_err(Fault::Start)?;
             let head = bytes::slice(&self.head[..], 0..head_len);
             if self.server.phase != Phase::Ready && !is_question {
-                call.keep(head, body, 0).map_err(Fault::Start)?;
+                let kept = call.keep(head, body, 0, &mut None);
+                kept.map_err(Fault::Start)?;
                 break index;
             }
             if self
@@ -270,6 +271,7 @@ impl Web {
             let Some(Upstream {
                 socket: Some(socket),
                 is_reused,
+                spare,
                 ..
             }) = self.upstreams.at(index)
             else {
@@ -291,7 +293,8 @@ impl Web {
                 }
             };
             if sent < total || *is_reused && call.is_idempotent {
-                call.keep(head, body, sent).map_err(Fault::Start)?;
+                let kept = call.keep(head, body, sent, spare);
+                kept.map_err(Fault::Start)?;
             } else {
                 call.set_sent(total);
             }

@@ -130,9 +130,7 @@ impl Upstreams {
         let may_keep = !self.list.iter().any(waits);
         match self.at(index) {
             Some(upstream) if may_keep && upstream.may_stay() => {
-                upstream.call = None;
-                upstream.is_reused = true;
-                upstream.idle_since_ms = clock::monotonic_ms();
+                upstream.stay(clock::monotonic_ms());
             }
             _ => self.close(index),
         }

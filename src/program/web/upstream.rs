@@ -30,6 +30,8 @@ pub struct Upstream {
     /// Since when it is idle, if it has no call: on the monotonic clock.
     pub idle_since_ms: u64,
     pub call: Option<Call>,
+    /// Memory of a request that was kept, for the next.
+    pub spare: Option<Mapping>,
 }
 
 /// A request, and what has come of its answer.
@@ -106,6 +108,9 @@ pub enum Piece {
 /// Methods that mean the same when they come twice (RFC 9110 §9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
+/// An idle connection holds no more memory than that.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
 impl Call {
     /// A call of which nothing is sent.
     pub fn new(
@@ -140,13 +145,22 @@ impl Call {
         }
     }
 
-    /// Keeps the request, of which so much is sent.
+    /// Keeps the request, of which so much is sent: in memory that is there, if it is long enough.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn keep(&mut self, head: &[u8], body: &[u8], sent: usize) -> Result<(), Errno> {
+    pub fn keep(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        sent: usize,
+        spare: &mut Option<Mapping>,
+    ) -> Result<(), Errno> {
         let len = head.len() + body.len();
-        let mut memory = Mapping::new(len)?;
+        let mut memory = match spare.take() {
+            Some(memory) if memory.len() >= len => memory,
+            _ => Mapping::new(len)?,
+        };
         let mut writer = Writer::new(&mut memory);
         writer.put(head);
         writer.put(body);
@@ -241,6 +255,7 @@ impl Upstream {
         is_reused: false,
         idle_since_ms: 0,
         call: None,
+        spare: None,
     };
 
     /// Whether its first answer is still to come.
@@ -252,6 +267,15 @@ impl Upstream {
     /// Whether another request may follow on it, once its call is over.
     pub fn may_stay(&self) -> bool {
         self.call.as_ref().is_some_and(Call::leaves_connection)
+    }
+
+    /// Its call is over, and another may follow.
+    pub fn stay(&mut self, now_ms: u64) {
+        let memory = self.call.take().and_then(|call| call.request);
+        if let Some(memory) = memory.filter(|memory| memory.len() <= SPARE_BYTES_MAX) {
+            self.spare = Some(memory);
+        }
+        (self.is_reused, self.idle_since_ms) = (true, now_ms);
     }
 
     /// Whether it can be used again: nothing has come on it, not even its end.
