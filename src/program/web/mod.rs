@@ -265,7 +265,7 @@ impl Web {
                 .at(index)
                 .is_some_and(|upstream| upstream.socket.is_none())
             {
-                let connected = self.upstreams.connect(index, &self.supervisor);
+                let connected = self.upstreams.connect(index, &mut self.supervisor);
                 connected.map_err(Fault::Start)?;
             }
             let Some(Upstream {
@@ -316,7 +316,7 @@ impl Web {
         if let Some(call) = self.upstreams.call(index) {
             call.repeat();
         }
-        if let Err(errno) = self.upstreams.connect(index, &self.supervisor) {
+        if let Err(errno) = self.upstreams.connect(index, &mut self.supervisor) {
             self.fail(index, Fault::Start(errno), 0);
         }
     }
@@ -629,7 +629,7 @@ impl Web {
                 self.try_ready();
                 now_ms + TRY_MS_MAX
             }
-            Phase::Ready => NEVER,
+            Phase::Ready => self.upstreams.make_way(now_ms),
         };
         for call in self.upstreams.calls() {
             let moment_ms = match call.fault {

@@ -2,10 +2,10 @@
 
 use core::mem::MaybeUninit;
 
-use super::upstream::{Call, Upstream};
+use super::upstream::{Call, UNHEARD_MS, Upstream};
 use crate::limits::{IDLE_MS_MAX, UPSTREAM_COUNT_MAX};
 use crate::program::supervisor::{Ready, Supervisor};
-use crate::sys::clock;
+use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
 use crate::sys::memory::List;
 use crate::sys::socket::Socket;
@@ -72,7 +72,7 @@ impl Upstreams {
         while let Some(index) = self.idle() {
             let now_ms = clock::monotonic_ms();
             let is_usable = |upstream: &mut Upstream| {
-                now_ms <= upstream.idle_since_ms + IDLE_MS_MAX && upstream.is_usable()
+                now_ms <= upstream.since_ms + IDLE_MS_MAX && upstream.is_usable()
             };
             if self.at(index).is_some_and(is_usable) {
                 return Ok(index);
@@ -94,7 +94,7 @@ impl Upstreams {
         let places = self.list.iter().enumerate();
         let idle = places.filter_map(|(index, place)| {
             let upstream = place.as_ref().filter(|upstream| upstream.call.is_none())?;
-            Some((upstream.idle_since_ms, index))
+            Some((upstream.since_ms, index))
         });
         idle.max().map(|(_, index)| index)
     }
@@ -104,13 +104,15 @@ impl Upstreams {
     /// # Errors
     /// What the kernel says at once.
     #[inline(never)]
-    pub fn connect(&mut self, index: usize, supervisor: &Supervisor) -> Result<(), Errno> {
+    pub fn connect(&mut self, index: usize, supervisor: &mut Supervisor) -> Result<(), Errno> {
         let port = self.port;
         if let Some(upstream) = self.at(index) {
             upstream.socket = None;
             let socket = Socket::connect(LOOPBACK, port)?;
             supervisor.watch_edges(&socket, Ready::Upstream(index))?;
             (upstream.socket, upstream.is_reused) = (Some(socket), false);
+            upstream.since_ms = clock::monotonic_ms();
+            supervisor.alarm(upstream.since_ms + UNHEARD_MS);
         }
         Ok(())
     }
@@ -125,15 +127,29 @@ impl Upstreams {
 
     /// The call at `index` is over: its connection is kept, if another request may follow on it.
     pub fn finish(&mut self, index: usize) {
-        let waits = |place: &Option<Upstream>| place.as_ref().is_some_and(Upstream::is_unproven);
+        let now_ms = clock::monotonic_ms();
         // A server that serves one connection after the other sees the next only after this one has ended.
-        let may_keep = !self.list.iter().any(waits);
+        let may_keep = self.unheard_ms() > now_ms;
         match self.at(index) {
-            Some(upstream) if may_keep && upstream.may_stay() => {
-                upstream.stay(clock::monotonic_ms());
-            }
+            Some(upstream) if may_keep && upstream.may_stay() => upstream.stay(now_ms),
             _ => self.close(index),
         }
+    }
+
+    /// When the first of the connections looks as if nobody has accepted it.
+    fn unheard_ms(&self) -> u64 {
+        let upstreams = self.list.iter().flatten();
+        upstreams.map(Upstream::unheard_ms).min().unwrap_or(NEVER)
+    }
+
+    /// Lets go of idle connections, if there is one that nobody seems to accept. Returns when to look again, or `NEVER`.
+    pub fn make_way(&mut self, now_ms: u64) -> u64 {
+        let unheard_ms = self.unheard_ms();
+        if unheard_ms > now_ms {
+            return unheard_ms;
+        }
+        self.close_idle();
+        NEVER
     }
 
     /// Closes what is idle.

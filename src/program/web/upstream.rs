@@ -17,6 +17,7 @@ use crate::http::body;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject};
 use crate::limits::HEAD_BYTES_MAX;
+use crate::sys::clock::NEVER;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::Mapping;
 use crate::sys::socket::Socket;
@@ -27,8 +28,8 @@ pub struct Upstream {
     pub socket: Option<Socket>,
     /// Whether an answer has come on it before.
     pub is_reused: bool,
-    /// Since when it is idle, if it has no call: on the monotonic clock.
-    pub idle_since_ms: u64,
+    /// Since when it is idle, or, if it was never, open: on the monotonic clock.
+    pub since_ms: u64,
     pub call: Option<Call>,
     /// Memory of a request that was kept, for the next.
     pub spare: Option<Mapping>,
@@ -107,6 +108,9 @@ pub enum Piece {
 
 /// Methods that mean the same when they come twice (RFC 9110 §9.2.2).
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
+/// How long a first answer may take before it is thought of a server that takes one connection after the other.
+pub const UNHEARD_MS: u64 = 20;
 
 /// An idle connection holds no more memory than that.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
@@ -253,15 +257,20 @@ impl Upstream {
     pub const FREE: Self = Self {
         socket: None,
         is_reused: false,
-        idle_since_ms: 0,
+        since_ms: 0,
         call: None,
         spare: None,
     };
 
-    /// Whether its first answer is still to come.
-    pub fn is_unproven(&self) -> bool {
+    /// When it looks as if nobody has accepted it, because its first answer is still to come: on the monotonic clock;
+    /// `NEVER` for one that has answered before.
+    pub fn unheard_ms(&self) -> u64 {
         let waits = |call: &Call| matches!(call.state, State::Sends | State::Head);
-        !self.is_reused && self.call.as_ref().is_some_and(waits)
+        if !self.is_reused && self.call.as_ref().is_some_and(waits) {
+            self.since_ms + UNHEARD_MS
+        } else {
+            NEVER
+        }
     }
 
     /// Whether another request may follow on it, once its call is over.
@@ -275,7 +284,7 @@ impl Upstream {
         if let Some(memory) = memory.filter(|memory| memory.len() <= SPARE_BYTES_MAX) {
             self.spare = Some(memory);
         }
-        (self.is_reused, self.idle_since_ms) = (true, now_ms);
+        (self.is_reused, self.since_ms) = (true, now_ms);
     }
 
     /// Whether it can be used again: nothing has come on it, not even its end.
