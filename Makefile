@@ -131,6 +131,7 @@ smallest: linker target tool ## the smallest program, for one platform alone: pk
 prices: smallest
 	$(call build,clouds,$(CLOUDS))
 	$(call build,command,$(CLOUDS)$(comma)command)
+	$(call build,web,$(CLOUDS)$(comma)command$(comma)web)
 	$(call build,unused-gateway,$(CLOUDS)$(comma)gateway)
 	$(call build,no-gateway,$(CLOUDS),http)
 	$(call build,gateway,$(CLOUDS)$(comma)gateway,http)

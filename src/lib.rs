@@ -98,6 +98,14 @@
 //! programs makes one descriptor readable, the nested epoll in `program::supervisor`, and that is the waker.
 //! Nothing blocks on a program; only an initialization that no request asks for is waited for.
 //!
+//! A server beside fnboot (`program::web`) is not started for a call, and is told of one by a request. `Web::begin` sends
+//! the request on out of the buffer that it came in, and puts the call off. What comes of the answer at first is read to
+//! one place for all connections, because most answers are there at once: the waker tells the call, and the answer goes
+//! on to the client from that place, its head as it came (`platform::response::passed_head`). A longer answer is a stream
+//! whose pieces are read from the one socket to the buffer that they are sent from to the other. Such a handler
+//! is asked for everything that a platform sends ([`Handler::http`] with `Scope::All`), because its server knows hooks and
+//! events as requests, too.
+//!
 //! An event may be an HTTP request, which a gateway has made JSON of. If the handler says that it serves these
 //! ([`Handler::HTTP_EVENTS`]), `runtime::http_events` stands in front of `Caller::answer`: `platform::gateway::event`
 //! tells such an event from all others and makes the request, of slices of the event where it can. What has to be
