@@ -35,7 +35,6 @@ use crate::limits::{
 };
 use crate::log;
 use crate::platform::{self, fc};
-use crate::sys::child::Signal;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::{Mapping, Reserved};
@@ -328,6 +327,8 @@ impl Web {
 
     /// A call that has an answer, or more of it.
     pub fn woken(&mut self) -> Option<u64> {
+        // The last answer is on its way.
+        (self.answered, self.report) = (None, None);
         loop {
             if self.has_due
                 && let Some(number) = self.next_due()
@@ -452,9 +453,10 @@ impl Web {
 
     /// The call at `index` fails, after a moment in which the server may turn out to have ended.
     fn fail(&mut self, index: usize, fault: Fault, wait_ms: u64) {
-        let has_ended = self.server.phase != Phase::Ready;
+        let has_ended = !self.server.is_alive();
         let now_ms = clock::monotonic_ms();
         if let Some(call) = self.upstreams.call(index) {
+            let fault = if has_ended { Fault::Died } else { fault };
             call.fault.get_or_insert(fault);
             if has_ended || wait_ms == 0 {
                 call.is_due = true;
@@ -624,7 +626,7 @@ impl Web {
             Phase::Down { until_ms } => until_ms,
             Phase::Starting { since_ms, .. } => {
                 if now_ms > since_ms + LOAD_MS_MAX {
-                    self.server.signal(Signal::Kill);
+                    self.server.kill();
                 }
                 self.try_ready();
                 now_ms + TRY_MS_MAX
@@ -649,12 +651,12 @@ impl Web {
 
     /// Ends the server: it is asked to, and a moment later it is killed.
     pub fn end(&mut self) {
-        self.server.signal(Signal::Terminate);
+        self.server.terminate();
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
         while self.server.is_alive() {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             if left_ms == 0 {
-                return self.server.signal(Signal::Kill);
+                return self.server.kill();
             }
             self.supervisor.wait(left_ms);
             self.supervisor.forget_ends();

@@ -15,7 +15,7 @@ use crate::program::orphans::Orphans;
 use crate::program::process::Process;
 use crate::program::settings::Stay;
 use crate::program::supervisor::Supervisor;
-use crate::sys::child::Signal;
+use crate::sys::child::{self, Signal};
 use crate::sys::clock;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::signal;
@@ -199,10 +199,20 @@ impl Server {
         process.is_some_and(|process| process.status.is_none())
     }
 
-    /// Sends a signal to it and its group.
-    pub fn signal(&self, signal: Signal) {
+    /// Asks it to end, and what it has started; once, because some servers take a second signal for impatience.
+    pub fn terminate(&self) {
+        if let Some(process) = self.process.as_ref().filter(|_| self.is_alive())
+            && child::kill_group(process.pid, Signal::Terminate).is_err()
+        {
+            // It has left its group.
+            let _ = child::kill(process.pid, Signal::Terminate);
+        }
+    }
+
+    /// Ends it, and what it has started.
+    pub fn kill(&self) {
         if let Some(process) = &self.process {
-            process.signal(signal);
+            process.signal(Signal::Kill);
         }
     }
 }
