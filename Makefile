@@ -58,6 +58,7 @@ NIGHTLY = $$(rustc +nightly --print sysroot)/lib/rustlib
 nightly = $(call unless,grep -q '^$(1)' $(NIGHTLY)/components,nightly Rust with $(1),\
           rustup toolchain install nightly --no-self-update --profile minimal --component $(1))
 # A module is a file of its own: nginx may be there without it.
+LUA_MODULE := /usr/lib/nginx/modules/ngx_http_lua_module.so
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest prices help target aarch64 linker tool invoke serve package example examples fixture \
@@ -176,8 +177,9 @@ integration: prices package examples fixture aarch64
 	$(call need,php,php-cli)
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
+	$(call need,pip3,python3-pip)
 	cargo test --quiet --test it
-	@tests/languages bash php python c
+	@tests/languages bash php python c flask
 
 gates: prices package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
 	$(call need,strace,strace)
@@ -222,7 +224,7 @@ peers: musl tool fixture
 	@tests/lambda
 	@tests/sdks
 
-languages: musl tool ## the functions of examples/ in ten languages, on the three platforms
+languages: musl tool ## the functions of examples/ in ten languages, and servers, on the three platforms
 	$(call need,php,php-cli)
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
@@ -231,6 +233,8 @@ languages: musl tool ## the functions of examples/ in ten languages, on the thre
 	$(call need,lua,lua5.4)
 	$(call need,go,golang-go)
 	$(call need,g++,g++)
+	$(call need,pip3,python3-pip)
+	$(call unless,test -e $(LUA_MODULE),nginx with Lua,$(call apt,libnginx-mod-http-lua))
 	@tests/languages
 
 newcomer: ## README's first commands on minimal machines, as root and as a user
