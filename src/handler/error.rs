@@ -159,6 +159,23 @@ impl Error {
     }
 }
 
+/// What there is to say of a failed call beside its error.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// The failure as JSON, which is sent as it is; it is made of the error where this is empty.
+    pub json: &'a [u8],
+    /// The status of the answer to an HTTP request.
+    pub status: u16,
+}
+
+impl Report<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        json: b"",
+        status: 500,
+    };
+}
+
 /// Writes `text` to the front of `place` and returns its length, cut where a character ends.
 fn display(text: impl fmt::Display, place: &mut [u8]) -> usize {
     let mut writer = Writer::new(place);

@@ -19,7 +19,7 @@ use crate::bytes::Writer;
 
 pub(crate) use context::Rest;
 pub use context::{Context, Credentials, Platform};
-pub use error::Error;
+pub use error::{Error, Report};
 pub use request::Request;
 pub use response::Response;
 
@@ -222,14 +222,14 @@ pub trait Handler {
     }
 
     /// The same for either kind of call: the answer is put into `response`, which is an empty one. For a handler
-    /// whose failures come as JSON: `report` is then sent as it is, or made of the error where it is empty.
+    /// that has more to say of a failure than its error, in `report`.
     #[doc(hidden)]
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
         is_http: bool,
         response: &mut Response<'a>,
-        report: &mut &'a [u8],
+        report: &mut Report<'a>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         let _ = report; // A failure is made of its error by default.
@@ -335,7 +335,7 @@ impl<H: Handler> Handler for &mut H {
         call: u64,
         is_http: bool,
         response: &mut Response<'a>,
-        report: &mut &'a [u8],
+        report: &mut Report<'a>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         (**self).resume_any(call, is_http, response, report, cx)
@@ -460,12 +460,12 @@ mod tests {
             call: u64,
             is_http: bool,
             response: &mut Response<'a>,
-            report: &mut &'a [u8],
+            report: &mut Report<'a>,
             _: &Context<'_>,
         ) -> Result<(), Error> {
             assert_eq!((call, is_http, response.status), (10, true, 203));
             self.0.push("resume_any");
-            *report = b"{}";
+            report.json = b"{}";
             Err(Error::fixed("Own", "resume_any"))
         }
 
@@ -504,11 +504,11 @@ mod tests {
         assert_eq!((handler.waker(), handler.woken()), (Some(9), Some(10)));
         assert_eq!(handler.resume(10, cx).expect("an answer"), b"late");
         assert_eq!(handler.resume_http(10, cx).expect("one").status, 202);
-        let mut report = &b""[..];
+        let mut report = Report::NONE;
         let mut response = Response::new(203);
         let failed = handler.resume_any(10, true, &mut response, &mut report, cx);
         assert_eq!(failed.expect_err("an error").kind(), "Own");
-        assert_eq!(report, b"{}");
+        assert_eq!(report.json, b"{}");
         assert_eq!(message(handler.pre_freeze(cx)), Err("Own"));
         assert_eq!(message(handler.pre_stop(cx)), Err("Own"));
         handler.end();

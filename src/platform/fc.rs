@@ -79,10 +79,10 @@ pub const OK_FIELD: &[u8] = b"x-fc-status: 200\r\n";
 
 /// Status line and fields of the answer to a call that failed.
 ///
-/// FC records a failure by `x-fc-status` (and a 404 with it); a client of an HTTP function sees the
-/// status, and there it is the server's fault.
-pub fn failure_head(platform: Platform, call: Call, head: &mut Writer<'_>) {
-    write::status(head, if call == Call::Http { 500 } else { 404 });
+/// FC records a failure by `x-fc-status` (and a 404 with it); a client of an HTTP function sees `status`, which is
+/// one that says that it is the server's fault.
+pub fn failure_head(platform: Platform, call: Call, status: u16, head: &mut Writer<'_>) {
+    write::status(head, if call == Call::Http { status } else { 404 });
     head.put(b"Content-Type: application/json\r\n");
     if platform == Platform::Fc {
         head.put(b"x-fc-status: 404\r\n");

@@ -42,7 +42,7 @@ use crate::bytes::Writer;
 use crate::echo::Echo;
 #[cfg(feature = "web")]
 use crate::handler::Flow;
-use crate::handler::{Context, Error, Handler, Platform, Request, Response, Scope};
+use crate::handler::{Context, Error, Handler, Platform, Report, Request, Response, Scope};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
 use calls::Task;
@@ -232,16 +232,16 @@ impl Handler for Function {
         call: u64,
         _: bool,
         response: &mut Response<'a>,
-        report: &mut &'a [u8],
+        report: &mut Report<'a>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         match self {
             Self::Programs(programs) => {
                 response.put("Content-Type", programs.content_type());
-                response.body = programs.answer(call, report)?;
+                response.body = programs.answer(call, &mut report.json)?;
             }
             #[cfg(feature = "web")]
-            Self::Web(web) => web.answer(call, response, report, cx)?,
+            Self::Web(web) => web.answer(call, response, &mut report.json, cx)?,
             Self::Echo(_) | Self::Missing(_) => {}
         }
         let _ = cx;

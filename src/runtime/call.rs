@@ -10,7 +10,9 @@ use super::settings::Switch;
 use super::side::Side;
 use super::{deferred, gateway, panics, push};
 use crate::bytes::Writer;
-use crate::handler::{Context, Error, Flow, Handler, Platform, Request, Response, Rest, Scope};
+use crate::handler::{
+    Context, Error, Flow, Handler, Platform, Report, Request, Response, Rest, Scope,
+};
 use crate::http::exchange::Message;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist};
@@ -124,7 +126,7 @@ impl<H: Handler> Caller<H> {
             &message.head,
             message.persist,
             result.as_ref(),
-            b"",
+            Report::NONE,
             stream,
         )
     }
@@ -155,7 +157,7 @@ impl<H: Handler> Caller<H> {
         } = renderer;
         let cx = context(config, arrived_ms, &head, &rest);
         let id = cx.id();
-        let mut report = &b""[..];
+        let mut report = Report::NONE;
         let place = if side.is_client() {
             &mut buffers.prelude_or_failure[..]
         } else {
@@ -178,7 +180,7 @@ impl<H: Handler> Caller<H> {
                     gateway::ready(renderer, client, answer, stream, pool, lent)
                 })
                 .inspect_err(|error| log_failure(&renderer.config, call, error, id));
-            return gateway::reply(renderer, client, &head, ready, report, stream);
+            return gateway::reply(renderer, client, &head, ready, report.json, stream);
         }
         let result = resumed(
             handler,
@@ -235,7 +237,7 @@ impl<H: Handler> Caller<H> {
             &head,
             persist,
             result,
-            b"",
+            Report::NONE,
             None,
         )
     }
@@ -340,7 +342,7 @@ impl<H: Handler> Caller<H> {
 }
 
 /// The answer to a call, whoever sends it and however late: `head` is that of the message which asked for it,
-/// `report` a failure as JSON where the function has written it itself, `stream` what the handler knows the
+/// `report` what a failure is beside its error, `stream` what the handler knows the
 /// rest of the answer by, if there is more to come.
 #[allow(
     clippy::too_many_arguments,
@@ -354,11 +356,11 @@ fn render<'a>(
     head: &Head<'_>,
     persist: Persist,
     result: Result<&Outcome<'a>, &Error>,
-    report: &'a [u8],
+    report: Report<'a>,
     stream: Option<u64>,
 ) -> Reply<'a> {
     match side.client() {
-        Some(client) => poll::render(renderer, client, call, head, result, report, stream),
+        Some(client) => poll::render(renderer, client, call, head, result, report.json, stream),
         None => push::render(renderer, call, head, persist, result, report, stream),
     }
 }
@@ -376,7 +378,7 @@ fn resumed<'a, H: Handler>(
     call: Call,
     number: u64,
     due: Due,
-    report: &mut &'a [u8],
+    report: &mut Report<'a>,
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
@@ -405,7 +407,7 @@ fn ask<'a, H: Handler>(
     number: u64,
     due: Due,
     response: &mut Response<'a>,
-    report: &mut &'a [u8],
+    report: &mut Report<'a>,
     cx: &Context<'_>,
 ) -> Result<(), Error> {
     if due == Due::TooLate {

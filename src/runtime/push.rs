@@ -3,7 +3,7 @@
 use super::answer::{Coding, Outcome, Renderer, Reply, Stream, failure_body};
 use super::config::Config;
 use crate::bytes::Writer;
-use crate::handler::{Error, Platform, Request};
+use crate::handler::{Error, Platform, Report, Request};
 use crate::http::head::Head;
 use crate::http::{Persist, Reject, Version, write};
 use crate::platform::{Call, fc};
@@ -28,7 +28,7 @@ pub fn render<'a>(
     request: &Head<'_>,
     persist: Persist,
     result: Result<&Outcome<'a>, &Error>,
-    report: &'a [u8],
+    report: Report<'a>,
     stream: Option<u64>,
 ) -> Reply<'a> {
     let Renderer {
@@ -51,11 +51,11 @@ pub fn render<'a>(
             (outcome.status, outcome.body)
         }
         Err(error) => {
-            fc::failure_head(config.platform(), call, &mut head);
+            fc::failure_head(config.platform(), call, report.status, &mut head);
             // Of a status only the rules for its body are asked from here on: its line is written.
             (
                 404,
-                failure_body(error, report, &mut buffers.prelude_or_failure),
+                failure_body(error, report.json, &mut buffers.prelude_or_failure),
             )
         }
     };
