@@ -44,6 +44,11 @@ pub fn put_request(request: &Request<'_>, cx: &Context<'_>, into: &mut Variables
     if is_https {
         into.put(b"HTTPS", b"on");
     }
+    // Not by a table, which is of the headers of the call: on Lambda and SCF they are not those of the request.
+    let content_type = header(request, "content-type");
+    if !content_type.is_empty() {
+        into.put(b"CONTENT_TYPE", content_type);
+    }
     put_length(request.body().len(), into);
     put_path(path.as_bytes(), into);
     put_headers(request, into);
@@ -56,9 +61,9 @@ const NAMES: &[u8] =
 
 /// The others. The first are only there because of [`is_of_request`].
 const TABLE: &[u8] = concat!(
-    "HTTPS CONTENT_LENGTH PATH_INFO =CGI/1.1 GATEWAY_INTERFACE =fnboot/",
+    "HTTPS CONTENT_LENGTH CONTENT_TYPE PATH_INFO =CGI/1.1 GATEWAY_INTERFACE =fnboot/",
     env!("CARGO_PKG_VERSION"),
-    " SERVER_SOFTWARE :content-type CONTENT_TYPE"
+    " SERVER_SOFTWARE"
 )
 .as_bytes();
 
