@@ -96,6 +96,7 @@
 //! says how it went, after the answer was written to its pipe: no framing, no quoting. What happens in the
 //! interpreter is in the shims, `src/program/shims`, which `build.rs` embeds. All that there is to hear of
 //! programs makes one descriptor readable, the nested epoll in `program::supervisor`, and that is the waker.
+//! `bootstrap cgi` is `bootstrap command` whose output `program::reply` reads as status, headers and body.
 //! Nothing blocks on a program; only an initialization that no request asks for is waited for.
 //!
 //! A server beside fnboot (`program::web`) is not started for a call, and is told of one by a request. `Web::begin` sends

@@ -63,11 +63,18 @@ impl<'a> Response<'a> {
     }
 
     /// Appends a header.
+    #[inline(never)]
     pub(crate) fn put(&mut self, name: &'a str, value: &'a [u8]) {
         if let Some(field) = self.fields.get_mut(self.field_count) {
             *field = (name, value);
         }
         self.field_count += 1;
+    }
+
+    /// Whether it was given more headers than it holds.
+    #[cfg(feature = "command")]
+    pub(crate) fn has_too_many_fields(&self) -> bool {
+        self.field_count > self.fields.len()
     }
 
     /// With that body.

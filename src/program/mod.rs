@@ -4,7 +4,8 @@
 //! call, or an interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
 //! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
 //! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
-//! all of them; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`] what programs leave behind.
+//! all of them; [`reply`] the answer of a CGI program; [`failure`] and [`kinds`] what a failed call is told as;
+//! [`orphans`] what programs leave behind.
 //! [`words`] splits a command line, [`find`] tells which file a function is in, [`unpack`] reads the shims and what
 //! `--help` prints.
 
@@ -24,6 +25,7 @@ mod orphans;
 mod pack;
 mod process;
 mod programs;
+mod reply;
 mod settings;
 mod supervisor;
 #[cfg(feature = "function")]
@@ -49,7 +51,7 @@ use calls::Task;
 pub use failure::about;
 pub use launch::Launch;
 use programs::Programs;
-pub use settings::{Settings, Stay};
+pub use settings::{Reply, Settings, Stay};
 #[cfg(feature = "web")]
 use web::Web;
 
@@ -144,12 +146,15 @@ impl Function {
 impl Handler for Function {
     const DEFERS: bool = true;
     const STREAMS: bool = cfg!(feature = "web");
-    const HTTP_EVENTS: bool = cfg!(feature = "web");
+    const HTTP_EVENTS: bool = cfg!(any(feature = "cgi", feature = "web"));
 
     fn scope(&self) -> Scope {
         match self {
             #[cfg(feature = "web")]
             Self::Web(_) => Scope::All,
+            Self::Programs(programs) if cfg!(feature = "gateway") && programs.is_cgi() => {
+                Scope::Events
+            }
             _ => Scope::Requests,
         }
     }
@@ -199,8 +204,8 @@ impl Handler for Function {
             }
             _ if is_probe(request, cx) => Ok(Response::new(200)),
             _ => {
-                // On Lambda it is an event whose answer may be sent in pieces.
-                let is_event = cx.platform() == Platform::Lambda;
+                // On Lambda it may be an event whose answer may be sent in pieces.
+                let is_event = cx.platform() == Platform::Lambda && self.scope() == Scope::Requests;
                 let event = request.body();
                 let request = Some(request).filter(|_| !is_event);
                 self.begin(Task::Invoke, event, request, cx)
@@ -230,15 +235,22 @@ impl Handler for Function {
     fn resume_any<'a>(
         &'a mut self,
         call: u64,
-        _: bool,
+        is_http: bool,
         response: &mut Response<'a>,
         report: &mut Report<'a>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
         match self {
             Self::Programs(programs) => {
-                response.put("Content-Type", programs.content_type());
-                response.body = programs.answer(call, &mut report.json)?;
+                let (content_type, is_cgi) = (programs.content_type(), programs.is_cgi());
+                let output = programs.answer(call, &mut report.json)?;
+                if is_cgi {
+                    // Whatever is wrong with the answer from here on, the program has made it so.
+                    report.status = reply::BAD_REPLY_STATUS;
+                    return reply::answer(output, content_type, is_http, response);
+                }
+                response.put("Content-Type", content_type);
+                response.body = output;
             }
             #[cfg(feature = "web")]
             Self::Web(web) => web.answer(call, response, &mut report.json, cx)?,

@@ -18,7 +18,7 @@ use super::kinds::{self, Kinds};
 use super::launch::Launch;
 use super::orphans::Orphans;
 use super::process::Mark;
-use super::settings::{Settings, Stay};
+use super::settings::{Reply, Settings, Stay};
 use super::supervisor::{Ready, Supervisor};
 use super::worker::{Channel, Stage, Worker};
 use super::workers::{self, Workers};
@@ -146,9 +146,14 @@ impl Programs {
         self.answer(HOOK, &mut &b""[..])
     }
 
-    /// What an answer to an HTTP request is.
+    /// What an answer to an HTTP request is, where its program does not say so.
     pub fn content_type(&self) -> &'static [u8] {
         self.settings.content_type
+    }
+
+    /// Whether what its processes write is a reply of CGI. The build without CGI has no code for that.
+    pub fn is_cgi(&self) -> bool {
+        cfg!(feature = "cgi") && self.settings.reply == Reply::Cgi
     }
 
     /// Whether its processes serve many calls. The build without functions has no code for that.

@@ -11,11 +11,21 @@ pub struct Settings {
     pub prefixes_log: bool,
     /// `FNBOOT_TIMEOUT`: how long a call may take, where no platform tells that; `NEVER` if nobody does.
     pub timeout_ms: u64,
+    pub reply: Reply,
     pub stay: Stay,
     /// `FNBOOT_WORKERS`: workers at once.
     pub worker_count_max: usize,
     /// `FNBOOT_WORKER_EVENTS`: after so many events a worker is renewed.
     pub event_count_max: u64,
+}
+
+/// What a program's output is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The body of an answer.
+    Body,
+    /// A reply of CGI/1.1, for a program that serves one event.
+    Cgi,
 }
 
 /// How long a program serves.

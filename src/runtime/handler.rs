@@ -29,7 +29,7 @@ mod in_files {
 
     use crate::limits::PATH_BYTES_MAX;
     use crate::program::find::{self, File, Language};
-    use crate::program::{Function, Stay, language};
+    use crate::program::{Function, Reply, Stay, language};
     use crate::runtime::config::Config;
     use crate::runtime::fatal::kernel;
     use crate::runtime::starting::{ENTRYPOINT, NO_MEMORY, command, launch, missing, start, words};
@@ -74,11 +74,11 @@ mod in_files {
         }
         if is_whole || found.language == Language::None {
             words.put(found.path.to_bytes());
-            return command(words, config);
+            return command(words, Reply::Body, config);
         }
         let launch = launch(words);
         match language::interpreter(launch, &found, config.platform()) {
-            Ok(()) => start(launch, Stay::Resident, config),
+            Ok(()) => start(launch, Stay::Resident, Reply::Body, config),
             Err(bad) => missing(bad.text, bad.value, ENTRYPOINT, config),
         }
     }

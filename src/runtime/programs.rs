@@ -4,8 +4,8 @@ use super::config::Config;
 use super::{fatal, handler, starting, stock};
 use crate::bytes::{self, Writer};
 use crate::limits::WORD_BYTES_MAX;
-use crate::program::Function;
 use crate::program::words::Words;
+use crate::program::{Function, Reply};
 use crate::sys::env::{self, Args};
 use crate::sys::memory::Mapping;
 use crate::sys::strings::Strings;
@@ -42,22 +42,24 @@ fn of_words(args: Args, text: &[u8], config: &mut Config) -> Function {
         return Function::ECHO;
     }
     let is_web = cfg!(feature = "web") && kind == b"web";
-    let is_command = kind == b"command" || is_web;
-    if !is_command && (kind != b"function" || cfg!(not(feature = "function"))) {
-        fatal::usage("unknown argument '$'; see --help", kind);
-    }
+    let reply = match kind {
+        b"cgi" if cfg!(feature = "cgi") => Some(Reply::Cgi),
+        b"function" if cfg!(feature = "function") => None,
+        _ if is_web || kind == b"command" => Some(Reply::Body),
+        _ => fatal::usage("unknown argument '$'; see --help", kind),
+    };
     let Some(word) = words.get(1) else {
         fatal::usage("$: of what? see --help", kind);
     };
-    if !is_command {
+    let Some(reply) = reply else {
         return handler::named(word, true, config);
-    }
+    };
     words.take_first();
     #[cfg(feature = "web")]
     if is_web {
         return starting::web(words, config);
     }
-    starting::command(words, config)
+    starting::command(words, reply, config)
 }
 
 /// Appends the arguments behind the program's own name.

@@ -10,7 +10,7 @@ use crate::handler::Platform;
 use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
 #[cfg(feature = "web")]
 use crate::program::web;
-use crate::program::{self, Function, Launch, Stay};
+use crate::program::{self, Function, Launch, Reply, Stay};
 use crate::sys::clock::NEVER;
 use crate::sys::env;
 use crate::sys::fd::Errno;
@@ -39,10 +39,10 @@ pub const NO_MEMORY: &str = "out of memory: !";
 
 /// A program that is started for each event: the one that the arguments begin with.
 #[inline(never)]
-pub fn command(arguments: Strings, config: &Config) -> Function {
+pub fn command(arguments: Strings, reply: Reply, config: &Config) -> Function {
     let launch = launch(arguments);
     match launch.find() {
-        Ok(()) => start(launch, Stay::OneEvent, config),
+        Ok(()) => start(launch, Stay::OneEvent, reply, config),
         Err(text) => {
             let name = launch.arguments.get(0).unwrap_or_default();
             missing(text, name, ENTRYPOINT, config)
@@ -50,9 +50,9 @@ pub fn command(arguments: Strings, config: &Config) -> Function {
     }
 }
 
-pub fn start(launch: &'static mut Launch, stay: Stay, config: &Config) -> Function {
+pub fn start(launch: &'static mut Launch, stay: Stay, reply: Reply, config: &Config) -> Function {
     launch.arguments.complete();
-    let settings = settings(stay, config);
+    let settings = settings(stay, reply, config);
     let function = Function::programs(launch, settings, config.platform());
     fatal::kernel("cannot start the function: !", function)
 }
@@ -182,7 +182,7 @@ fn free_port() -> u16 {
 const TIMEOUT: &str = "FNBOOT_TIMEOUT: '$' is not seconds, from 1 to 86400";
 
 /// What is set for programs.
-fn settings(stay: Stay, config: &Config) -> program::Settings {
+fn settings(stay: Stay, reply: Reply, config: &Config) -> program::Settings {
     let mut settings = Settings {
         var: env::var,
         bad: None,
@@ -217,6 +217,7 @@ fn settings(stay: Stay, config: &Config) -> program::Settings {
         content_type: content_type.unwrap_or(b"application/octet-stream"),
         prefixes_log: prefix == Switch::On,
         timeout_ms: timeout.map_or(NEVER, |seconds| seconds as u64 * 1000),
+        reply,
         stay,
         worker_count_max,
         event_count_max: event_count_max.map_or(u64::MAX, |count| count as u64),

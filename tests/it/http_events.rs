@@ -17,7 +17,7 @@ use crate::harness::{Case, Program, Server, assert_same, example, get, post, ser
 
 /// Who makes an event of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gateway {
+pub enum Gateway {
     Rest,
     Http,
     Url,
@@ -39,16 +39,16 @@ const GATEWAYS: [Gateway; 7] = [
 
 /// What a client sends. A query is in the order of its names, as maps are.
 #[derive(Clone, Copy)]
-struct Sent<'a> {
-    method: &'a str,
-    path: &'a str,
+pub struct Sent<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
     /// Names and values, encoded.
-    query: &'a [(&'a str, &'a str)],
-    headers: &'a [(&'a str, &'a str)],
-    body: &'a [u8],
+    pub query: &'a [(&'a str, &'a str)],
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: &'a [u8],
 }
 
-const GET: Sent<'static> = Sent {
+pub const GET: Sent<'static> = Sent {
     method: "GET",
     path: "/",
     query: &[],
@@ -58,18 +58,18 @@ const GET: Sent<'static> = Sent {
 
 /// What it gets.
 #[derive(Debug, PartialEq)]
-struct Got {
-    status: u64,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
+pub struct Got {
+    pub status: u64,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Got {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    fn values(&self, name: &str) -> Vec<&str> {
+    pub fn values(&self, name: &str) -> Vec<&str> {
         let named = |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
         let values = self.headers.iter().filter(named);
         values.map(|(_, value)| value.as_str()).collect()
@@ -121,7 +121,7 @@ fn flat(lists: &Map<String, Value>, separator: Option<&str>) -> Value {
 }
 
 impl Gateway {
-    fn platform(self) -> Platform {
+    pub fn platform(self) -> Platform {
         match self {
             Self::Scf | Self::ScfUrl => Platform::Scf,
             _ => Platform::Lambda,
@@ -129,7 +129,7 @@ impl Gateway {
     }
 
     /// The event that a request is.
-    fn event(self, sent: &Sent<'_>) -> Value {
+    pub fn event(self, sent: &Sent<'_>) -> Value {
         let is_decoded = matches!(self, Self::Rest | Self::Scf | Self::ScfUrl);
         let part = |text: &str| {
             if is_decoded {
@@ -215,7 +215,7 @@ impl Gateway {
 
     /// What its client gets. It reads nothing but its own members, and none may be there that it does not know.
     #[track_caller]
-    fn response(self, answer: &Value) -> Got {
+    pub fn response(self, answer: &Value) -> Got {
         let answer = answer.as_object().expect("an object");
         let (many, known) = match self {
             Self::Rest => (true, "statusCode multiValueHeaders body isBase64Encoded"),

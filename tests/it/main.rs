@@ -21,6 +21,7 @@
 
 mod api;
 mod arm64;
+mod cgi;
 mod chaos;
 mod command;
 mod conform;

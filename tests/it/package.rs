@@ -538,6 +538,7 @@ fn a_function_that_is_not_in_the_package_is_refused() {
         ("", " -- function crlf.handler", ["crlf", "CR LF"]),
         ("", " -- command ./none", ["./none", "no file"]),
         ("", " -- command ./crlf", ["crlf", "CR LF"]),
+        ("", " -- cgi ./none", ["./none", "no file"]),
         ("", " -- command lib/../none", ["none", "no file"]),
         ("--handler hello.handler ", "", ["hello.handler", "no file"]),
         (

@@ -22,7 +22,7 @@ pub(super) fn check(function: &Function, own: &str, entries: &Entries) -> Result
             let missing = || format!("{word}: no file of the package has this function");
             check_file(&named.ok_or_else(missing)?, entries)
         }
-        (["command", word, ..], _) if word.contains('/') && !word.starts_with('/') => {
+        (["command" | "cgi", word, ..], _) if word.contains('/') && !word.starts_with('/') => {
             let name = word.strip_prefix("./").unwrap_or(word);
             let missing =
                 || format!("{word}: no file of the package, which is where it is started");
