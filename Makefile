@@ -132,6 +132,8 @@ smallest: linker target tool ## the smallest program, for one platform alone: pk
 prices: smallest
 	$(call build,clouds,$(CLOUDS))
 	$(call build,command,$(CLOUDS)$(comma)command)
+	$(call build,cgi,$(CLOUDS)$(comma)cgi)
+	$(call build,cgi-gateway,$(CLOUDS)$(comma)cgi$(comma)gateway)
 	$(call build,web,$(CLOUDS)$(comma)command$(comma)web)
 	$(call build,unused-gateway,$(CLOUDS)$(comma)gateway)
 	$(call build,no-gateway,$(CLOUDS),http)
@@ -178,6 +180,7 @@ integration: prices package examples fixture aarch64
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
 	$(call need,pip3,python3-pip)
+	$(call need,git,git)
 	cargo test --quiet --test it
 	@tests/languages bash php python c flask
 

@@ -111,6 +111,18 @@ const GATEWAY_BYTES_MAX: u64 = 16_200;
 /// 2026-11-28: 8,436.
 const GATEWAY_ZIP_BYTES_MAX: u64 = 8_600;
 
+/// What `bootstrap cgi` costs beside `bootstrap command`. 2026-11-28: 1,752.
+const CGI_BYTES_MAX: u64 = 1_850;
+
+/// 2026-11-28: 960.
+const CGI_ZIP_BYTES_MAX: u64 = 1_060;
+
+/// What its requests from gateways cost, where no other kind of program has them. 2026-11-28: 15,144.
+const CGI_GATEWAY_BYTES_MAX: u64 = 15_300;
+
+/// 2026-11-28: 8,708.
+const CGI_GATEWAY_ZIP_BYTES_MAX: u64 = 8_900;
+
 /// 2026-11-21: 43 or 44, by what is built.
 const EMPTY_LINE_INSTRUCTIONS_MAX: u64 = 60;
 
@@ -204,6 +216,27 @@ fn only_who_serves_gateways_pays_for_them() {
     check("gateway: bytes of the file", used, GATEWAY_BYTES_MAX);
     let used = zip("gateway").saturating_sub(zip("no-gateway"));
     check("gateway: bytes of the zip", used, GATEWAY_ZIP_BYTES_MAX);
+}
+
+/// The price of CGI programs, and that of gateways for them.
+#[test]
+fn what_cgi_costs() {
+    for (name, other, file_most, zip_most) in [
+        ("cgi", "command", CGI_BYTES_MAX, CGI_ZIP_BYTES_MAX),
+        (
+            "cgi-gateway",
+            "cgi",
+            CGI_GATEWAY_BYTES_MAX,
+            CGI_GATEWAY_ZIP_BYTES_MAX,
+        ),
+    ] {
+        let (build, other) = (price(name), price(other));
+        let file = bytes(&build).saturating_sub(bytes(&other));
+        check(&format!("{name}: bytes of the file"), file, file_most);
+        let zip = |path: &Path| bytes(&path.with_extension("zip"));
+        let zip = zip(&build).saturating_sub(zip(&other));
+        check(&format!("{name}: bytes of the zip"), zip, zip_most);
+    }
 }
 
 /// `Elf64_Phdr`, as far as it is of interest.
