@@ -16,6 +16,10 @@ pub enum Fault {
     TimedOut,
     /// It wrote more than a body may be long.
     TooLong,
+    /// It has closed the channel of its interpreter, or written to it.
+    Channel,
+    /// It was not loaded in time.
+    NotLoaded,
 }
 
 /// So much of what a program wrote last is part of the message.
@@ -74,6 +78,11 @@ pub fn known(fault: Fault) -> Error {
             let text = "the program wrote more than FNBOOT_MAX_BODY allows";
             ("ResponseTooLong", text)
         }
+        Fault::Channel => {
+            let text = "the function has closed fnboot's channel, or written to it";
+            ("ChannelBroken", text)
+        }
+        Fault::NotLoaded => ("TimedOut", "the function was not loaded in time"),
         Fault::Start(Errno::TOOBIG) => ("EventTooLong", "the event's variables are too long"),
         Fault::Start(Errno::NOSPC) => ("NoSpace", "there is no room for the event"),
         Fault::Start(errno) if errno.is_passing() => {

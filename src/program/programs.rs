@@ -311,10 +311,8 @@ impl Programs {
             return;
         };
         let Some(status) = reply else {
-            // One that cannot be heard any more can serve nothing.
-            if channel.is_closed() {
-                worker.kill();
-            }
+            let until_ms = worker.until_ms;
+            self.workers.supervisor.alarm(until_ms);
             return;
         };
         let (stage, has_group) = (channel.stage, channel.has_group());
@@ -329,7 +327,7 @@ impl Programs {
                 worker.kill();
             }
         } else if stage != Stage::Busy && status == 0 {
-            channel.stage = Stage::Idle;
+            channel.rest();
             worker.until_ms = NEVER;
             // What it has started for itself stays, if it can be told from what calls have left behind, or are about
             // to: while one runs, it cannot.
@@ -373,9 +371,12 @@ impl Programs {
         }
         if let Some(call) = call {
             (call.state, call.worker) = (State::Ended, index);
-            if !is_whole {
-                call.fault.get_or_insert(Fault::TooLong);
-            }
+            let fault = if is_whole {
+                worker.fault
+            } else {
+                Some(Fault::TooLong)
+            };
+            call.fault = call.fault.or(fault);
         }
     }
 
@@ -425,12 +426,12 @@ impl Programs {
             // It has not begun with the call, so another one may.
             (call.state, call.worker) = (State::Waits, NO_WORKER);
         }
-        self.end(index);
         let call = self.calls.of_worker(index);
-        if has_failed && call.as_ref().is_none_or(|call| call.fault.is_none()) {
+        if has_failed && call.is_none_or(|call| call.fault.is_none()) {
             self.death_count += 1;
         }
-        if call.is_none() {
+        self.end(index);
+        if self.calls.of_worker(index).is_none() {
             self.workers.forget(index);
         }
     }
@@ -481,9 +482,7 @@ impl Programs {
             next_ms = next_ms.min(call.signal_ms);
         }
         for worker in self.workers.iter_mut() {
-            if worker.until_ms <= now_ms {
-                worker.kill();
-            }
+            worker.end_due(now_ms);
             next_ms = next_ms.min(worker.until_ms);
         }
         self.workers.supervisor.set(next_ms);

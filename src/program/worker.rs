@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use super::calls::{Call, Task};
+use super::failure::Fault;
 use super::input;
 use super::launch::Launch;
 use super::process::Process;
@@ -23,6 +24,8 @@ pub struct Worker {
     pub channel: Option<Channel>,
     /// When it is killed that has not got ready, or not gone, by then: on the monotonic clock, or `NEVER`.
     pub until_ms: u64,
+    /// Why fnboot has killed it, where that is what its call failed by.
+    pub fault: Option<Fault>,
     /// Whether it was told to end: whatever it says after that, it is asked for nothing more.
     is_spent: bool,
 }
@@ -46,7 +49,7 @@ pub struct Channel {
     context_len: usize,
     /// Whether what was left of that group was told to end.
     is_cleared: bool,
-    /// How much it has said.
+    /// How much it has said since it was asked.
     line_len: usize,
     /// How what it was asked for went: zero, or the exit status of a shell, or one.
     status: Option<i32>,
@@ -72,6 +75,9 @@ pub enum Stage {
 
 /// The status of a failure that ends the interpreter.
 const LAST_STATUS: i32 = 2;
+
+/// How long an interpreter that has closed its end may take to end: only then it is known that it does not.
+const END_MS_MAX: u64 = 50;
 
 /// Room for the line that tells a group.
 const GROUP_BYTES: usize = 16;
@@ -126,9 +132,15 @@ impl Channel {
     }
 
     /// Reads what it says to `place`; the status, once it has said how it went.
-    fn reply(&mut self, place: &mut [u8]) -> Option<i32> {
+    ///
+    /// # Errors
+    /// What it says is no reply, or nothing was asked for: no one can tell what comes next from the reply to the
+    /// next event.
+    fn reply(&mut self, place: &mut [u8]) -> Result<Option<i32>, Fault> {
         let room = place.len();
-        let control = self.control.as_ref()?;
+        let Some(control) = &self.control else {
+            return Ok(None);
+        };
         match control.read(bytes::slice_mut(place, self.line_len..room)) {
             Io::Done(count @ 1..) => self.line_len += count,
             Io::Blocked => {}
@@ -140,18 +152,34 @@ impl Channel {
             }
         }
         let said = bytes::slice(place, 0..self.line_len);
-        let end = said.iter().position(|&byte| byte == b'\n');
-        // A line that is too long is cut.
-        let end = end.or((self.line_len == room).then_some(room))?;
+        let line = bytes::before(said, b'\n');
+        let (word, end) = (bytes::before(line, b' '), line.len());
+        let is_cut = end == self.line_len;
+        if is_cut && end < room && (self.stage != Stage::Idle || end == 0) {
+            return Ok(None);
+        }
+        let status = number(word).filter(|_| !is_cut && self.stage != Stage::Idle);
+        if status.is_none() {
+            self.control = None;
+            return Err(Fault::Channel);
+        }
         if self.clears() {
             self.line_len = 0;
-            return None;
+            return Ok(None);
         }
-        let line = bytes::slice(place, 0..end);
-        let word = bytes::before(line, b' ');
         self.message = (word.len() + 1).min(end)..end;
-        self.status = Some(number(word).unwrap_or(1));
-        self.status
+        self.status = status;
+        Ok(status)
+    }
+
+    /// It is asked for nothing now.
+    pub fn rest(&mut self) {
+        (self.stage, self.line_len) = (Stage::Idle, 0);
+    }
+
+    /// Whether it has said more than it was asked for.
+    fn is_babbling(&self) -> bool {
+        self.line_len > self.message.end + 1
     }
 
     /// Whether something is left of the function's group, which could write into the next result: it is killed,
@@ -231,6 +259,7 @@ impl Worker {
                 process,
                 channel: None,
                 until_ms: NEVER,
+                fault: None,
                 is_spent: false,
             });
         }
@@ -246,15 +275,46 @@ impl Worker {
             process: Process::start(launch, strings, event, more, supervisor, index)?,
             channel: Some(Channel::new(control, input, again, context)),
             until_ms: clock::monotonic_ms() + LOAD_MS_MAX,
+            fault: None,
             is_spent: false,
         })
     }
 
-    /// Reads what an interpreter says; the status, once it has said how it went.
+    /// Reads what an interpreter says; the status, once it has said how it went. One that cannot be understood any
+    /// more is killed; one that cannot be heard, in a moment, because most of these end by themselves.
     #[inline(never)]
     pub fn reply(&mut self) -> Option<i32> {
         let channel = self.channel.as_mut()?;
-        channel.reply(self.process.reply())
+        match channel.reply(self.process.reply()) {
+            Ok(None) if channel.is_closed() => {
+                let end_ms = clock::monotonic_ms() + END_MS_MAX;
+                self.until_ms = self.until_ms.min(end_ms);
+                None
+            }
+            Ok(status) => status,
+            Err(fault) => {
+                self.end(fault);
+                None
+            }
+        }
+    }
+
+    /// Kills it for that reason.
+    fn end(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+        self.kill();
+    }
+
+    /// Kills it if its time is over.
+    pub fn end_due(&mut self, now_ms: u64) {
+        if self.until_ms <= now_ms {
+            let is_closed = self.channel.as_ref().is_some_and(Channel::is_closed);
+            self.end(if is_closed {
+                Fault::Channel
+            } else {
+                Fault::NotLoaded
+            });
+        }
     }
 
     /// What an interpreter has said besides the status.
@@ -300,10 +360,11 @@ impl Worker {
         channel.event_count += u64::from(task == Task::Invoke);
         let is_last = channel.event_count >= event_count_max || channel.says_it_ends();
         // One that has closed its output could answer nothing more.
-        if is_last || self.is_spent || channel.control.is_none() || !self.process.is_writing() {
+        let is_last = is_last || channel.control.is_none() || channel.is_babbling();
+        if is_last || self.is_spent || !self.process.is_writing() {
             self.leave();
         } else {
-            channel.stage = Stage::Idle;
+            channel.rest();
         }
     }
 

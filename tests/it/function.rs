@@ -652,6 +652,114 @@ mod workers {
         }
     }
 
+    /// A function may find the descriptors of its channel, and write what its event says to each that is a socket.
+    #[rustfmt::skip]
+    const SCRIBBLERS: [(&str, &str, &str); 3] = [
+        ("index.php", PHP, "foreach (glob('/proc/self/fd/*') as $path) if (strpos(@readlink($path), 'socket') === 0)
+            fwrite(fopen('php://fd/' . basename($path), 'w'), $event); usleep(50000); return 'own';"),
+        ("index.py", PYTHON, "import os, stat, time
+ for fd in range(3, 20):
+  try:
+   if stat.S_ISSOCK(os.fstat(fd).st_mode): os.write(fd, event)
+  except OSError: pass
+ time.sleep(0.05)
+ return 'own'"),
+        ("index.js", NODE, "require('fs').writeSync(3, event); await new Promise(done => setTimeout(done, 50)); return 'own'"),
+    ];
+
+    const BROKEN: (&str, &str) = (
+        "ChannelBroken",
+        "the function has closed fnboot's channel, or written to it",
+    );
+
+    #[test]
+    fn what_a_function_writes_to_its_channel_is_no_reply() {
+        for (file, text, body) in SCRIBBLERS {
+            let folder = Folder::new();
+            let program = function(&folder, file, &text.replace("BODY", body));
+            let mut instance = Cloud::Fc.start(program);
+            for junk in [
+                "junk\n",
+                "\n",
+                " 0\n",
+                "-1\n",
+                "junk\njunk\n",
+                "junk",
+                &"1".repeat(2000),
+            ] {
+                let _case = Case((file, junk));
+                let (kind, message) = BROKEN;
+                instance.call(junk).expect_failure(kind, message);
+                for _ in 0..3 {
+                    instance.call("fine").expect("fine");
+                }
+            }
+        }
+    }
+
+    /// Nor is it the next event's that comes when nothing was asked for.
+    #[test]
+    fn what_is_written_to_the_channel_between_events() {
+        let folder = Folder::new();
+        let text = "import os, stat, threading
+def write(text):
+ for fd in range(3, 20):
+  try:
+   if stat.S_ISSOCK(os.fstat(fd).st_mode): os.write(fd, text)
+  except OSError: pass
+def handler(event, context):
+ if event: threading.Timer(0.05, write, [event]).start()
+ return str(os.getpid())
+";
+        let mut instance = Cloud::Fc.start(function(&folder, "index.py", text));
+        for junk in ["0\n", "1 Kind: message\n", "junk", "0\n0\n"] {
+            let _case = Case(junk);
+            let first = id(instance.call(junk));
+            wait_for("its end", || has_ended(first).then_some(()));
+            assert_ne!(id(instance.call("")), first);
+        }
+    }
+
+    /// A long message is cut, whatever its letters are, and nothing of it is the next reply.
+    #[test]
+    fn long_messages() {
+        let long = "é".repeat(3000);
+        for (file, text, body) in [
+            (
+                "index.php",
+                PHP,
+                "throw new DomainException($event . getmypid());",
+            ),
+            (
+                "index.py",
+                PYTHON,
+                "import os; raise ValueError(event.decode() + str(os.getpid()))",
+            ),
+            (
+                "index.js",
+                NODE,
+                "throw new RangeError(event + process.pid)",
+            ),
+        ] {
+            let _case = Case(file);
+            let folder = Folder::new();
+            let program = function(&folder, file, &text.replace("BODY", body));
+            let mut instance = Cloud::Fc.start(program);
+            instance.call("fine").expect("fine");
+            let before = instance.children();
+            for _ in 0..3 {
+                let (kind, message) = instance.call(&long).failure();
+                assert!(
+                    kind.ends_with("Error") || kind == "DomainException",
+                    "{kind}"
+                );
+                assert!(message.starts_with(&long[..900]), "{message}");
+                instance.call("fine").expect("fine");
+            }
+            assert_eq!(instance.children(), before);
+        }
+    }
+
     /// A worker that dies between two calls is no failure of the next.
     #[test]
     fn a_death_between_calls() {

@@ -381,7 +381,7 @@ mod python {
         ("return handler(event, context)", Err(("RecursionError", "maximum recursion depth exceeded")), ""),
         ("import os; print('bye'); os._exit(4)", Err(("ExitError", "exit status 4: bye")), "bye\n"),
         ("class Bad(Exception):\n  def __str__(self): return 1/0\n raise Bad()", Err(("Bad", "its text cannot be told")), ""),
-        ("import os, time; os.close(8); time.sleep(9)", Err(("Signal", "signal 9")), ""),
+        ("import os, time; os.close(8); time.sleep(9)", Err(("ChannelBroken", "the function has closed fnboot's channel, or written to it")), ""),
         ("import os; os._exit(0)", Err(("ExitError", "exit status 0")), ""),
         ("import os; os.kill(os.getpid(), 11)", Err(("Signal", "signal 11")), ""),
         ("import os; os.kill(os.getpid(), 15)", Err(("Signal", "signal 15")), ""),

@@ -117,7 +117,7 @@ function fail(mine, error, kind) {
     errorType: type,
     stackTrace: String(stack).split('\n').filter(line => /^\s+at /.test(line)).map(line => line.trim()),
     // A line, and not a long one: the whole is in the result.
-  }), `${status} ${type}: ${message}`.replace(/\s+/g, ' ').slice(0, 1000));
+  }), Buffer.from(`${status} ${type}: ${message}`.replace(/\s+/g, ' ')).slice(0, 1000).toString());
 }
 
 function succeed(mine, value) {

@@ -211,14 +211,14 @@ def answer(action, *arguments):
             'errorMessage': message, 'errorType': kind.__name__,
             'stackTrace': traceback.format_list(traceback.extract_tb(trace))}).encode()
         # A line, and not a long one: the whole is in the result.
-        reply = '1 ' + ' '.join(('%s: %s' % (kind.__name__, message)).split())[:1000]
+        reply = '1 ' + ' '.join(('%s: %s' % (kind.__name__, message)).split())
     log.flush()
     if os.getpid() != owner:
         # A forked child of the function came back: only its parent answers.
         os._exit(reply != '0')
     result.write(content)
     result.flush()
-    os.write(control, reply.encode('utf8', 'replace') + b'\n')
+    os.write(control, reply.encode('utf8', 'replace')[:1000] + b'\n')
     return reply
 
 
