@@ -281,7 +281,7 @@ mod php {
     use super::*;
 
     #[rustfmt::skip]
-    const ROWS: [Row; 26] = [
+    const ROWS: [Row; 27] = [
         ("return 'hello';", Ok(b"hello"), ""),
         ("return \"a\\0\\xff\\n\\n\";", Ok(b"a\0\xff\n\n"), ""),
         ("", Ok(b"null"), ""),
@@ -302,6 +302,7 @@ mod php {
         ("throw new DomainException(\"a\\nb\");", Err(("DomainException", "a\nb")), "DomainException: a\nb\n"),
         ("nope();", Err(("Error", "Call to undefined function nope()")), ""),
         ("return \"\\xff\" === '' ? 1 : [\"\\xff\"];", Err(("UnexpectedValueException", "The result is no JSON: Malformed UTF-8 characters, possibly incorrectly encoded")), ""),
+        ("return [NAN];", Err(("UnexpectedValueException", "The result is no JSON: Inf and NaN cannot be JSON encoded")), ""),
         ("exit(0);", Err(("ExitError", "The function called exit")), ""),
         ("die('last words');", Err(("ExitError", "The function called exit")), "last words"),
         ("trigger_error('ue', E_USER_ERROR);", Err(("FatalError", "ue")), "ue"),
@@ -358,7 +359,7 @@ mod python {
     use super::*;
 
     #[rustfmt::skip]
-    const ROWS: [Row; 27] = [
+    const ROWS: [Row; 30] = [
         ("return 'hello é'", Ok("hello é".as_bytes()), ""),
         ("return b'a\\0\\xff\\n\\n'", Ok(b"a\0\xff\n\n"), ""),
         ("return None", Ok(b"null"), ""),
@@ -377,6 +378,9 @@ mod python {
         ("raise KeyError('a\\nb')", Err(("KeyError", "'a\\nb'")), "KeyError: 'a\\nb'\n"),
         ("raise ValueError('a\\nb é')", Err(("ValueError", "a\nb é")), "ValueError: a\nb é\n"),
         ("return {1, 2}", Err(("Runtime.MarshalError", "Unable to marshal response: set is not JSON serializable")), ""),
+        ("return [float('nan')]", Err(("Runtime.MarshalError", "Unable to marshal response: Out of range float values are not JSON compliant")), ""),
+        ("return -float('inf')", Err(("Runtime.MarshalError", "Unable to marshal response: Out of range float values are not JSON compliant")), ""),
+        ("import decimal; return decimal.Decimal('NaN')", Err(("Runtime.MarshalError", "Unable to marshal response: cannot convert NaN to integer")), ""),
         ("import sys; sys.exit(3)", Err(("SystemExit", "3")), ""),
         ("return handler(event, context)", Err(("RecursionError", "maximum recursion depth exceeded")), ""),
         ("import os; print('bye'); os._exit(4)", Err(("ExitError", "exit status 4: bye")), "bye\n"),
@@ -447,11 +451,12 @@ mod node {
     use super::*;
 
     #[rustfmt::skip]
-    const ROWS: [Row; 21] = [
+    const ROWS: [Row; 22] = [
         ("return 'hello é'", Ok("hello é".as_bytes()), ""),
         ("return Buffer.from([97, 0, 255, 10, 10])", Ok(b"a\0\xff\n\n"), ""),
         ("", Ok(b"null"), ""),
         ("return {a: [1, null, 'é']}", Ok("{\"a\":[1,null,\"é\"]}".as_bytes()), ""),
+        ("return [NaN, -Infinity]", Ok(b"[null,null]"), ""),
         ("return event", Ok(b"ev"), ""),
         ("console.log('outé'); console.error('e %d', 1); process.stdout.write('x'); return 1", Ok(b"1"), "outé\ne 1\nx"),
         ("require('child_process').spawnSync('echo', ['child'], {stdio: 'inherit'}); return 1", Ok(b"1"), "child\n"),

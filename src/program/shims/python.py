@@ -157,7 +157,7 @@ def invoke():
     if isinstance(made, (bytes, bytearray, memoryview)):
         return made
     try:
-        return (made if isinstance(made, str) else json.dumps(made, default=plain)).encode()
+        return (made if isinstance(made, str) else json.dumps(made, default=plain, allow_nan=False)).encode()
     except Exception as error:
         raise fault('MarshalError', 'Unable to marshal response: %s', error)
 
