@@ -6,13 +6,15 @@
 //! was JSON. Nothing is copied. A string is unescaped into a place that the caller gives, a number stays
 //! text.
 //!
-//! Nesting is counted, not followed by recursion, so that no input can make the stack deep.
+//! Nesting is counted, not followed by recursion, so that no input can make the stack deep. What is JSON by its
+//! grammar, but is no text (one half of a surrogate pair) or nested too deep, is walked through, too, so that it can
+//! be told from what is no JSON: [`Members::is_sound`].
 
 use core::str;
 
 use crate::bytes::{self, Writer, hex_digit};
 
-/// Objects and arrays within each other in one member; a text with more is refused.
+/// Objects and arrays within each other in one member; one with more is not sound, and not checked further in.
 pub const DEPTH_MAX: u32 = 64;
 
 /// A value that is JSON: its text, without white space around it. Empty where there is none.
@@ -37,10 +39,10 @@ pub struct Members<'a> {
 #[must_use]
 pub fn parse(text: &[u8]) -> Option<Value<'_>> {
     str::from_utf8(text).ok()?;
-    let mut cursor = Cursor(text);
+    let mut cursor = Cursor::at(text);
     let value = cursor.value()?;
     cursor.space();
-    cursor.0.is_empty().then_some(value)
+    (cursor.is_sound && cursor.rest.is_empty()).then_some(value)
 }
 
 /// The members of the object or array that a whole text is, each checked when it is asked for; `None` if the
@@ -84,19 +86,19 @@ impl<'a> Value<'a> {
     pub fn items(self) -> Members<'a> {
         let mut members = self.members();
         if members.close != b']' {
-            (members.text, members.close) = (Cursor(self.0), ITSELF);
+            (members.text, members.close) = (Cursor::at(self.0), ITSELF);
         }
         members
     }
 
-    /// The last member of that name; a value without text if there is none. A name with escapes in it is not found.
+    /// The last member of that name, however it is spelt; a value without text if there is none.
     #[must_use]
     #[inline(never)]
     pub fn member(self, name: &[u8]) -> Value<'a> {
         let mut last = Value::default();
         if self.is_object() {
             for (other, value) in self.members() {
-                if other.0 == name {
+                if other.is(name) {
                     last = value;
                 }
             }
@@ -124,15 +126,34 @@ impl<'a> Text<'a> {
         (!bytes::has(self.0, b'\\')).then_some(self.0)
     }
 
+    /// Whether it is that name.
+    fn is(self, name: &[u8]) -> bool {
+        self.unescaped(&mut [0; NAME_BYTES_MAX]) == name
+    }
+
+    /// The text, unescaped: in `place`, if it is not as it stands. What does not fit is cut.
+    #[inline(never)]
+    #[must_use]
+    pub fn unescaped<'p>(self, place: &'p mut [u8]) -> &'p [u8]
+    where
+        'a: 'p,
+    {
+        self.plain().unwrap_or_else(|| {
+            let mut writer = Writer::new(place);
+            self.put(&mut writer);
+            writer.finish()
+        })
+    }
+
     /// Appends the text, unescaped: it is UTF-8, and never longer than the text as it stands.
     #[inline(never)]
     pub fn put(self, place: &mut Writer<'_>) {
-        let mut rest = Cursor(self.0);
-        while let [byte, behind @ ..] = rest.0 {
+        let mut text = Cursor::at(self.0);
+        while let [byte, behind @ ..] = text.rest {
             if *byte != b'\\' {
                 place.push(*byte);
-                rest.0 = behind;
-            } else if let Some(c) = rest.escape() {
+                text.rest = behind;
+            } else if let Some(c) = text.escape() {
                 for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                     place.push(byte);
                 }
@@ -143,7 +164,7 @@ impl<'a> Text<'a> {
 
 impl<'a> Members<'a> {
     fn of(text: &'a [u8]) -> Self {
-        let mut text = Cursor(text);
+        let mut text = Cursor::at(text);
         text.space();
         let close = match text.next() {
             Some(open @ (b'{' | b'[')) => open + CLOSE,
@@ -157,19 +178,25 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Whether there are no more, and all of the text was JSON.
+    /// Whether there are no more, and all of the text was JSON, sound or not.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.is_whole
     }
 
+    /// Whether nothing so far was nested too deep, or no text.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.text.is_sound
+    }
+
     fn step(&mut self) -> Option<(Text<'a>, Value<'a>)> {
         self.text.space();
-        let is_end = self.text.0.first() == Some(&self.close);
+        let is_end = self.text.rest.first() == Some(&self.close);
         if is_end {
             self.text.next();
             self.text.space();
-            self.is_whole = self.text.0.is_empty();
+            self.is_whole = self.text.rest.is_empty();
             return None;
         }
         if !core::mem::replace(&mut self.is_first, false) {
@@ -195,7 +222,7 @@ impl<'a> Iterator for Members<'a> {
         }
         if self.close == ITSELF {
             self.close = 0;
-            return Some((Text::default(), Value(self.text.0)));
+            return Some((Text::default(), Value(self.text.rest)));
         }
         let member = self.step();
         if member.is_none() {
@@ -212,27 +239,41 @@ const ITSELF: u8 = 1;
 const CLOSE: u8 = b'}' - b'{';
 const _: () = assert!(CLOSE == b']' - b'[', "both kinds alike");
 
-/// What is left of a text.
+/// The longest name that a member is asked for by, and more.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// What is left of a text, and whether what came before was sound.
 #[derive(Clone, Copy, Debug)]
-struct Cursor<'a>(&'a [u8]);
+struct Cursor<'a> {
+    rest: &'a [u8],
+    is_sound: bool,
+}
 
 impl<'a> Cursor<'a> {
+    fn at(rest: &'a [u8]) -> Self {
+        let is_sound = true;
+        Self { rest, is_sound }
+    }
+
     fn next(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(*first)
     }
 
     /// The next `count` bytes, or as many as there are.
     fn take(&mut self, count: usize) -> &'a [u8] {
-        let (taken, rest) = self.0.split_at_checked(count).unwrap_or((self.0, b""));
-        self.0 = rest;
+        let (taken, rest) = self
+            .rest
+            .split_at_checked(count)
+            .unwrap_or((self.rest, b""));
+        self.rest = rest;
         taken
     }
 
     /// White space (RFC 8259 §2).
     fn space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.0.first() {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.rest.first() {
             self.next();
         }
     }
@@ -255,7 +296,7 @@ impl<'a> Cursor<'a> {
     #[inline(never)]
     fn value(&mut self) -> Option<Value<'a>> {
         self.space();
-        let start = self.0;
+        let start = self.rest;
         // What is open around the next value: one bit each, the innermost is the lowest, an object is a one.
         let (mut kinds, mut depth) = (0u64, 0);
         loop {
@@ -269,20 +310,33 @@ impl<'a> Cursor<'a> {
                     self.space();
                     kinds = kinds << 1 | u64::from(open == b'{');
                     depth += 1;
-                    self.0.first() != Some(&(open + CLOSE))
+                    self.rest.first() != Some(&(open + CLOSE))
                 }
                 first => self.word(first).map(|()| false)?,
             };
             if depth > DEPTH_MAX {
-                return None;
-            }
-            if !is_opened && !self.ends(&mut kinds, &mut depth)? {
+                self.skip(&mut depth)?;
+            } else if !is_opened && !self.ends(&mut kinds, &mut depth)? {
                 continue;
             }
             if depth == 0 {
-                return start.get(..start.len() - self.0.len()).map(Value);
+                return start.get(..start.len() - self.rest.len()).map(Value);
             }
         }
+    }
+
+    /// What is too deep, and all that is around it: only brackets are counted.
+    fn skip(&mut self, depth: &mut u32) -> Option<()> {
+        self.is_sound = false;
+        while *depth > 0 {
+            match self.next()? {
+                b'"' => drop(self.string()?),
+                b'{' | b'[' => *depth += 1,
+                b'}' | b']' => *depth -= 1,
+                _ => {}
+            }
+        }
+        Some(())
     }
 
     /// Behind a value: the ends of what is around it, up to a comma. Returns whether there was none.
@@ -303,18 +357,18 @@ impl<'a> Cursor<'a> {
 
     /// A string, behind its first quote, and the last one.
     fn string(&mut self) -> Option<Text<'a>> {
-        let start = self.0;
+        let start = self.rest;
         loop {
-            while let [b' ' | b'!' | b'#'..=b'[' | b']'.., behind @ ..] = self.0 {
-                self.0 = behind;
+            while let [b' ' | b'!' | b'#'..=b'[' | b']'.., behind @ ..] = self.rest {
+                self.rest = behind;
             }
-            if *self.0.first()? == b'"' {
+            if *self.rest.first()? == b'"' {
                 break;
             }
             // Where this is not an escape, it is a control character.
             self.escape()?;
         }
-        let text = start.get(..start.len() - self.0.len()).map(Text);
+        let text = start.get(..start.len() - self.rest.len()).map(Text);
         self.next();
         text
     }
@@ -334,18 +388,20 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// What is behind `\u`: four digits, or two times four of a surrogate pair. One half of a pair is refused.
+    /// What is behind `\u`: four digits, or two times four of a surrogate pair. One half of a pair is not sound.
     fn unicode(&mut self) -> Option<char> {
         let high = self.digits()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high);
-        }
-        if self.take(2) != b"\\u" {
-            return None;
-        }
-        let low = self.digits()?.checked_sub(0xdc00)?;
-        let is_low = low < 0x400;
-        char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low).filter(|_| is_low)
+        let c = char::from_u32(high).or_else(|| {
+            let mut behind = *self;
+            if high >= 0xdc00 || behind.take(2) != b"\\u" {
+                return None;
+            }
+            let low = behind.digits()?.checked_sub(0xdc00)?;
+            *self = behind;
+            char::from_u32(0x1_0000 + ((high - 0xd800) << 10) + low).filter(|_| low < 0x400)
+        });
+        self.is_sound &= c.is_some();
+        Some(c.unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
     fn digits(&mut self) -> Option<u32> {
@@ -377,13 +433,13 @@ impl<'a> Cursor<'a> {
             }
             _ => return None,
         }
-        if self.0.first() == Some(&b'.') {
+        if self.rest.first() == Some(&b'.') {
             self.next();
             self.some_digits()?;
         }
-        if let Some(b'e' | b'E') = self.0.first() {
+        if let Some(b'e' | b'E') = self.rest.first() {
             self.next();
-            if let Some(b'+' | b'-') = self.0.first() {
+            if let Some(b'+' | b'-') = self.rest.first() {
                 self.next();
             }
             self.some_digits()?;
@@ -397,11 +453,11 @@ impl<'a> Cursor<'a> {
 
     /// Digits, and how many there were.
     fn count_digits(&mut self) -> usize {
-        let before = self.0.len();
-        while self.0.first().is_some_and(u8::is_ascii_digit) {
+        let before = self.rest.len();
+        while self.rest.first().is_some_and(u8::is_ascii_digit) {
             self.next();
         }
-        before - self.0.len()
+        before - self.rest.len()
     }
 }
 
@@ -423,7 +479,7 @@ mod tests {
             assert_eq!(parse(text.as_bytes()).is_some(), want, "{text:?}");
             let mut members = members(text.as_bytes()).expect("text");
             while members.next().is_some() {}
-            assert_eq!(members.is_whole(), want, "{text:?}");
+            assert_eq!(members.is_whole() && members.is_sound(), want, "{text:?}");
         }
     }
 

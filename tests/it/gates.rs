@@ -104,12 +104,12 @@ const BUILDS: [Build; 4] = [
     },
 ];
 
-/// What HTTP events cost a handler, in an example that is linked in the ordinary way. 2026-11-28: 16,064, of which
+/// What HTTP events cost a handler, in an example that is linked in the ordinary way. 2026-11-28: 16,704, of which
 /// unwind tables have 3.6 KiB, which the `build.rs` of a user's crate leaves out: then it is 12,352, and 7.1 KiB of zip.
-const GATEWAY_BYTES_MAX: u64 = 16_200;
+const GATEWAY_BYTES_MAX: u64 = 16_800;
 
-/// 2026-11-28: 8,436.
-const GATEWAY_ZIP_BYTES_MAX: u64 = 8_600;
+/// 2026-11-28: 8,791.
+const GATEWAY_ZIP_BYTES_MAX: u64 = 8_900;
 
 /// What `bootstrap cgi` costs beside `bootstrap command`. 2026-11-28: 1,752.
 const CGI_BYTES_MAX: u64 = 1_850;

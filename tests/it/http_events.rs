@@ -724,6 +724,7 @@ fn bad_requests_are_answered() {
             ("GET", "/", &[("a b", "c")], 400),
             ("GET", "/", &[("a", "b\r\nx-injected: c")], 400),
             ("GET", "/", &[("a", &big)], 431),
+            ("CONNECT", "/", &[], 501),
         ] {
             let got = function.call(&Sent {
                 method,
@@ -736,6 +737,21 @@ fn bad_requests_are_answered() {
                 (status, vec!["text/plain"])
             );
             assert!(!got.body.is_empty());
+        }
+        // It is a request, whatever cannot be read of it.
+        let headers = &[("x-half", "1")];
+        let event = gateway.event(&Sent { headers, ..GET }).to_string();
+        assert!(event.contains("x-half"));
+        let deep = ["{\"deep\":", &"[".repeat(99), &"]".repeat(99), ","].concat();
+        for event in [
+            event.replace("x-half", "\\ud800"),
+            event.replacen('{', &deep, 1),
+        ] {
+            let answer = function.peer.event(event);
+            let answer = answer.expect_response();
+            function.peer.accept().expect_next();
+            let got = gateway.response(&answer.json());
+            assert_eq!((got.status, got.text()), (400, "bad JSON".into()));
         }
         assert_eq!(function.get("/status/200").status, 200);
     }

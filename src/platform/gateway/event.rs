@@ -17,6 +17,8 @@ use crate::platform::json::{self, Text, Value};
 pub struct Event<'a> {
     pub shape: Shape,
     members: Members<'a>,
+    /// Whether its JSON can be read: else it is only known that it is a request.
+    is_sound: bool,
 }
 
 /// Why there is no request: the status of the answer to its client, and the reason in words.
@@ -75,10 +77,13 @@ impl<'a> Event<'a> {
         let mut event = Self {
             shape: Shape::Rest,
             members: [Value::default(); NAME_COUNT],
+            is_sound: true,
         };
         let mut all = json::members(text)?;
         for (name, value) in &mut all {
-            let place = bytes::split(NAMES, b' ').position(|other| other == name.raw());
+            let mut place = [0; json::NAME_BYTES_MAX];
+            let name = name.unescaped(&mut place);
+            let place = bytes::split(NAMES, b' ').position(|other| other == name);
             if let Some(member) = place.and_then(|place| event.members.get_mut(place)) {
                 *member = value;
             }
@@ -88,6 +93,7 @@ impl<'a> Event<'a> {
             return None;
         }
         event.shape = event.shape(platform)?;
+        event.is_sound = all.is_sound();
         Some(event)
     }
 
@@ -148,7 +154,7 @@ impl<'a> Event<'a> {
     /// The request: what can be is borrowed from the event, the rest is written to `place`.
     ///
     /// # Errors
-    /// A request that fnboot would refuse from a client, too; a body that is not base64.
+    /// A request that fnboot would refuse from a client, too; JSON that is not sound; a body that is not base64.
     #[inline(never)]
     pub fn request(
         &self,
@@ -160,7 +166,7 @@ impl<'a> Event<'a> {
             rows,
             count: 0,
             head_bytes: 0,
-            refusal: None,
+            refusal: (!self.is_sound).then_some(bad(b"bad JSON")),
         };
         let method = draft.value(match self.shape {
             Shape::Http => self.method_of_http(),
@@ -168,6 +174,10 @@ impl<'a> Event<'a> {
         });
         if method.is_empty() || !method.iter().all(|&byte| is_token(byte)) {
             draft.refuse(Reject::RequestLine);
+        }
+        // A tunnel is nothing that a function could offer.
+        if method == b"CONNECT" {
+            draft.refuse(Reject::Method);
         }
         let target = self.target(&mut draft);
         self.put_fields(&mut draft);
@@ -287,13 +297,15 @@ impl<'a> Event<'a> {
         text.put(&mut writer);
         let len = writer.written().len();
         decode_base64(bytes::slice_mut(place, 0..len)).unwrap_or_else(|| {
-            draft.refusal = Some(Refusal {
-                status: 400,
-                reason: b"bad base64",
-            });
+            draft.refusal.get_or_insert(bad(b"bad base64"));
             b""
         })
     }
+}
+
+fn bad(reason: &'static [u8]) -> Refusal {
+    let status = 400;
+    Refusal { status, reason }
 }
 
 impl From<Reject> for Refusal {
@@ -337,12 +349,10 @@ impl<'a> Draft<'a> {
     /// A text without its escapes.
     #[inline(never)]
     fn text(&mut self, text: Text<'a>) -> &'a [u8] {
-        if let Some(plain) = text.plain() {
-            return plain;
+        match text.plain() {
+            Some(plain) => plain,
+            None => text.unescaped(self.take(text.raw().len())),
         }
-        let mut writer = Writer::new(self.take(text.raw().len()));
-        text.put(&mut writer);
-        writer.finish()
     }
 
     /// The text of a string, or any other value as it stands.
@@ -663,6 +673,7 @@ mod tests {
         for (name, value, reject) in [
             ("httpMethod", json!("G T"), Reject::RequestLine),
             ("httpMethod", json!(""), Reject::RequestLine),
+            ("httpMethod", json!("CONNECT"), Reject::Method),
             ("path", json!("a"), Reject::Target),
             ("path", json!(""), Reject::Target),
             ("path", json!("/".repeat(8193)), Reject::TargetTooLong),
@@ -707,6 +718,74 @@ mod tests {
             let (_, seen) = seen(&event.to_string(), Platform::Lambda).expect("a request");
             assert_eq!(seen.map_err(|refusal| refusal.status), Err(400), "{bad}");
         }
+    }
+
+    /// What is a request is refused if it can be no text, or is nested too deep; what is no JSON is none.
+    #[test]
+    fn requests_in_json_that_is_not_read() {
+        let refused = Some((
+            Shape::Rest,
+            Err(Refusal {
+                status: 400,
+                reason: b"bad JSON",
+            }),
+        ));
+        let deep = |depth: usize| "[".repeat(depth) + "\"]\"" + &"]".repeat(depth);
+        let request = rest().to_string();
+        for (from, to) in [
+            ("b%20c", "\\ud800".to_owned()),
+            ("last", "\\udc00".to_owned()),
+            ("x y", "\\ud83d\\ud83d\\ude00".to_owned()),
+            ("1.2.3.4", "\\uD800\\u0041".to_owned()),
+            ("Host", "\\ud800 \\udc00".to_owned()),
+            ("null", deep(65)),
+            ("null", deep(3000)),
+        ] {
+            let text = request.replace(from, &to);
+            assert_eq!(seen(&text, Platform::Lambda), refused, "{text}");
+            assert_eq!(seen(&(text.clone() + "x"), Platform::Lambda), None);
+            let other = text.replace("httpMethod", "method");
+            assert_eq!(seen(&other, Platform::Lambda), None);
+        }
+        for (from, to) in [
+            ("b%20c", "\\ud800\\x"),
+            ("b%20c", "\\ud8"),
+            ("b%20c", "\\ud800\\ud8"),
+            ("null", &deep(65)[1..]),
+            ("null", &deep(65)[..70]),
+        ] {
+            let text = request.replace(from, to);
+            assert_eq!(seen(&text, Platform::Lambda), None, "{text}");
+        }
+        let fits = request.replace("null", &deep(60));
+        assert!(matches!(seen(&fits, Platform::Lambda), Some((_, Ok(_)))));
+    }
+
+    /// However the names of members are spelt, the event is the same.
+    #[test]
+    fn names_may_have_escapes() {
+        for (event, platform) in [
+            (rest(), Platform::Lambda),
+            (http(), Platform::Lambda),
+            (alb(true), Platform::Lambda),
+            (scf(), Platform::Scf),
+        ] {
+            let plain = event.to_string();
+            let want = seen(&plain, platform);
+            assert!(matches!(want, Some((_, Ok(_)))));
+            let names = bytes::split(NAMES, b' ').map(|name| String::from_utf8_lossy(name));
+            let more = ["http", "method", "elb"].map(Into::into);
+            for name in names.chain(more) {
+                let (first, rest) = name.split_at(1);
+                let spelt = format!("\\u{:04x}{rest}", first.as_bytes()[0]);
+                let spelt = plain.replace(&format!("\"{name}\":"), &format!("\"{spelt}\":"));
+                assert_eq!(seen(&spelt, platform), want, "{spelt}");
+            }
+        }
+        let authorizer = rest()
+            .to_string()
+            .replace("\"stageVariables\":null", "\"method\\u0041rn\":\"a\"");
+        assert_eq!(seen(&authorizer, Platform::Lambda), None);
     }
 
     #[test]
