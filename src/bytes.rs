@@ -132,12 +132,11 @@ impl<'a> Writer<'a> {
 
     /// Appends `bytes` in base64 (RFC 4648 §4).
     pub(crate) fn put_base64(&mut self, bytes: &[u8]) {
-        const DIGITS: &[u8; 64] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         for group in bytes.chunks(3) {
             let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
             let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-            let digit = |index: usize| match DIGITS.get((bits >> (18 - 6 * index) & 63) as usize) {
+            let value = |index: usize| (bits >> (18 - 6 * index) & 63) as usize;
+            let digit = |index: usize| match BASE64_DIGITS.get(value(index)) {
                 Some(&digit) if index <= group.len() => digit,
                 _ => b'=',
             };
@@ -145,6 +144,17 @@ impl<'a> Writer<'a> {
                 self.push(digit(index));
             }
         }
+    }
+
+    /// Appends what of `text` stands for itself in a JSON string, up to the first byte that does not. Returns how much
+    /// that is.
+    #[inline(never)]
+    pub(crate) fn put_plain(&mut self, text: &[u8]) -> usize {
+        let count = plain_len(text);
+        for &byte in text.get(..count).unwrap_or_default() {
+            self.push(byte);
+        }
+        count
     }
 
     /// How many more bytes fit.
@@ -191,6 +201,50 @@ impl fmt::Write for Writer<'_> {
         self.put(text.as_bytes());
         Ok(())
     }
+}
+
+/// The digits of base64 (RFC 4648 §4).
+pub const BASE64_DIGITS: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// Bytes that are looked at together.
+const WORD_BYTES: usize = 8;
+
+/// How many bytes of a word stand for themselves in a JSON string (RFC 8259 §7), up to the first that does not: a quote,
+/// a backslash or a control character.
+#[allow(clippy::inline_always, reason = "it is asked for each word")]
+#[inline(always)]
+fn plain_run(word: [u8; WORD_BYTES]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(word);
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound);
+    // A byte below its bound takes from the next one, so what is above the first may be wrong.
+    let quotes = below(word ^ (ONES * u64::from(b'"')), 1);
+    let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+    let special = (quotes | backslashes | below(word, 0x20)) & !word & (ONES << 7);
+    special.trailing_zeros() as usize / 8
+}
+
+/// The same of one byte.
+fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && byte != b'"' && byte != b'\\'
+}
+
+/// How much of `text` stands for itself in a JSON string, up to the first byte that does not.
+#[inline(never)]
+pub fn plain_len(text: &[u8]) -> usize {
+    let mut count = 0;
+    for word in text.as_chunks().0 {
+        let run = plain_run(*word);
+        count += run;
+        if run < WORD_BYTES {
+            return count;
+        }
+    }
+    while text.get(count).is_some_and(|&byte| is_plain(byte)) {
+        count += 1;
+    }
+    count
 }
 
 /// The digit of a value below 16.
@@ -431,6 +485,33 @@ mod tests {
             writer.finish(),
             "a\\\"b\\\\c\\u000a\\u001f\\u007fé".as_bytes()
         );
+    }
+
+    /// Every byte at every place of the words around it.
+    #[test]
+    fn plain_is_what_stands_for_itself() {
+        for byte in 0..=255_u8 {
+            let is_special = matches!(byte, 0..0x20 | b'"' | b'\\');
+            for (len, at) in (1..=25).flat_map(|len| (0..len).map(move |at| (len, at))) {
+                // Miri is slow, and all words are alike.
+                if cfg!(miri) && len % 8 != 1 {
+                    continue;
+                }
+                let mut text = [0xff; 25];
+                text[at] = byte;
+                // What comes behind a special one changes nothing.
+                text[at + 1..].fill(byte.wrapping_add(1));
+                text[len..].fill(b'"');
+                let rest = &text[at + 1..len];
+                let behind = rest.iter().take_while(|byte| is_plain(**byte)).count();
+                let want = if is_special { at } else { at + 1 + behind };
+                assert_eq!(plain_len(&text[..len]), want, "{byte} at {at} of {len}");
+                let mut place = [0; 20];
+                let mut writer = Writer::new(&mut place);
+                assert_eq!(writer.put_plain(&text[..len]), want);
+                assert_eq!(writer.finish(), &text[..want.min(20)]);
+            }
+        }
     }
 
     #[test]

@@ -218,6 +218,10 @@
 //! - A short body copied behind its head and sent from there, where two places cost the kernel more
 //!   than one: 0.99 of the processor time of a call, for 200 bytes.
 //!
+//! - The JSON of gateways at optimization level `2`: 0.8 of the processor time of 1 MB of JSON as a body, there and
+//!   back. Most of what is left are branches that depend on where the quotes are.
+//! - Base64 in whole groups, or a memory copy for each run between two escapes: 1.0 and 2.4 of the same.
+//!
 //! Size, of the build for FC alone:
 //!
 //! - A head parser of our own instead of httparse. Of the first line it pays, and is taken: 0.9 KiB

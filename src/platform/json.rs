@@ -123,7 +123,7 @@ impl<'a> Text<'a> {
     /// The text itself, if there are no escapes in it.
     #[must_use]
     pub fn plain(self) -> Option<&'a [u8]> {
-        (!bytes::has(self.0, b'\\')).then_some(self.0)
+        (bytes::plain_len(self.0) == self.0.len()).then_some(self.0)
     }
 
     /// Whether it is that name.
@@ -149,14 +149,12 @@ impl<'a> Text<'a> {
     #[inline(never)]
     pub fn put(self, place: &mut Writer<'_>) {
         let mut text = Cursor::at(self.0);
-        while let [byte, behind @ ..] = text.rest {
-            if *byte != b'\\' {
-                place.push(*byte);
-                text.rest = behind;
-            } else if let Some(c) = text.escape() {
-                for byte in c.encode_utf8(&mut [0; 4]).bytes() {
-                    place.push(byte);
-                }
+        loop {
+            text.take(place.put_plain(text.rest));
+            match text.escape() {
+                Some(c) if c.is_ascii() => place.push(c as u8),
+                Some(c) => place.put(c.encode_utf8(&mut [0; 4]).as_bytes()),
+                None => return,
             }
         }
     }
@@ -359,9 +357,7 @@ impl<'a> Cursor<'a> {
     fn string(&mut self) -> Option<Text<'a>> {
         let start = self.rest;
         loop {
-            while let [b' ' | b'!' | b'#'..=b'[' | b']'.., behind @ ..] = self.rest {
-                self.rest = behind;
-            }
+            self.take(bytes::plain_len(self.rest));
             if *self.rest.first()? == b'"' {
                 break;
             }

@@ -10,7 +10,7 @@
 use core::str;
 
 use super::Shape;
-use crate::bytes::{Writer, is_word_ignore_case};
+use crate::bytes::{self, Writer, is_word_ignore_case};
 use crate::http::write;
 use crate::platform::{is_owned, lambda};
 
@@ -135,9 +135,11 @@ impl Form {
         match self {
             Self::Base64 => body.len().div_ceil(3) * 4,
             Self::Text => {
-                let is_changed = |byte: &&u8| !is_plain(**byte);
-                let more = body.iter().filter(is_changed);
-                body.len() + more.map(|&byte| escaped(byte).1 - 1).sum::<usize>()
+                let (mut rest, mut len) = (body, body.len());
+                while let Some(byte) = next_special(&mut rest) {
+                    len += if escaped(byte) == 0 { 5 } else { 1 };
+                }
+                len
             }
         }
     }
@@ -148,35 +150,40 @@ impl Form {
         if self == Self::Base64 {
             return place.put_base64(body);
         }
-        for &byte in body {
-            if is_plain(byte) {
-                place.push(byte);
-                continue;
-            }
+        let mut rest = body;
+        loop {
+            let count = place.put_plain(rest);
+            let Some((&byte, behind)) = rest.get(count..).and_then(<[u8]>::split_first) else {
+                return;
+            };
+            rest = behind;
             match escaped(byte) {
-                (letter, 2) => place.put(&[b'\\', letter]),
-                _ => place.put_json(&[byte]),
+                0 => place.put_json(&[byte]),
+                letter => {
+                    place.push(b'\\');
+                    place.push(letter);
+                }
             }
         }
     }
 }
 
-/// Whether a byte of a text stands for itself in a string.
-#[allow(clippy::inline_always, reason = "it is asked for each byte")]
-#[inline(always)]
-fn is_plain(byte: u8) -> bool {
-    byte >= b' ' && byte != b'"' && byte != b'\\'
+/// Takes what stands for itself in a string, and the byte behind it, which does not.
+fn next_special(rest: &mut &[u8]) -> Option<u8> {
+    let count = bytes::plain_len(rest);
+    let byte = rest.get(count).copied()?;
+    *rest = rest.get(count + 1..).unwrap_or_default();
+    Some(byte)
 }
 
-/// How a byte of a text stands in a string (RFC 8259 §7): behind a backslash this letter, if it takes two bytes.
-fn escaped(byte: u8) -> (u8, usize) {
+/// The letter that stands behind a backslash for a byte (RFC 8259 §7); zero if it takes six bytes.
+fn escaped(byte: u8) -> u8 {
     match byte {
-        b'"' | b'\\' => (byte, 2),
-        b'\n' => (b'n', 2),
-        b'\r' => (b'r', 2),
-        b'\t' => (b't', 2),
-        0..0x20 => (byte, 6),
-        _ => (byte, 1),
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        0..0x20 => 0,
+        _ => byte,
     }
 }
 

@@ -425,7 +425,7 @@ fn decode_base64(text: &mut [u8]) -> Option<&[u8]> {
     }
     let (mut bits, mut len) = (0u32, 0);
     for at in 0..digit_count {
-        bits = bits << 6 | u32::from(base64_digit(*text.get(at)?)?);
+        bits = bits << 6 | u32::from(base64_value(*text.get(at)?)?);
         // Behind the second, third and fourth digit of a group another byte is complete.
         if at % 4 > 0 {
             let left = 6 - 2 * (at % 4);
@@ -437,15 +437,24 @@ fn decode_base64(text: &mut [u8]) -> Option<&[u8]> {
     (bits & spare == 0).then_some(bytes::slice(text, 0..len))
 }
 
-fn base64_digit(byte: u8) -> Option<u8> {
-    Some(match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
+/// What is more than any digit.
+const NO_DIGIT: u8 = 64;
+
+/// The values of the digits from the first on in ASCII, `+`, to the last.
+const VALUES: [u8; 80] = {
+    let digits = bytes::BASE64_DIGITS;
+    let mut values = [NO_DIGIT; 80];
+    let mut value = 0;
+    while value < NO_DIGIT {
+        values[(digits[value as usize] - b'+') as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+fn base64_value(digit: u8) -> Option<u8> {
+    let value = VALUES.get(usize::from(digit.wrapping_sub(b'+')));
+    value.copied().filter(|&value| value < NO_DIGIT)
 }
 
 #[cfg(test)]
@@ -812,6 +821,15 @@ mod tests {
             let (_, seen) = seen(&event, Platform::Lambda).expect("a request");
             let want = String::from_utf8_lossy(&bytes).into_owned();
             assert!(seen.expect("well-formed").ends_with(&want));
+        }
+    }
+
+    #[test]
+    fn digits_of_base64() {
+        for byte in 0..=255_u8 {
+            let digits = bytes::BASE64_DIGITS;
+            let value = digits.iter().position(|&digit| digit == byte);
+            assert_eq!(base64_value(byte).map(usize::from), value, "{byte}");
         }
     }
 
