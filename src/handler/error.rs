@@ -159,13 +159,19 @@ impl Error {
     }
 }
 
-/// What there is to say of a failed call beside its error.
+/// What there is to say of a call that is answered later, beside its response or its error.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     /// The failure as JSON, which is sent as it is; it is made of the error where this is empty.
     pub json: &'a [u8],
-    /// The status of the answer to an HTTP request.
+    /// The status of a failure, to an HTTP request.
     pub status: u16,
+    /// The head of another server's response, which is passed on; empty if there is none.
+    pub(crate) passed: &'a [u8],
+    /// How long the body is that the response's is the beginning of, if that is known; or, for `HEAD`, would be.
+    body_bytes: Option<u64>,
+    /// Whether the head that was written has a `Date`.
+    has_date: bool,
 }
 
 impl Report<'_> {
@@ -173,7 +179,29 @@ impl Report<'_> {
     pub const NONE: Self = Self {
         json: b"",
         status: 500,
+        passed: b"",
+        body_bytes: None,
+        has_date: false,
     };
+}
+
+/// What only a response that is passed on needs: other builds have no code for it.
+impl Report<'_> {
+    pub(crate) fn body_bytes(&self) -> Option<u64> {
+        self.body_bytes.filter(|_| cfg!(feature = "web"))
+    }
+
+    pub(crate) fn set_body_bytes(&mut self, body_bytes: Option<u64>) {
+        self.body_bytes = body_bytes;
+    }
+
+    pub(crate) fn has_date(&self) -> bool {
+        cfg!(feature = "web") && self.has_date
+    }
+
+    pub(crate) fn set_has_date(&mut self, has_date: bool) {
+        self.has_date = has_date;
+    }
 }
 
 /// Writes `text` to the front of `place` and returns its length, cut where a character ends.

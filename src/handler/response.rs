@@ -25,10 +25,6 @@ use crate::limits::RESPONSE_FIELD_COUNT_MAX;
 pub struct Response<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a [u8],
-    /// How long the body is that `body` is the beginning of, if it goes on and that is known; or, for `HEAD`, would be.
-    pub(crate) body_bytes: Option<u64>,
-    /// The head of another server's response, which is passed on: its fields are those of this one.
-    pub(crate) passed: &'a [u8],
     fields: [(&'a str, &'a [u8]); RESPONSE_FIELD_COUNT_MAX],
     /// Invariant: counts every header that was given, so more than `fields.len()` is an overflow.
     field_count: usize,
@@ -43,8 +39,6 @@ impl<'a> Response<'a> {
         Self {
             status,
             body: b"",
-            body_bytes: None,
-            passed: b"",
             fields,
             field_count: 0,
         }

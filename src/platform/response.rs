@@ -34,25 +34,26 @@ pub fn head(
     Ok(())
 }
 
-/// The same for a response that another server has given: its fields as they came, but for those about its
-/// connection. Returns whether `Date` is among them.
+/// The same for a response that another server has given, with the head `passed`: its fields as they came, but for those
+/// about its connection, then those of `response`. Returns whether `Date` is among them.
 ///
 /// # Errors
 /// They do not fit.
 #[inline(never)]
 pub fn passed_head(
     platform: Platform,
+    passed: &[u8],
     response: &Response<'_>,
     head: &mut Writer<'_>,
 ) -> Result<bool, Error> {
     let mut rows = head::fields();
-    let headers = forward::headers(response.passed, &mut rows);
+    let headers = forward::headers(passed, &mut rows);
     if platform == Platform::Lambda {
         let mut pairs = forward::pairs();
         let fields = forward::end_to_end(headers, &mut pairs);
         lambda::prelude(response.status, fields, head);
     } else {
-        forward::put_status(response.passed, head);
+        forward::put_status(passed, head);
         for (name, value) in headers.iter() {
             if !forward::is_of_hop(headers, name) {
                 write::field(head, name.as_bytes(), value);

@@ -253,7 +253,7 @@ impl Handler for Function {
                 response.body = output;
             }
             #[cfg(feature = "web")]
-            Self::Web(web) => web.answer(call, response, &mut report.json, cx)?,
+            Self::Web(web) => web.answer(call, response, report, cx)?,
             Self::Echo(_) | Self::Missing(_) => {}
         }
         let _ = cx;

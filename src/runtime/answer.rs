@@ -161,21 +161,14 @@ pub struct Outcome<'a> {
     /// Lambda's prelude.
     pub head_len: usize,
     pub body: &'a [u8],
-    /// How long the body is that `body` is the beginning of, if it goes on and that is known.
-    pub body_bytes: Option<u64>,
-    /// Whether the head that was written has a `Date`.
-    pub has_date: bool,
 }
 
 impl<'a> Outcome<'a> {
-    /// One whose body is all there is of it, or of which nobody knows how long it will be.
     pub fn new(status: u16, head_len: usize, body: &'a [u8]) -> Self {
         Self {
             status,
             head_len,
             body,
-            body_bytes: None,
-            has_date: false,
         }
     }
 }

@@ -174,7 +174,14 @@ impl<H: Handler> Caller<H> {
             let stream = cx.streamed();
             let lent = &mut lent.answer;
             let ready = given
-                .and_then(|()| gateway::put_response(scope, shape, &response, &mut place))
+                .and_then(|()| {
+                    let passed = if scope == Scope::All {
+                        report.passed
+                    } else {
+                        b""
+                    };
+                    gateway::put_response(shape, passed, &response, &mut place)
+                })
                 .and_then(|answer| {
                     let answer = (answer, Some(shape));
                     gateway::ready(renderer, client, answer, stream, pool, lent)
@@ -384,19 +391,17 @@ fn resumed<'a, H: Handler>(
 ) -> Result<Outcome<'a>, Error> {
     let mut response = Response::new(200);
     ask(handler, call, number, due, &mut response, report, cx)?;
-    let mut has_date = false;
     if call == Call::Http {
-        if scope == Scope::All && !response.passed.is_empty() {
-            has_date = response::passed_head(cx.platform(), &response, head)?;
+        let platform = cx.platform();
+        if scope == Scope::All && !report.passed.is_empty() {
+            let has_date = response::passed_head(platform, report.passed, &response, head)?;
+            report.set_has_date(has_date);
         } else {
-            response::head(cx.platform(), &response, head)?;
+            response::head(platform, &response, head)?;
         }
     }
-    Ok(Outcome {
-        body_bytes: response.body_bytes,
-        has_date,
-        ..Outcome::new(response.status, head.written().len(), response.body)
-    })
+    let head_len = head.written().len();
+    Ok(Outcome::new(response.status, head_len, response.body))
 }
 
 /// Asks for the answer to a call that was put off as `number`, if it is not too late for it.

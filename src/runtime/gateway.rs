@@ -11,7 +11,7 @@ use super::poll::{self, Client};
 use super::settings::{CONCURRENCY_MAX, POLLS};
 use super::side::Side;
 use crate::bytes::{self, Writer};
-use crate::handler::{Error, Handler, Response, Scope};
+use crate::handler::{Error, Handler, Response};
 use crate::http::head::{self, Head};
 use crate::http::{forward, write};
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
@@ -127,20 +127,21 @@ pub fn put_head<'a>(
     })
 }
 
-/// Writes the head of an answer for the gateway whose events have that shape.
+/// Writes the head of an answer for the gateway whose events have that shape: that of another server's, if it is not
+/// empty, or else of the handler's own.
 ///
 /// # Errors
 /// It does not fit, or is none that could be sent.
 #[inline]
 pub fn put_response<'a>(
-    scope: Scope,
     shape: Shape,
+    passed: &[u8],
     response: &Response<'a>,
     place: &mut Writer<'_>,
 ) -> Result<Answer<'a>, Error> {
-    if scope == Scope::All && !response.passed.is_empty() {
+    if !passed.is_empty() {
         let mut rows = head::fields();
-        let headers = forward::headers(response.passed, &mut rows);
+        let headers = forward::headers(passed, &mut rows);
         let mut pairs = forward::pairs();
         let fields = forward::end_to_end(headers, &mut pairs);
         return put_head(Some(shape), response.status, fields, response.body, place);

@@ -38,9 +38,7 @@ pub fn render<'a>(
         Call::Http => &mut buffers.head,
         _ => &mut renderer.short_head[..],
     });
-    let outcome = result.ok();
-    let sized = outcome.and_then(|outcome| outcome.body_bytes);
-    let has_date = outcome.is_some_and(|outcome| outcome.has_date);
+    let sized = report.body_bytes().filter(|_| result.is_ok());
     let (status, body) = match result {
         Ok(outcome) => {
             if call == Call::Http {
@@ -83,7 +81,7 @@ pub fn render<'a>(
     }
     let is_last = signal::terminating() || (rest.is_some() && coding == Coding::Plain);
     let persist = if is_last { Persist::Close } else { persist };
-    if !has_date {
+    if !report.has_date() {
         head.put(renderer.date.field(renderer.time.now_ms() / 1000));
     }
     end(&mut head, len, persist, version);

@@ -20,6 +20,18 @@ pub enum Fault {
     Died,
 }
 
+impl Fault {
+    /// The status that the client of an HTTP function gets: that of a gateway (RFC 9110 §15.6).
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Unanswered | Self::Malformed | Self::Died => 502,
+            Self::Start(errno) if !errno.is_passing() => 502,
+            Self::Start(_) => 503,
+            Self::TooLong | Self::TimedOut => 500,
+        }
+    }
+}
+
 /// The failure that it is told as, but for [`Fault::Died`].
 pub fn error(fault: Fault) -> Error {
     let text = match fault {
@@ -30,8 +42,5 @@ pub fn error(fault: Fault) -> Error {
         Fault::Unanswered | Fault::Died => "the program closed the connection without an answer",
         Fault::Malformed => "what the program answered is no HTTP/1.1, or not all of it",
     };
-    Error::fixed(BAD_GATEWAY, text)
+    Error::fixed("BadGateway", text)
 }
-
-/// The type of what a gateway answers with 502 (RFC 9110 §15.6.3).
-pub const BAD_GATEWAY: &str = "BadGateway";

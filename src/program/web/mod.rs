@@ -28,7 +28,7 @@ use super::kinds;
 use super::launch::Launch;
 use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
-use crate::handler::{Context, Error, Flow, Platform, Request, Response};
+use crate::handler::{Context, Error, Flow, Platform, Report, Request, Response};
 use crate::http::{forward, head};
 use crate::limits::{
     DEATH_COUNT_MAX, GRACE_MS_MIN, HEAD_BYTES_MAX, LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES,
@@ -243,8 +243,19 @@ impl Web {
         let deadline_ms = clock::monotonic_ms().saturating_add(left_ms);
         let call = Call::new(number, method, is_event, request.is_none(), deadline_ms);
         self.supervisor.alarm(deadline_ms);
-        let sent = self.send(call, head_len, body);
-        sent.map_err(fault::error)
+        match self.send(call, head_len, body) {
+            // It is told as any other that is answered later.
+            Err(fault) => {
+                let index = self.upstreams.place().map_err(failure::start)?;
+                if let Some(upstream) = self.upstreams.at(index) {
+                    let failed = Call::new(number, method, is_event, request.is_none(), NEVER);
+                    upstream.call = Some(failed);
+                }
+                self.fail(index, fault, 0);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Sends a request, whose head lies where heads are written, or has it wait for the server.
@@ -479,17 +490,16 @@ impl Web {
         &'a mut self,
         number: u64,
         response: &mut Response<'a>,
-        report: &mut &'a [u8],
+        report: &mut Report<'a>,
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        let Some(index) = self.upstreams.position(number) else {
-            return Err(fault::error(Fault::Unanswered));
-        };
+        let index = self.upstreams.position(number).unwrap_or(usize::MAX);
         let Some(call) = self.upstreams.call(index) else {
             return Err(fault::error(Fault::Unanswered));
         };
         if let Some(fault) = call.fault {
             self.upstreams.close(index);
+            report.status = fault.status();
             return Err(self.failure(fault));
         }
         let (status, is_event, collects) = (call.status, call.is_event, call.collects);
@@ -514,11 +524,11 @@ impl Web {
         let body = bytes::slice(come, head_len..filled);
         let says_failure = is_event && says_failure(head);
         if collects && (fails || says_failure) {
-            return Err(failed(status, body, &mut self.report, report));
+            return Err(failed(status, body, &mut self.report, &mut report.json));
         }
-        (response.status, response.passed, response.body) = (status, head, body);
+        (response.status, report.passed, response.body) = (status, head, body);
         if !is_over || is_head {
-            response.body_bytes = body_bytes;
+            report.set_body_bytes(body_bytes);
         }
         if is_head && body_bytes.is_none() {
             // So no length is said, as none is known.
