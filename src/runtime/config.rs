@@ -47,7 +47,7 @@ pub enum Source {
 const LISTEN_PORT_DEFAULT: u16 = 9000;
 
 /// What the names of variables begin with by which a platform is there.
-const OF_PLATFORMS: [&[u8]; 3] = [b"FC_", b"AWS_LAMBDA_", b"SCF_"];
+const OF_PLATFORMS: &[u8] = b"FC_ AWS_LAMBDA_ SCF_";
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`.
 pub const NAMES: &[u8] = b"MARKERS MAX_BODY SIGTERM STREAMING";
@@ -91,11 +91,6 @@ impl Config {
             fatal::warn("FNBOOT_$: unknown variable", name);
         }
         let is_scf_bootstrap = || env::is_program("scf_bootstrap");
-        let is_alone = || {
-            OF_PLATFORMS
-                .iter()
-                .all(|prefix| env::names_after(prefix).next().is_none())
-        };
         Self::from(env::var, is_scf_bootstrap, is_alone)
     }
 
@@ -178,6 +173,16 @@ impl Config {
         self.conn_count = conn_count.unwrap_or(1);
         configure_log();
     }
+}
+
+/// Whether there is no platform, as far as variables tell.
+#[inline(never)]
+fn is_alone() -> bool {
+    let is_of_platform = |variable: &[u8]| {
+        let mut prefixes = bytes::split(OF_PLATFORMS, b' ');
+        prefixes.any(|prefix| variable.starts_with(prefix))
+    };
+    !env::variables().any(is_of_platform)
 }
 
 /// Where an API is: what stands between `http://` and the paths in its documentation, which is

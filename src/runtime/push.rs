@@ -4,6 +4,7 @@ use super::answer::{Coding, Outcome, Renderer, Reply, Stream, failure_body};
 use super::config::Config;
 use crate::bytes::Writer;
 use crate::handler::{Error, Platform, Report, Request};
+use crate::http::date::Date;
 use crate::http::head::Head;
 use crate::http::{Persist, Reject, Version, write};
 use crate::platform::{Call, fc};
@@ -81,10 +82,14 @@ pub fn render<'a>(
     }
     let is_last = signal::terminating() || (rest.is_some() && coding == Coding::Plain);
     let persist = if is_last { Persist::Close } else { persist };
-    if !report.has_date() {
-        head.put(renderer.date.field(renderer.time.now_ms() / 1000));
-    }
-    end(&mut head, len, persist, version);
+    let date = (&mut renderer.date, renderer.time.now_ms());
+    end(
+        &mut head,
+        Some(date).filter(|_| !report.has_date()),
+        len,
+        persist,
+        version,
+    );
     Reply {
         head: head.finish(),
         body: if has_content { body } else { b"" },
@@ -101,8 +106,8 @@ pub fn refuse(renderer: &mut Renderer, reject: Reject) -> Reply<'_> {
     write::status(&mut head, reject.status());
     head.put(b"Content-Type: text/plain\r\n");
     let (len, persist) = (Some(body.len() as u64), Persist::Close);
-    head.put(renderer.date.field(renderer.time.now_ms() / 1000));
-    end(&mut head, len, persist, Version::Http11);
+    let date = (&mut renderer.date, renderer.time.now_ms());
+    end(&mut head, Some(date), len, persist, Version::Http11);
     Reply {
         head: head.finish(),
         body,
@@ -111,8 +116,18 @@ pub fn refuse(renderer: &mut Renderer, reject: Reject) -> Reply<'_> {
     }
 }
 
-/// The end of a head: the length of the body if it is known, whether the connection persists.
-fn end(head: &mut Writer<'_>, body_bytes: Option<u64>, persist: Persist, version: Version) {
+/// The end of a head: `Date`, unless there is one, the length of the body if it is known, whether the connection
+/// persists.
+fn end(
+    head: &mut Writer<'_>,
+    date: Option<(&mut Date, u64)>,
+    body_bytes: Option<u64>,
+    persist: Persist,
+    version: Version,
+) {
+    if let Some((date, now_ms)) = date {
+        head.put(date.field(now_ms / 1000));
+    }
     if let Some(body_bytes) = body_bytes {
         write::content_length(head, body_bytes);
     }
