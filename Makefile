@@ -152,7 +152,7 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std --example deferred --example http_events
+	@$(UNWIND) --example fixture_std --example deferred --example http_events --example site
 	@cargo build --quiet --example chaos
 	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
 
@@ -211,6 +211,7 @@ soak: fixture tool
 	FNBOOT_CHAOS_SECONDS=60 cargo test --quiet --test it chaos:: -- --test-threads 1
 	FNBOOT_COMMAND_EVENTS=10000 cargo test --quiet --test it command::marks -- --test-threads 1
 	FNBOOT_FUNCTION_EVENTS=10000 cargo test --quiet --test it function::marks -- --test-threads 1
+	FNBOOT_WEB_CALLS=10000 cargo test --quiet --test it web::marks -- --test-threads 1
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
