@@ -253,7 +253,7 @@ pub fn children(id: u32) -> Vec<u32> {
 }
 
 /// What `/proc/PID/stat` says: the state, and the group.
-fn state(id: u32) -> Option<(char, u32)> {
+pub fn state(id: u32) -> Option<(char, u32)> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut words = rest.split(' ');

@@ -294,14 +294,14 @@ fn encoded(bytes: &[u8]) -> String {
 }
 
 /// A function behind a gateway.
-struct Function {
-    gateway: Gateway,
-    server: Server,
-    peer: Peer,
+pub struct Function {
+    pub gateway: Gateway,
+    pub server: Server,
+    pub peer: Peer,
 }
 
 impl Function {
-    fn start(gateway: Gateway, program: Program) -> Self {
+    pub fn start(gateway: Gateway, program: Program) -> Self {
         let api = Api::new(gateway.platform());
         let (server, peer) = api.begin(program);
         Self {
@@ -317,7 +317,7 @@ impl Function {
     }
 
     #[track_caller]
-    fn call(&mut self, sent: &Sent<'_>) -> Got {
+    pub fn call(&mut self, sent: &Sent<'_>) -> Got {
         let event = self.gateway.event(sent).to_string();
         let answer = self.peer.event(event).expect_response();
         self.peer.accept().expect_next();
@@ -325,13 +325,13 @@ impl Function {
     }
 
     #[track_caller]
-    fn get(&mut self, path: &str) -> Got {
+    pub fn get(&mut self, path: &str) -> Got {
         self.call(&Sent { path, ..GET })
     }
 
     /// Type and message of a failure.
     #[track_caller]
-    fn fail(&mut self, path: &str) -> (String, String) {
+    pub fn fail(&mut self, path: &str) -> (String, String) {
         let event = self.gateway.event(&Sent { path, ..GET }).to_string();
         let failure = self.peer.event(event).expect_error().json();
         self.peer.accept().expect_next();

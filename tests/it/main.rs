@@ -55,4 +55,5 @@ mod soak;
 mod stream;
 mod structure;
 mod tool;
+mod web;
 mod wire;
