@@ -1792,6 +1792,22 @@ mod starts {
         );
     }
 
+    /// What the program answers is heard when it comes, whatever else is waited for.
+    #[test]
+    fn a_path_is_asked_once() {
+        for turn in 0..40 {
+            let _case = Case(turn);
+            let begin = Instant::now();
+            let mut web = Web::with(&[], |program| {
+                program.env("FNBOOT_READY_PATH", "/status/200")
+            });
+            web.get("/body").expect(200);
+            let elapsed = begin.elapsed();
+            assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+            assert_eq!(web.ask("/count?/status/200"), "1");
+        }
+    }
+
     #[test]
     fn an_end_before_it_is_ready() {
         for words in [
