@@ -77,12 +77,22 @@ pub fn event_head(head: &mut Writer<'_>) {
 /// The field that says the function did not fail, beside the status of its own answer.
 pub const OK_FIELD: &[u8] = b"x-fc-status: 200\r\n";
 
+/// The status of an event that failed.
+pub const FAILURE_STATUS: u16 = 404;
+
 /// Status line and fields of the answer to a call that failed.
 ///
 /// FC records a failure by `x-fc-status` (and a 404 with it); a client of an HTTP function sees `status`, which is
 /// one that says that it is the server's fault.
 pub fn failure_head(platform: Platform, call: Call, status: u16, head: &mut Writer<'_>) {
-    write::status(head, if call == Call::Http { status } else { 404 });
+    write::status(
+        head,
+        if call == Call::Http {
+            status
+        } else {
+            FAILURE_STATUS
+        },
+    );
     head.put(b"Content-Type: application/json\r\n");
     if platform == Platform::Fc {
         head.put(b"x-fc-status: 404\r\n");

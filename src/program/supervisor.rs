@@ -82,9 +82,14 @@ impl Supervisor {
 
     /// What is ready by now.
     pub fn ready(&self) -> Events {
+        self.ready_within(0)
+    }
+
+    /// What is ready within so many milliseconds; nothing if a signal comes.
+    fn ready_within(&self, timeout_ms: u64) -> Events {
         let mut events = [Event::EMPTY; EVENT_COUNT_MAX];
         // An error is none that a correct program can meet.
-        let _ = self.epoll.wait(&mut events, 0);
+        let _ = self.epoll.wait(&mut events, timeout_ms);
         events
     }
 
@@ -168,11 +173,18 @@ impl Batch {
         is_there: false,
     };
 
+    /// Waits for something to become ready, for so many milliseconds at most, or until a signal comes.
+    pub fn wait(&mut self, supervisor: &Supervisor, timeout_ms: u64) {
+        // What is told only once must not be lost.
+        self.events = supervisor.ready_within(timeout_ms);
+        (self.next, self.is_there) = (0, true);
+    }
+
     /// The next that is ready; nothing once for each batch, so that whoever always has something does not starve
     /// others.
     pub fn next(&mut self, supervisor: &Supervisor) -> Option<Ready> {
-        if !core::mem::replace(&mut self.is_there, true) {
-            (self.events, self.next) = (supervisor.ready(), 0);
+        if !self.is_there {
+            self.wait(supervisor, 0);
         }
         let ready = self.events.get(self.next).and_then(Ready::told);
         self.next += 1;

@@ -12,8 +12,8 @@ use crate::sys::strings::Strings;
 
 /// How the names of fnboot's own variables go on behind `FNBOOT_`, with those that only programs have.
 pub const NAMES: &[u8] =
-    b"CONTENT_TYPE ERROR_STATUS EVENT_PATH LOG_PREFIX MARKERS MAX_BODY READY_PATH READY_STATUS SIGTERM STREAMING \
-    TIMEOUT WEB_PORT WORKERS WORKER_EVENTS";
+    b"BASE_PATH CONTENT_TYPE ERROR_STATUS EVENT_PATH LOG_PREFIX MARKERS MAX_BODY READY_PATH READY_STATUS SIGTERM \
+    STREAMING TIMEOUT WEB_PORT WORKERS WORKER_EVENTS";
 
 /// What the arguments say, or else `FNBOOT`, or else, if that has nothing but blanks, `_HANDLER`.
 pub fn function(args: Args, config: &mut Config) -> Function {

@@ -101,13 +101,16 @@ fn web_settings(config: &mut Config) -> web::Settings {
         Source::Port(port) => Some(port),
         Source::Api => None,
     };
-    let port = settings
-        .port("FNBOOT_WEB_PORT: '$' is not a port from 1 to 65535")
-        .or_else(|| settings.port("AWS_LWA_PORT: '$' is not a port from 1 to 65535"));
-    if port.is_some() && port == own_port {
-        let text = "FNBOOT_WEB_PORT: '$' is the port that fnboot listens on";
-        let value = settings.value(text).unwrap_or_default();
-        settings.refuse(text, value);
+    let own = "FNBOOT_WEB_PORT: '$' is not a port from 1 to 65535, or fnboot's own";
+    let of_adapter = "AWS_LWA_PORT: '$' is not a port from 1 to 65535, or fnboot's own";
+    let mut port = None;
+    for text in [own, of_adapter] {
+        let named = settings.port(text);
+        if named.is_some() && named == own_port {
+            let value = settings.value(text).unwrap_or_default();
+            settings.refuse(text, value);
+        }
+        port = port.or(named);
     }
     let of_image = settings.port(PORT).filter(|port| Some(*port) != own_port);
     let port = port.or(of_image);
@@ -128,8 +131,11 @@ fn web_settings(config: &mut Config) -> web::Settings {
         "FNBOOT_READY_PATH: '$' is not a path",
         is_path,
     );
-    let base = "AWS_LWA_REMOVE_BASE_PATH: '$' is not a path";
-    let mut base_path = checked(&mut settings, base, is_path).unwrap_or_default();
+    let base = "FNBOOT_BASE_PATH: '$' is not a path";
+    let of_adapter = "AWS_LWA_REMOVE_BASE_PATH: '$' is not a path";
+    let base_path = checked(&mut settings, base, is_path)
+        .or_else(|| checked(&mut settings, of_adapter, is_path));
+    let mut base_path = base_path.unwrap_or_default();
     while let [path @ .., b'/'] = base_path {
         base_path = path;
     }

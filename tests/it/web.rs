@@ -2844,14 +2844,18 @@ mod scf_web {
         path
     }
 
-    /// Fields of FC are of use where there is no other way to tell of an event. Here all are of the client.
+    /// A server for FC runs here, too, because it is told of the call as FC tells it.
     #[test]
-    fn nothing_is_added() {
-        in_own_network("web::scf_web::nothing_is_added", || {
+    fn what_fc_says_is_added() {
+        in_own_network("web::scf_web::what_fc_says_is_added", || {
             let folder = Folder::new();
             let mut server = start(&named(&folder), &[]);
             let request = "POST /echo HTTP/1.1\r\nHost: h\r\nX-Scf-Request-Id: an-id\r\nContent-Length: 4\r\n\r\nbody";
-            assert_eq!(call_on(&mut server.connect(), request).text(), request);
+            let told = call_on(&mut server.connect(), request).text();
+            let added = "X-Fc-Request-Id: an-id\r\nX-Fc-Control-Path: /http-invoke\r\n";
+            assert!(told.contains(added), "{told}");
+            let (line, rest) = request.split_once("Content-Length").expect("a length");
+            assert!(told.starts_with(line) && told.ends_with(rest), "{told}");
         });
     }
 

@@ -157,7 +157,7 @@ impl Web {
                 break;
             }
             let pause_ms = (passed_ms / TRY_PARTS).clamp(1, TRY_MS_MAX);
-            self.supervisor.wait(pause_ms);
+            self.batch.wait(&self.supervisor, pause_ms);
             while let Some(ready) = self.batch.next(&self.supervisor) {
                 self.handle(ready);
             }
@@ -200,7 +200,7 @@ impl Web {
 
     /// The server is ready: what waits for it is sent.
     fn set_ready(&mut self) {
-        self.server.phase = Phase::Ready;
+        (self.server.phase, self.server.was_ready) = (Phase::Ready, true);
         for index in 0..self.upstreams.len() {
             let call = self.upstreams.call(index);
             if call.is_some_and(|call| call.state == State::Waits) {
@@ -498,8 +498,13 @@ impl Web {
             return Err(fault::error(Fault::Unanswered));
         };
         if let Some(fault) = call.fault {
+            let is_fc = self.settings.platform == Platform::Fc;
+            report.status = if is_fc && call.is_event {
+                fc::FAILURE_STATUS
+            } else {
+                fault.status()
+            };
             self.upstreams.close(index);
-            report.status = fault.status();
             return Err(self.failure(fault));
         }
         let (status, is_event, collects) = (call.status, call.is_event, call.collects);
@@ -508,7 +513,7 @@ impl Web {
         let (body_bytes, is_over) = (call.body_bytes, call.framing == Framing::Over);
         let input = call.input.take();
         if is_over || collects {
-            self.upstreams.finish(index);
+            self.upstreams.finish(index, &mut self.supervisor);
         } else if let Some(call) = self.upstreams.call(index) {
             (call.is_waiting, call.filled) = (false, 0);
             cx.stream(number);
@@ -587,7 +592,7 @@ impl Web {
             Piece::More => Ok(Flow::More),
             Piece::Wait => Ok(Flow::Wait(Duration::MAX)),
             Piece::End => {
-                self.upstreams.finish(index);
+                self.upstreams.finish(index, &mut self.supervisor);
                 Ok(Flow::End)
             }
             Piece::Broken => {
@@ -611,7 +616,7 @@ impl Web {
         if !self.server.reap() {
             return;
         }
-        self.upstreams.close_idle();
+        self.upstreams.close_idle(NEVER);
         let is_last = self.server.death_count >= DEATH_COUNT_MAX;
         for call in self.upstreams.calls() {
             // Its connection has ended because the process did.
@@ -641,7 +646,7 @@ impl Web {
                 self.try_ready();
                 now_ms + TRY_MS_MAX
             }
-            Phase::Ready => self.upstreams.make_way(now_ms),
+            Phase::Ready => self.upstreams.tidy(now_ms),
         };
         for call in self.upstreams.calls() {
             let moment_ms = match call.fault {
@@ -668,7 +673,7 @@ impl Web {
             if left_ms == 0 {
                 return self.server.kill();
             }
-            self.supervisor.wait(left_ms);
+            self.batch.wait(&self.supervisor, left_ms);
             self.supervisor.forget_ends();
             self.server.read_log();
             self.server.reap();

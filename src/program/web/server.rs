@@ -33,6 +33,8 @@ pub struct Server {
     pub phase: Phase,
     /// Ends in a row without an answer in between.
     pub death_count: usize,
+    /// Whether it was ready once: if not, its end is why there is no function.
+    pub was_ready: bool,
     prefixes_log: bool,
     port: u16,
 }
@@ -81,6 +83,7 @@ impl Server {
             process: None,
             phase: Phase::Ready,
             death_count: 0,
+            was_ready: false,
             prefixes_log: settings.prefixes_log,
             port: settings.port,
         })
@@ -185,7 +188,7 @@ impl Server {
         let doublings = self.death_count.saturating_sub(1).min(DEATH_COUNT_MAX);
         let until_ms = clock::monotonic_ms() + (RESTART_MS << doublings);
         self.phase = Phase::Down { until_ms };
-        if !signal::terminating() {
+        if self.was_ready && !signal::terminating() {
             let error = self.death();
             log::complain(b"ERROR", |line| {
                 line.put(b"the program has ended: ");

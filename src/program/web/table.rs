@@ -126,12 +126,15 @@ impl Upstreams {
     }
 
     /// The call at `index` is over: its connection is kept, if another request may follow on it.
-    pub fn finish(&mut self, index: usize) {
+    pub fn finish(&mut self, index: usize, supervisor: &mut Supervisor) {
         let now_ms = clock::monotonic_ms();
         // A server that serves one connection after the other sees the next only after this one has ended.
         let may_keep = self.unheard_ms() > now_ms;
         match self.at(index) {
-            Some(upstream) if may_keep && upstream.may_stay() => upstream.stay(now_ms),
+            Some(upstream) if may_keep && upstream.may_stay() => {
+                upstream.stay(now_ms);
+                supervisor.alarm(now_ms + IDLE_MS_MAX + 1);
+            }
             _ => self.close(index),
         }
     }
@@ -142,20 +145,31 @@ impl Upstreams {
         upstreams.map(Upstream::unheard_ms).min().unwrap_or(NEVER)
     }
 
-    /// Lets go of idle connections, if there is one that nobody seems to accept. Returns when to look again, or `NEVER`.
-    pub fn make_way(&mut self, now_ms: u64) -> u64 {
+    /// Closes connections that have been idle for too long; all that are idle, if there is another that nobody seems to
+    /// accept. Returns when to look again, or `NEVER`.
+    pub fn tidy(&mut self, now_ms: u64) -> u64 {
         let unheard_ms = self.unheard_ms();
-        if unheard_ms > now_ms {
-            return unheard_ms;
+        if unheard_ms <= now_ms {
+            self.close_idle(NEVER);
+            return NEVER;
         }
-        self.close_idle();
-        NEVER
+        self.close_idle(now_ms.saturating_sub(IDLE_MS_MAX));
+        let idle = self.list.iter().flatten();
+        let idle = idle.filter(|upstream| upstream.call.is_none());
+        let first_ms = idle
+            .map(|upstream| upstream.since_ms + IDLE_MS_MAX + 1)
+            .min();
+        unheard_ms.min(first_ms.unwrap_or(NEVER))
     }
 
-    /// Closes what is idle.
-    pub fn close_idle(&mut self) {
-        while let Some(index) = self.idle() {
-            self.close(index);
+    /// Closes connections that have been idle since before that moment.
+    pub fn close_idle(&mut self, before_ms: u64) {
+        for place in self.list.iter_mut() {
+            let is_old =
+                |upstream: &Upstream| upstream.call.is_none() && upstream.since_ms < before_ms;
+            if place.as_ref().is_some_and(is_old) {
+                *place = None;
+            }
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct Call {
     pub fault: Option<Fault>,
     /// Whether there is something to tell of it: it fails, or what has come is all.
     pub is_due: bool,
+    /// Whether something has come on the connection since it was asked.
+    is_heard: bool,
     /// Whether whoever takes the answer waits for more of it.
     pub is_waiting: bool,
     /// When it fails at the latest, and when it is told what it fails with: on the monotonic clock, or `NEVER`.
@@ -133,6 +135,7 @@ impl Call {
             state: State::Waits,
             fault: None,
             is_due: false,
+            is_heard: false,
             is_waiting: false,
             deadline_ms,
             fault_ms: deadline_ms,
@@ -193,8 +196,7 @@ impl Call {
     /// Whether it may be asked once more on another connection: nothing has come of the answer, and nothing went out,
     /// or what did may go out twice.
     pub fn may_repeat(&self) -> bool {
-        let is_unanswered = matches!(self.state, State::Sends | State::Head) && self.filled == 0;
-        is_unanswered && self.request.is_some() && (self.sent == 0 || self.is_idempotent)
+        !self.is_heard && self.request.is_some() && (self.sent == 0 || self.is_idempotent)
     }
 
     /// It is asked on a new connection.
@@ -366,7 +368,12 @@ fn receive_head(
     body_bytes_max: usize,
 ) -> Step {
     loop {
-        let Call { input, filled, .. } = &mut *call;
+        let Call {
+            input,
+            filled,
+            is_heard,
+            ..
+        } = &mut *call;
         let place = match input {
             Some(input) => &mut input[..],
             None => &mut *shared,
@@ -378,6 +385,7 @@ fn receive_head(
             Io::Blocked => return Step::Nothing,
             Io::Done(count) => *filled += count,
         }
+        *is_heard = true;
         match read_head(place, filled) {
             Err(_) => return Step::Broken(Fault::Malformed),
             Ok(Parsed::Done(answer)) => {
