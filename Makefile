@@ -195,7 +195,7 @@ slow: miri fuzz soak oldest peers languages newcomer ## Miri, fuzzing (FUZZ_SECO
 miri: linker
 	$(call nightly,miri)
 	$(call nightly,rust-src)
-	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes platform::json
+	MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test --quiet --lib -- http::head http::body http::chunk http::write bytes platform::json platform::gateway
 
 fuzz: linker
 	$(call nightly,rust-src)

@@ -490,13 +490,12 @@ mod tests {
     /// Every byte at every place of the words around it.
     #[test]
     fn plain_is_what_stands_for_itself() {
-        for byte in 0..=255_u8 {
+        // Miri is slow, and all words are alike.
+        let (byte_step, len_step) = if cfg!(miri) { (31, 12) } else { (1, 1) };
+        for byte in (0..=255_u8).step_by(byte_step) {
             let is_special = matches!(byte, 0..0x20 | b'"' | b'\\');
-            for (len, at) in (1..=25).flat_map(|len| (0..len).map(move |at| (len, at))) {
-                // Miri is slow, and all words are alike.
-                if cfg!(miri) && len % 8 != 1 {
-                    continue;
-                }
+            let lens = (1..=25).step_by(len_step);
+            for (len, at) in lens.flat_map(|len| (0..len).map(move |at| (len, at))) {
                 let mut text = [0xff; 25];
                 text[at] = byte;
                 // What comes behind a special one changes nothing.

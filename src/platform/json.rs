@@ -580,7 +580,9 @@ mod tests {
         let max = DEPTH_MAX as usize;
         assert!(parse(nested(max).as_bytes()).is_some());
         assert!(parse(nested(max + 1).as_bytes()).is_none());
-        assert!(parse("[".repeat(1 << 20).as_bytes()).is_none());
+        // Miri is slow.
+        let many = if cfg!(miri) { 1 << 10 } else { 1 << 20 };
+        assert!(parse("[".repeat(many).as_bytes()).is_none());
         let mixed = format!("{}0{}", "{\"a\":[".repeat(max / 2), "]}".repeat(max / 2));
         assert!(parse(mixed.as_bytes()).is_some());
     }

@@ -467,6 +467,9 @@ mod tests {
     use std::string::{String, ToString};
     use std::vec::Vec;
 
+    /// Miri is slow, and one in so many cases shows it as much.
+    const STEP: usize = if cfg!(miri) { 83 } else { 1 };
+
     /// What a function sees: `METHOD TARGET`, a line for each header, an empty line, the body.
     fn seen(event: &str, platform: Platform) -> Option<(Shape, Result<String, Refusal>)> {
         let event = Event::read(event.as_bytes(), platform)?;
@@ -671,7 +674,8 @@ mod tests {
             assert_eq!(seen(text, Platform::Lambda), None, "{text}");
         }
         let cut = rest().to_string();
-        for end in (0..cut.len()).filter(|&end| cut.is_char_boundary(end)) {
+        let ends = (0..cut.len()).step_by(STEP);
+        for end in ends.filter(|&end| cut.is_char_boundary(end)) {
             assert_eq!(seen(&cut[..end], Platform::Lambda), None, "{end}");
         }
         assert_eq!(seen(&(cut + "x"), Platform::Lambda), None);
@@ -716,6 +720,10 @@ mod tests {
         ] {
             let mut event = rest();
             event[name] = value;
+            // Miri takes a minute for these, and the code is that of the short ones.
+            if cfg!(miri) && event.to_string().len() > 2048 {
+                continue;
+            }
             check_refused(&event, reject);
         }
         let mut event = rest();
@@ -784,7 +792,8 @@ mod tests {
             assert!(matches!(want, Some((_, Ok(_)))));
             let names = bytes::split(NAMES, b' ').map(|name| String::from_utf8_lossy(name));
             let more = ["http", "method", "elb"].map(Into::into);
-            for name in names.chain(more) {
+            // Each of them somewhere.
+            for name in names.chain(more).step_by(if cfg!(miri) { 5 } else { 1 }) {
                 let (first, rest) = name.split_at(1);
                 let spelt = format!("\\u{:04x}{rest}", first.as_bytes()[0]);
                 let spelt = plain.replace(&format!("\"{name}\":"), &format!("\"{spelt}\":"));
@@ -800,7 +809,7 @@ mod tests {
     #[test]
     fn base64_is_decoded_in_place() {
         use crate::bytes::Writer;
-        for len in 0..=255 {
+        for len in (0..=255).step_by(STEP) {
             let bytes: Vec<u8> = (len..=255)
                 .chain(0..=len)
                 .cycle()
