@@ -54,7 +54,7 @@ pub trait Handler {
     /// response goes back as the JSON that this gateway wants. So one HTTP function serves three clouds. All other
     /// events go to [`invoke`](Handler::invoke), and without the feature `gateway` these do, too.
     ///
-    /// A program whose handler does not say so is 12 KiB smaller.
+    /// A program whose handler does not say so is 13 KiB smaller.
     ///
     /// ```
     /// use fnboot::{Context, Error, Handler, Request, Response};
