@@ -104,13 +104,13 @@ const BUILDS: [Build; 4] = [
     },
 ];
 
-/// What HTTP events cost a handler, in an example that is linked in the ordinary way. 2026-11-28: 17,272, of which
-/// unwind tables have 3.9 KiB, which the `build.rs` of a user's crate leaves out: then it is 13,320. Of it 640 are for what is
-/// wrong with a request, 568 for time (half of it for 1 MB of JSON).
-const GATEWAY_BYTES_MAX: u64 = 17_400;
+/// What HTTP events cost a handler, in an example that is linked in the ordinary way. 2026-11-28: 17,600, of which
+/// unwind tables have 3.9 KiB, which the `build.rs` of a user's crate leaves out: then it is 13,608. Of it 640 are for what is
+/// wrong with a request, 560 for time (half of it for 1 MB of JSON), 400 for responses that are passed on.
+const GATEWAY_BYTES_MAX: u64 = 17_700;
 
-/// 2026-11-28: 9,082.
-const GATEWAY_ZIP_BYTES_MAX: u64 = 9_200;
+/// 2026-11-28: 9,280.
+const GATEWAY_ZIP_BYTES_MAX: u64 = 9_350;
 
 /// What `bootstrap cgi` costs beside `bootstrap command`. 2026-11-28: 1,752.
 const CGI_BYTES_MAX: u64 = 1_850;
