@@ -62,7 +62,7 @@ LUA_MODULE := /usr/lib/nginx/modules/ngx_http_lua_module.so
 ECHO_MODULE := /usr/lib/nginx/modules/ngx_http_echo_module.so
 
 .PHONY: musl smallest prices help target aarch64 linker tool invoke serve package example examples fixture \
-        test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart programs deploy clean
+        test lint unit integration gates slow miri fuzz soak oldest peers languages newcomer bench wrk coldstart programs web deploy clean
 
 # Two targets may write the same file of target/, and cargo uses all cores by itself.
 .NOTPARALLEL:
@@ -277,6 +277,9 @@ programs: musl linker ## functions that are programs, against bare loops and oth
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
 	cargo bench --quiet --bench programs
+
+web: musl linker ## servers as functions, against other adapters (MEASURE_…, ADAPTER, WATCHDOG: benches/web.rs)
+	cargo bench --quiet --bench web
 
 DEVS := npm install -g @serverless-devs/s && s config add
 deploy: package ## deploy to Function Compute with Serverless Devs and s.yaml

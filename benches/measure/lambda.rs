@@ -165,13 +165,14 @@ impl Api {
     }
 }
 
-struct Request {
-    line: String,
-    body: Vec<u8>,
+pub(crate) struct Request {
+    /// Method and target, with a space behind each.
+    pub(crate) line: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The request at the front of `bytes`, once it is whole, and how long it is.
-fn parse(bytes: &[u8]) -> Outcome<Option<(Request, usize)>> {
+pub(crate) fn parse(bytes: &[u8]) -> Outcome<Option<(Request, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Request::new(&mut fields);
     let httparse::Status::Complete(head_bytes) =

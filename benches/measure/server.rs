@@ -135,7 +135,8 @@ pub(crate) fn exchange(stream: &mut TcpStream, call: &[u8]) -> Outcome<(Vec<u8>,
     })
 }
 
-fn receive(stream: &mut TcpStream) -> Outcome<(Vec<u8>, u64)> {
+/// An answer, once it is whole: its body and when that was.
+pub(crate) fn receive(stream: &mut TcpStream) -> Outcome<(Vec<u8>, u64)> {
     let mut answer = Vec::new();
     let mut piece = [0; 16 * 1024];
     loop {

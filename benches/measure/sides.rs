@@ -47,7 +47,7 @@ impl Drop for Process {
 
 impl Process {
     /// Starts a command in a directory, with no environment but a `PATH` and what it has of its own.
-    fn start(command: &mut Command, directory: &Path) -> Outcome<Self> {
+    pub(crate) fn start(command: &mut Command, directory: &Path) -> Outcome<Self> {
         let own: Vec<_> = command
             .get_envs()
             .map(|(name, value)| (name.to_owned(), value.unwrap_or_default().to_owned()))
@@ -58,6 +58,10 @@ impl Process {
             .envs(own)
             .current_dir(directory);
         Ok(Self(command.spawn()?))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
     }
 }
 
@@ -145,7 +149,7 @@ impl Side {
     /// A figure of a server's memory in KiB: `VmRSS`, `VmHWM`.
     pub(crate) fn memory_kib(&self, figure: &str) -> Outcome<u64> {
         match self {
-            Self::Server { process, .. } => process::status(process.0.id(), figure),
+            Self::Server { process, .. } => process::status(process.id(), figure),
             _ => Err("not a server".into()),
         }
     }
