@@ -18,7 +18,7 @@ use crate::harness::{
     in_own_network, narrow, noise, post, wait_for,
 };
 use crate::http_events::{Function, GET, Gateway, Sent};
-use crate::port;
+use crate::{port, process};
 
 /// The fields that every call of FC has.
 const FC: &str = "X-Fc-Request-Id: r\r\nX-Fc-Control-Path: /http-invoke\r\n";
@@ -2256,6 +2256,20 @@ mod events {
                 }
             }
         }
+    }
+
+    /// What an event is unpacked to is used again: a new mapping would be a fault of its own for each.
+    #[test]
+    fn a_request_of_a_gateway_takes_no_new_memory() {
+        const COUNT: u64 = 200;
+        let mut function = Function::start(Gateway::Http, site_at(a_port(), &[]));
+        let mut faults = |count| {
+            (0..count).for_each(|_| _ = function.get("/hello"));
+            process::minor_faults(function.server.id()).expect("a count")
+        };
+        let before = faults(20);
+        let after = faults(COUNT);
+        assert!(after - before < COUNT / 2, "{} faults", after - before);
     }
 
     #[test]

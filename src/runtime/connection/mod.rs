@@ -565,22 +565,27 @@ fn answer<H: Handler>(
         input: bytes::slice(place, input.range()),
         room: link.early_room(),
     };
-    let Some((stream, state)) = rest else {
-        let owned = is_owned.then_some(place);
-        let sent = send(&link.socket, pool, &reply, owned, ahead);
-        if const { gateway::serves::<H>() } {
-            lent.give_back(pool);
+    let answer = match rest {
+        None => {
+            let owned = is_owned.then_some(place);
+            Err(send(&link.socket, pool, &reply, owned, ahead))
         }
-        return Err(sent);
+        Some((stream, state)) => {
+            let record = Record {
+                state,
+                arrived_ms,
+                head,
+            };
+            keep::<H>(pool, stream, &reply, &record, ahead)
+        }
     };
-    let record = Record {
-        state,
-        arrived_ms,
-        head,
-    };
-    let answer = keep::<H>(pool, stream, &reply, &record, ahead);
+    if const { gateway::serves::<H>() } {
+        lent.give_back(pool);
+    }
     // What the handler does about it, and the end of its log, come before the answer.
-    if answer.is_err() {
+    if let Some((stream, state)) = rest
+        && answer.is_err()
+    {
         caller.abandon(kind, head, stream, state);
     }
     answer
