@@ -176,6 +176,8 @@
 //! - No call that was put off ends twice, or never: it is resumed once, or abandoned once, or was failed by
 //!   the handler before it returned. Nothing is read on its connection meanwhile, so that answers keep the
 //!   order of their requests. No answer that comes late reaches another call.
+//! - No answer of a server beside fnboot that broke off is completed, and no request is sent to it twice unless nothing of
+//!   it went out or its method allows that. What comes behind an answer is never taken for the next one.
 //! - No call is ended because its client has sent its end (FIN): that client may still read.
 //! - How the network cut a stream changes nothing: the protocol never looks ahead.
 //! - No header and no credential is logged. A request id is, without whatever could end its line.
