@@ -1802,8 +1802,16 @@ mod ends {
     /// Of what others write meanwhile no more is read than fits a pipe, or two.
     #[test]
     fn a_grandchild_may_go_on_writing() {
+        // Not as fast as `yes`, which writes more than an answer may be while a busy machine sleeps for 20 ms.
+        const WRITE: &str = "setsid sh -c 'while echo y; do :; done'";
         each(
-            || shell("printf hi; setsid yes & setsid yes >&2 & sleep 0.02"),
+            || {
+                shell(
+                    "printf hi; WRITE & WRITE >&2 & sleep 0.02"
+                        .replace("WRITE", WRITE)
+                        .as_str(),
+                )
+            },
             |instance| {
                 let begin = Instant::now();
                 let answer = instance.call("").text();
