@@ -18,7 +18,8 @@
 //! (<https://github.com/aws/aws-lambda-web-adapter>) are measured where a variable names them. Memory is that of the
 //! adapter's process alone, without the server's.
 //!
-//! On a machine that has other work, `chrt -f 10 make web` keeps it out of the way.
+//! `chrt -f 10 make web` keeps other work out of the way, but costs adapters that have several threads more than
+//! others: what is told should be measured without it.
 //!
 //! | variable | default | |
 //! |---|---|---|
