@@ -1206,6 +1206,18 @@ mod answers {
         assert_eq!(read(&mut client, "GET").body, pattern(100));
     }
 
+    /// An answer that begins before the server has the whole body, which it still gets.
+    #[test]
+    fn an_answer_while_the_body_is_read() {
+        let mut web = Web::start(&[]);
+        let body = noise(20 * MIB);
+        for _ in 0..3 {
+            let got = web.call(post("/mirror", FC, &body)).expect(200);
+            assert_same(&got.body, &body);
+        }
+        web.wait_for("/open", "1");
+    }
+
     /// An answer that does not wait for the body.
     #[test]
     fn an_early_answer() {

@@ -300,7 +300,8 @@ impl Upstream {
         let (Some(socket), Some(call)) = (&self.socket, &mut self.call) else {
             return Step::Nothing;
         };
-        if call.state == State::Sends {
+        // A server may answer before it has the whole request, and still want the rest.
+        if call.state != State::Waits && call.sent < call.request_len {
             send(socket, call);
         }
         match call.state {
@@ -355,7 +356,7 @@ fn send(socket: &Socket, call: &mut Call) {
     if let Io::Done(count) = socket.send(rest) {
         call.sent += count;
     }
-    if call.sent == call.request_len {
+    if call.sent == call.request_len && call.state == State::Sends {
         call.state = State::Head;
     }
 }
