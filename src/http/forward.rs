@@ -77,3 +77,35 @@ pub fn put_status(response: &[u8], head: &mut Writer<'_>) {
     head.put(bytes::slice(line, version.len()..line.len()));
     head.put(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    const RESPONSE: &[u8] = b"HTTP/1.0 418 I'm a teapot\r\nA: 1\r\nConnection: close, B, content-type\r\n\
+        b: 2\r\nContent-Type: t\r\nset-Cookie: x\r\nContent-Length: 3\r\nSet-cookie: y\r\nTE: z\r\n\r\n";
+
+    #[test]
+    fn what_is_about_one_connection_stays_there() {
+        let mut rows = head::fields();
+        let headers = headers(RESPONSE, &mut rows);
+        let mut pairs = pairs();
+        let passed = end_to_end(headers, &mut pairs);
+        let names: Vec<&str> = passed.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["A", "set-Cookie", "Set-cookie"]);
+        assert!(names_word(headers) && !super::names(headers, "connection", "clos"));
+    }
+
+    fn names_word(headers: Headers<'_>) -> bool {
+        super::names(headers, "CONNECTION", "b") && super::names(headers, "connection", "Close")
+    }
+
+    #[test]
+    fn a_status_keeps_its_words() {
+        let mut place = [0; 64];
+        let mut head = Writer::new(&mut place);
+        put_status(RESPONSE, &mut head);
+        assert_eq!(head.finish(), b"HTTP/1.1 418 I'm a teapot\r\n");
+    }
+}

@@ -120,6 +120,24 @@ mod tests {
     }
 
     #[test]
+    fn how_the_network_cuts_a_body_changes_nothing() {
+        let chunks = b"5;a=\"b\"\r\nhello\r\n00A\r\n0123456789\r\n0\r\nt: u\r\n\r\nmore";
+        for (length, wire) in [
+            (Length::Chunked, &chunks[..]),
+            (Length::Sized(5), b"hello and more"),
+            (Length::ToEnd, b"hello"),
+        ] {
+            let whole = decoded(length, &[wire]);
+            for first in 0..wire.len() {
+                for second in first..wire.len() {
+                    let pieces = [&wire[..first], &wire[first..second], &wire[second..]];
+                    assert_eq!(decoded(length, &pieces), whole, "{first} {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_chunk_is_refused() {
         for piece in [
             &b"x\r\n"[..],

@@ -144,3 +144,91 @@ fn digits(number: Option<u64>, place: &mut [u8; 20]) -> &[u8] {
     }
     digits.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::NEVER;
+    use crate::testing;
+    use std::string::String;
+    use std::vec;
+
+    type Pairs<'a> = [(&'a str, &'a str)];
+
+    fn settings(platform: Platform) -> Settings {
+        Settings {
+            port: 8080,
+            platform,
+            event_path: Some(b"/events"),
+            base_path: b"/base",
+            error_statuses: b"",
+            ready_path: b"",
+            ready_statuses: b"",
+            body_bytes_max: 0,
+            timeout_ms: NEVER,
+            prefixes_log: false,
+        }
+    }
+
+    /// The head that a request is passed on with.
+    fn passed(platform: Platform, is_event: bool, target: &str, sent: &Pairs<'_>) -> String {
+        let mut place = vec![0; 4096];
+        let mut into = Writer::new(&mut place);
+        testing::request(platform, "POST", target, sent, b"body", |request, cx| {
+            put_request(&settings(platform), request, is_event, cx, 4, &mut into);
+        });
+        String::from_utf8(into.finish().to_vec()).expect("text")
+    }
+
+    #[test]
+    fn fields_are_as_they_came() {
+        let sent = [
+            ("Host", "h:1"),
+            ("x-A", "1"),
+            ("X-FC-Request-Id", "id"),
+            ("Connection", "Keep-Alive, x-named"),
+            ("X-Named", "2"),
+            ("TE", "trailers"),
+            ("Trailer", "t"),
+            ("Upgrade", "h2c"),
+            ("Keep-Alive", "timeout=5"),
+            ("Proxy-Connection", "close"),
+            ("Expect", "100-continue"),
+            ("X-a", "3"),
+        ];
+        let got = passed(Platform::Fc, false, "/a?b", &sent);
+        let want = "POST /a?b HTTP/1.1\r\nHost: h:1\r\nx-A: 1\r\nX-FC-Request-Id: id\r\nX-a: 3\r\n\
+            Content-Length: 4\r\n\r\n";
+        assert_eq!(got, want);
+        // What begins with `x-fc-` is a client's where the platform is another.
+        let got = passed(Platform::Scf, false, "/a", &sent[..3]);
+        let want = "POST /a HTTP/1.1\r\nHost: h:1\r\nx-A: 1\r\n\
+            X-Fc-Control-Path: /http-invoke\r\nContent-Length: 4\r\n\r\n";
+        assert_eq!(got, want);
+        let got = passed(Platform::Fc, false, "/", &[]);
+        assert!(got.contains("\r\nHost: 127.0.0.1:8080\r\n"), "{got}");
+    }
+
+    #[test]
+    fn targets() {
+        for (target, want) in [
+            ("/", "/"),
+            ("/a/%20?b=c?d", "/a/%20?b=c?d"),
+            ("/base", "/"),
+            ("/base?a", "/?a"),
+            ("/base/", "/"),
+            ("/base/a", "/a"),
+            ("/base/base/a", "/base/a"),
+            ("/based", "/based"),
+            ("/a/base/b", "/a/base/b"),
+            ("http://example.com/base/a?b", "/a?b"),
+            ("http://example.com", "/"),
+        ] {
+            let got = passed(Platform::Fc, false, target, &[]);
+            let line = got.lines().next().expect("a line");
+            assert_eq!(line, std::format!("POST {want} HTTP/1.1"), "{target}");
+        }
+        let got = passed(Platform::Fc, true, "/invoke", &[]);
+        assert!(got.starts_with("POST /events HTTP/1.1\r\n"), "{got}");
+    }
+}
