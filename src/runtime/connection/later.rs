@@ -2,6 +2,7 @@
 //! until the handler has the answer, the time is over, or nobody is there to take it.
 
 use super::kept::{Record, Streaming};
+use super::streaming::Whole;
 use super::{After, Connection, Phase, Want};
 use crate::handler::Handler;
 use crate::runtime::answer::{Coding, Due};
@@ -68,17 +69,6 @@ impl Connection {
     ) -> After {
         streaming.is_over = true;
         (self.phase, self.deadline_ms) = (Phase::Streaming(streaming), NEVER);
-        let call = streaming.stream.call;
-        self.send_whole(
-            service,
-            &streaming,
-            |caller, side, _, record, persist, pool, lent| {
-                let (arrived_ms, number) = (record.arrived_ms, record.state);
-                let head = record.head;
-                caller.resume(
-                    side, head, arrived_ms, persist, call, number, due, pool, lent,
-                )
-            },
-        )
+        self.send_whole(service, &streaming, Whole::Due(due))
     }
 }

@@ -9,16 +9,12 @@ use super::span::Span;
 use super::{After, Connection, Phase, TURN_COUNT_MAX, Want};
 use crate::bytes::{self, Writer};
 use crate::handler::{Error, Flow, Handler};
-use crate::http::Persist;
 use crate::http::chunk;
 use crate::limits::PIECE_BYTES;
-use crate::net::pool::Pool;
-use crate::runtime::answer::{Coding, Reply};
-use crate::runtime::call::Caller;
+use crate::runtime::answer::{Coding, Due};
 use crate::runtime::gateway::{self, Lent};
 use crate::runtime::poll;
 use crate::runtime::service::Service;
-use crate::runtime::side::Side;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Io;
 
@@ -30,6 +26,15 @@ enum Asked {
     Broken,
     /// That was the last piece of an answer that is sent as a whole: what became of that.
     Answered(After),
+}
+
+/// Why an answer can be sent as a whole.
+#[derive(Clone, Copy)]
+pub enum Whole<'r> {
+    /// It was put off, and is due.
+    Due(Due),
+    /// Its pieces are collected, or the handler has failed over them.
+    Collected(Result<(), &'r Error>),
 }
 
 impl Connection {
@@ -251,34 +256,17 @@ impl Connection {
         }
         streaming.is_over = true;
         self.phase = Phase::Streaming(*streaming);
-        let output = streaming.output;
-        let result = result.as_ref();
-        Asked::Answered(self.send_whole(
-            service,
-            streaming,
-            |caller, side, buffer, record, persist, pool, lent| {
-                let result = result.map(|_| bytes::slice(buffer, output.range()));
-                caller.collected(side, record.head, persist, result, pool, lent)
-            },
-        ))
+        let result = result.as_ref().map(drop);
+        Asked::Answered(self.send_whole(service, streaming, Whole::Collected(result)))
     }
 
-    /// Sends the answer to a kept call as a whole: `render` makes it, of the record and of what lies in the
-    /// buffer.
-    #[inline]
+    /// Sends the answer to a kept call as a whole.
+    #[inline(never)]
     pub(super) fn send_whole<H: Handler>(
         &mut self,
         service: &mut Service<H>,
         streaming: &Streaming,
-        render: impl for<'a> FnOnce(
-            &'a mut Caller<H>,
-            &mut Side,
-            &'a [u8],
-            &Record<'_>,
-            Persist,
-            &mut Pool,
-            &'a mut Lent,
-        ) -> Reply<'a>,
+        whole: Whole<'_>,
     ) -> After {
         let buffer = self.buffer.as_deref().unwrap_or_default();
         let Some(record) = Record::read(buffer, streaming.record_len) else {
@@ -289,7 +277,20 @@ impl Connection {
         let caller = &mut service.caller;
         let (side, persist) = (&mut link.side, link.persist);
         let (pool, mut lent) = (&mut *service.pool, Lent::NOTHING);
-        let reply = render(caller, side, buffer, &record, persist, pool, &mut lent);
+        let reply = match whole {
+            Whole::Due(due) => {
+                let (call, number) = (streaming.stream.call, record.state);
+                let (head, arrived_ms) = (record.head, record.arrived_ms);
+                let lent = &mut lent;
+                caller.resume(
+                    side, head, arrived_ms, persist, call, number, due, pool, lent,
+                )
+            }
+            Whole::Collected(result) => {
+                let result = result.map(|()| bytes::slice(buffer, streaming.output.range()));
+                caller.collected(side, record.head, persist, result, pool, &mut lent)
+            }
+        };
         link.persist = reply.persist;
         if link.side.is_client() && !link.prepare(&mut self.input, &address, false) {
             return After::Wait(Want::Close);
