@@ -6,8 +6,7 @@
 //! hooks for Lambda `SnapStart`"; for the cause that X-Ray is told, what AWS's runtime interface
 //! emulator reads (`rapi/model/error_cause.go`).
 
-use super::is_owned;
-use crate::bytes::{self, Writer, is_word_ignore_case};
+use crate::bytes::{self, Writer};
 use crate::handler::Error;
 
 /// What every path of the API begins with.
@@ -70,53 +69,6 @@ pub const STREAMING_FIELDS: &[u8] = b"Lambda-Runtime-Function-Response-Mode: str
     Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\
     Transfer-Encoding: chunked\r\n\r\n";
 
-/// What such an answer begins with: status, headers and cookies as JSON, and eight NULs.
-pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
-    place.put(b"{\"statusCode\":");
-    place.put_decimal(u64::from(status));
-    place.put(b",\"headers\":{");
-    let is_cookie = |name: &str| is_word_ignore_case(name.as_bytes(), "set-cookie");
-    let mut before = &b"\""[..];
-    for (index, (name, _)) in fields.iter().enumerate() {
-        let is_it = |other: &str| is_word_ignore_case(other.as_bytes(), name);
-        let is_repeated = fields.iter().take(index).any(|(other, _)| is_it(other));
-        if is_cookie(name) || is_repeated || is_owned(name) {
-            continue;
-        }
-        place.put(before);
-        place.put_json(name.as_bytes());
-        place.put(b"\":\"");
-        // One member per name: repeated fields are one list (RFC 9110 §5.3).
-        let values = fields.iter().filter(|(other, _)| is_it(other));
-        for (count, (_, value)) in values.enumerate() {
-            place.put(if count > 0 { b", " } else { b"" });
-            put_value(value, place);
-        }
-        before = b"\",\"";
-    }
-    place.put(if before.len() > 1 { b"\"}" } else { b"}" });
-    place.put(b",\"cookies\":[");
-    let mut before = &b"\""[..];
-    for (_, value) in fields.iter().filter(|(name, _)| is_cookie(name)) {
-        place.put(before);
-        put_value(value, place);
-        before = b"\",\"";
-    }
-    place.put(if before.len() > 1 { b"\"]}" } else { b"]}" });
-    place.put(&[0; 8]);
-}
-
-/// A header's value. JSON is UTF-8 (RFC 8259 §8.1): a value that is not is taken for Latin-1, as
-/// HTTP libraries do.
-pub fn put_value(value: &[u8], place: &mut Writer<'_>) {
-    if bytes::text(value).len() == value.len() {
-        return place.put_json(value);
-    }
-    for &byte in value {
-        place.put_json(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes());
-    }
-}
-
 /// The end of an answer in pieces that failed: what follows the last chunk (RFC 9112 §7.1.2).
 pub fn error_trailers(error: &Error, body: &[u8], place: &mut Writer<'_>) {
     place.put(b"0\r\n");
@@ -128,9 +80,7 @@ pub fn error_trailers(error: &Error, body: &[u8], place: &mut Writer<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::response;
     use super::*;
-    use crate::handler::{Platform, Response};
 
     #[test]
     fn error_types_are_words() {
@@ -177,48 +127,6 @@ mod tests {
             );
             assert_eq!(str::from_utf8(head.finish()), Ok(want.as_str()));
         }
-    }
-
-    #[track_caller]
-    fn check(response: &Response<'_>, want: &str) {
-        let mut place = [0; 256];
-        let mut text = Writer::new(&mut place);
-        response::head(Platform::Lambda, response, &mut text).expect("a response that can be sent");
-        let want = std::format!("{want}\0\0\0\0\0\0\0\0");
-        assert_eq!(str::from_utf8(text.finish()), Ok(want.as_str()));
-    }
-
-    #[test]
-    fn preludes_are_json() {
-        check(
-            &Response::new(204),
-            r#"{"statusCode":204,"headers":{},"cookies":[]}"#,
-        );
-        check(
-            &Response::new(200)
-                .header("A", "1")
-                .header("Set-Cookie", "x=1")
-                .header("b", "\"")
-                .header("a", "2")
-                .header("connection", "close")
-                .header("set-cookie", "y=2"),
-            r#"{"statusCode":200,"headers":{"A":"1, 2","b":"\""},"cookies":["x=1","y=2"]}"#,
-        );
-        // Text stays as it is; other bytes are those of Latin-1.
-        check(
-            &Response::new(200)
-                .header("a", "é€")
-                .header("b", b"caf\xe9 \"\x80\xff")
-                .header("Set-Cookie", b"\xc3"),
-            "{\"statusCode\":200,\"headers\":{\"a\":\"é€\",\"b\":\"café \\\"\u{80}ÿ\"},\"cookies\":[\"Ã\"]}",
-        );
-        let mut place = [0; 64];
-        let cut = response::head(
-            Platform::Lambda,
-            &Response::new(200),
-            &mut Writer::new(&mut place),
-        );
-        assert!(cut.is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A handler's response in the words of each platform.
 
-use super::{fc, is_owned, lambda};
+use super::gateway::answer;
+use super::{fc, is_owned};
 use crate::bytes::Writer;
 use crate::handler::{Error, Platform, Response};
 use crate::http::{forward, head, write};
@@ -16,7 +17,7 @@ pub fn head(
 ) -> Result<(), Error> {
     let fields = response.checked()?;
     if platform == Platform::Lambda {
-        lambda::prelude(response.status, fields, head);
+        answer::prelude(response.status, fields, head);
     } else {
         write::status(head, response.status);
         if platform == Platform::Fc {
@@ -51,7 +52,7 @@ pub fn passed_head(
     if platform == Platform::Lambda {
         let mut pairs = forward::pairs();
         let fields = forward::end_to_end(headers, &mut pairs);
-        lambda::prelude(response.status, fields, head);
+        answer::prelude(response.status, fields, head);
     } else {
         forward::put_status(passed, head);
         for (name, value) in headers.iter() {
@@ -116,5 +117,47 @@ mod tests {
             &Response::new(200).header("a", &long),
             Err("headers too large"),
         );
+    }
+
+    #[track_caller]
+    fn check_prelude(response: &Response<'_>, want: &str) {
+        let mut place = [0; 256];
+        let mut text = Writer::new(&mut place);
+        super::head(Platform::Lambda, response, &mut text).expect("a response that can be sent");
+        let want = std::format!("{want}\0\0\0\0\0\0\0\0");
+        assert_eq!(core::str::from_utf8(text.finish()), Ok(want.as_str()));
+    }
+
+    #[test]
+    fn preludes_are_json() {
+        check_prelude(
+            &Response::new(204),
+            r#"{"statusCode":204,"headers":{}}"#,
+        );
+        check_prelude(
+            &Response::new(200)
+                .header("A", "1")
+                .header("Set-Cookie", "x=1")
+                .header("b", "\"")
+                .header("a", "2")
+                .header("connection", "close")
+                .header("set-cookie", "y=2"),
+            r#"{"statusCode":200,"headers":{"A":"1, 2","b":"\""},"cookies":["x=1","y=2"]}"#,
+        );
+        // Text stays as it is; other bytes are those of Latin-1.
+        check_prelude(
+            &Response::new(200)
+                .header("a", "é€")
+                .header("b", b"caf\xe9 \"\x80\xff")
+                .header("Set-Cookie", b"\xc3"),
+            "{\"statusCode\":200,\"headers\":{\"a\":\"é€\",\"b\":\"café \\\"\u{80}ÿ\"},\"cookies\":[\"Ã\"]}",
+        );
+        let mut place = [0; 64];
+        let cut = super::head(
+            Platform::Lambda,
+            &Response::new(200),
+            &mut Writer::new(&mut place),
+        );
+        assert!(cut.is_err());
     }
 }

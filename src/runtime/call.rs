@@ -561,19 +561,13 @@ fn perform_http<'a, H: Handler>(
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
-    // Such a request is answered in `http_events`. Saying so spares a second way to write a prelude: 870 bytes.
-    let has_no_prelude = const { gateway::serves::<H>() } && handler.scope() != Scope::Requests;
     let given = ended(cx, || handler.http(request, cx))?;
     check_rest::<H>(Call::Http, cx)?;
     // What comes with a call that is put off is nobody's.
     if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
         return Ok(Outcome::new(200, 0, b""));
     }
-    let platform = match cx.platform() {
-        Platform::Lambda if has_no_prelude => Platform::Fc,
-        platform => platform,
-    };
-    response::head(platform, &given, head)?;
+    response::head(cx.platform(), &given, head)?;
     let head_len = head.written().len();
     Ok(Outcome::new(given.status, head_len, given.body))
 }

@@ -109,10 +109,9 @@ pub fn put_head<'a>(
     body: &'a [u8],
     place: &mut Writer<'_>,
 ) -> Result<Answer<'a>, Error> {
-    answer::put_head(shape.unwrap_or(Shape::Http), status, fields, place);
-    if shape.is_none() {
-        // Lambda's prelude is as HTTP APIs have it, and ends with these.
-        place.put(b"}\0\0\0\0\0\0\0\0");
+    match shape {
+        Some(shape) => answer::put_head(shape, status, fields, place),
+        None => answer::prelude(status, fields, place),
     }
     if place.room() < NAME_BYTES_MAX {
         return Err(Error::fixed("BadResponse", "headers too large"));

@@ -12,7 +12,7 @@ use core::str;
 use super::Shape;
 use crate::bytes::{self, Writer, is_word_ignore_case};
 use crate::http::write;
-use crate::platform::{is_owned, lambda};
+use crate::platform::is_owned;
 
 /// How a body stands in the JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,6 @@ pub const END: &[u8] = b"\"}";
 ///
 /// A gateway that reads one value for each header is given one: repeated ones are joined (RFC 9110 §5.3), but for
 /// `Set-Cookie`, which cannot be, so that a load balancer without "multi value headers" gets the first.
-#[inline(never)]
 pub fn put_head(shape: Shape, status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
     place.put(b"{\"statusCode\":");
     place.put_decimal(status.into());
@@ -71,6 +70,13 @@ pub fn put_head(shape: Shape, status: u16, fields: &[(&str, &[u8])], place: &mut
     }
 }
 
+/// What Lambda takes a response in pieces to begin with, its prelude: status, headers and cookies as HTTP APIs have
+/// them, and eight NULs.
+pub fn prelude(status: u16, fields: &[(&str, &[u8])], place: &mut Writer<'_>) {
+    put_head(Shape::Http, status, fields, place);
+    place.put(b"}\0\0\0\0\0\0\0\0");
+}
+
 /// What is made of many values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Many {
@@ -90,13 +96,24 @@ fn put_values(fields: &[(&str, &[u8])], name: &str, form: Many, place: &mut Writ
             continue;
         }
         place.put(before);
-        lambda::put_value(value, place);
+        put_value(value, place);
         if form == Many::First {
             break;
         }
         before = if is_list { b"\",\"" } else { b", " };
     }
     place.put(if is_list { b"\"]" } else { b"\"" });
+}
+
+/// A header's value. JSON is UTF-8 (RFC 8259 §8.1): a value that is not is taken for Latin-1, as
+/// HTTP libraries do.
+fn put_value(value: &[u8], place: &mut Writer<'_>) {
+    if bytes::text(value).len() == value.len() {
+        return place.put_json(value);
+    }
+    for &byte in value {
+        place.put_json(char::from(byte).encode_utf8(&mut [0; 4]).as_bytes());
+    }
 }
 
 fn is(name: &str, other: &str) -> bool {
