@@ -130,10 +130,7 @@ mod tests {
 
     #[test]
     fn preludes_are_json() {
-        check_prelude(
-            &Response::new(204),
-            r#"{"statusCode":204,"headers":{}}"#,
-        );
+        check_prelude(&Response::new(204), r#"{"statusCode":204,"headers":{}}"#);
         check_prelude(
             &Response::new(200)
                 .header("A", "1")

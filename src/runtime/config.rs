@@ -2,8 +2,8 @@
 //! its context.
 
 use super::settings::{
-    API, Bad, CONCURRENCY, CONCURRENCY_MAX, HAS_FC, HAS_LAMBDA, HAS_SCF, POLLS, PORT, PUSHES,
-    Settings, Switch, Var, configure_log, number,
+    API, Bad, CONCURRENCY, CONCURRENCY_MAX, FC_PORT, HAS_FC, HAS_LAMBDA, HAS_SCF, POLLS, PORT,
+    PUSHES, Settings, Switch, Var, configure_log, number,
 };
 use super::{fatal, hosts};
 use crate::bytes::{self, has, is_word_ignore_case};
@@ -125,7 +125,7 @@ impl Config {
             config.scf(host, &mut settings);
         } else if HAS_FC {
             let port = settings
-                .port("FC_SERVER_PORT: '$' is not a port from 1 to 65535")
+                .port(FC_PORT)
                 .or_else(|| {
                     settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535")
                 })
@@ -178,11 +178,7 @@ impl Config {
 /// Whether there is no platform, as far as variables tell.
 #[inline(never)]
 fn is_alone() -> bool {
-    let is_of_platform = |variable: &[u8]| {
-        let mut prefixes = bytes::split(OF_PLATFORMS, b' ');
-        prefixes.any(|prefix| variable.starts_with(prefix))
-    };
-    !env::variables().any(is_of_platform)
+    !bytes::split(OF_PLATFORMS, b' ').any(env::has_any)
 }
 
 /// Where an API is: what stands between `http://` and the paths in its documentation, which is

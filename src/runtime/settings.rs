@@ -26,7 +26,9 @@ pub enum Switch {
 /// Settings that are read more than once.
 pub const API: &str = "AWS_LAMBDA_RUNTIME_API: '$' is not HOST:PORT/PATH, \
     its host an IPv4 address or a name in /etc/hosts";
-pub const PORT: &str = "PORT: '$' is not a port from 1 to 65535";
+pub const FC_PORT: &str = "FC_SERVER_PORT: '$' is not a port from 1 to 65535";
+/// The end of the same text.
+pub const PORT: &str = FC_PORT.split_at("FC_SERVER_".len()).1;
 pub const CONCURRENCY: &str = "AWS_LAMBDA_MAX_CONCURRENCY: '$' is not a number from 1 to 1000";
 
 /// Most events that are taken at once: as many connections, and no platform allows more.

@@ -29,6 +29,11 @@ pub fn names_after(prefix: &[u8]) -> impl Iterator<Item = &'static [u8]> {
     starting(prefix).map(|rest| rest.split(|&byte| byte == b'=').next().unwrap_or_default())
 }
 
+/// Whether there is a variable whose name begins with `prefix`.
+pub fn has_any(prefix: &[u8]) -> bool {
+    starting(prefix).next().is_some()
+}
+
 /// Every string of the environment, `NAME=value`.
 pub fn variables() -> impl Iterator<Item = &'static [u8]> {
     starting(b"")
