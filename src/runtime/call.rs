@@ -549,7 +549,7 @@ fn perform_hook<H: Handler>(handler: &mut H, hook: Call, cx: &Context<'_>) -> Re
 }
 
 /// Calls the handler. One that fails has ended its answer itself, so that nothing of it goes on.
-pub fn ended<T>(cx: &Context<'_>, handler: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+fn ended<T>(cx: &Context<'_>, handler: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     panics::call(handler).inspect_err(|_| cx.rest.set(Rest::Nothing))
 }
 
@@ -561,19 +561,29 @@ fn perform_http<'a, H: Handler>(
     cx: &Context<'_>,
     head: &mut Writer<'_>,
 ) -> Result<Outcome<'a>, Error> {
-    let given = ended(cx, || handler.http(request, cx))?;
-    check_rest::<H>(Call::Http, cx)?;
-    // What comes with a call that is put off is nobody's.
-    if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
-        return Ok(Outcome::new(200, 0, b""));
-    }
+    let given = respond(handler, request, cx)?;
     response::head(cx.platform(), &given, head)?;
     let head_len = head.written().len();
     Ok(Outcome::new(given.status, head_len, given.body))
 }
 
+/// Calls an HTTP function.
+pub fn respond<'a, H: Handler>(
+    handler: &'a mut H,
+    request: &Request<'a>,
+    cx: &Context<'_>,
+) -> Result<Response<'a>, Error> {
+    let given = ended(cx, || handler.http(request, cx))?;
+    check_rest::<H>(Call::Http, cx)?;
+    // What comes with a call that is put off is nobody's.
+    if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
+        return Ok(Response::new(200));
+    }
+    Ok(given)
+}
+
 /// Whether the call may go on as it wants to.
-pub fn check_rest<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
+fn check_rest<H: Handler>(call: Call, cx: &Context<'_>) -> Result<(), Error> {
     let (kind, fault) = match (cx.rest.get(), call) {
         (Rest::Nothing, _) => return Ok(()),
         (Rest::Offered(_) | Rest::Later(1..), _) if H::DEFERS => return Ok(()),

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 
 use super::answer::{Coding, Renderer, Reply, Stream};
-use super::call::{Caller, check_rest, context, ended, export_trace_id, log_failure, offered};
+use super::call::{Caller, context, export_trace_id, log_failure, offered, respond};
 use super::gateway::{self, Answer, Lent};
 use super::poll::Client;
 use super::side::Side;
@@ -121,7 +121,7 @@ fn answer_http<'a, H: Handler>(
 /// The fields of an answer to a request that is refused.
 const REFUSAL: &[(&str, &[u8])] = &[("Content-Type", b"text/plain")];
 
-/// Calls the function, and writes what its answer begins with. What comes with a call that is put off is nobody's.
+/// Calls the function, and writes what its answer begins with.
 #[inline]
 fn perform<'a, H: Handler>(
     handler: &'a mut H,
@@ -130,11 +130,7 @@ fn perform<'a, H: Handler>(
     shape: Option<Shape>,
     place: &mut Writer<'_>,
 ) -> Result<Answer<'a>, Error> {
-    let given = ended(cx, || handler.http(request, cx))?;
-    check_rest::<H>(Call::Http, cx)?;
-    if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
-        return gateway::put_head(shape, 200, &[], b"", place);
-    }
+    let given = respond(handler, request, cx)?;
     let (status, fields, body) = given.parts()?;
     gateway::put_head(shape, status, fields, body, place)
 }
