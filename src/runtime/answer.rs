@@ -83,6 +83,7 @@ impl Time {
 }
 
 /// An answer, ready to be sent: head, body and tail in this order.
+#[derive(Clone, Copy)]
 pub struct Reply<'a> {
     pub head: &'a [u8],
     pub body: &'a [u8],

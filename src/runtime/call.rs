@@ -4,8 +4,8 @@ use core::cell::Cell;
 
 use super::answer::{Coding, Due, Outcome, Renderer, Reply, Stream};
 use super::config::Config;
-use super::gateway::Lent;
-use super::poll::{self, Progress, Turn};
+use super::gateway::{Answer, Lent, Ready};
+use super::poll::{self, Client, Progress, Turn};
 use super::settings::Switch;
 use super::side::Side;
 use super::{deferred, gateway, panics, push};
@@ -19,7 +19,9 @@ use crate::http::{Kind, Parsed, Persist};
 use crate::log;
 use crate::net::pool::Pool;
 use crate::platform::fc::{self, Marker};
+use crate::platform::gateway::Shape;
 use crate::platform::{Call, response};
+use crate::sys::memory::Mapping;
 use crate::sys::{clock, env};
 
 /// The handler, and what every call of it needs.
@@ -171,23 +173,19 @@ impl<H: Handler> Caller<H> {
         {
             let mut response = Response::new(200);
             let given = ask(handler, call, number, due, &mut response, &mut report, &cx);
-            let stream = cx.streamed();
-            let lent = &mut lent.answer;
-            let ready = given
-                .and_then(|()| {
-                    let passed = if scope == Scope::All {
-                        report.passed
-                    } else {
-                        b""
-                    };
-                    gateway::put_response(shape, passed, &response, &mut place)
-                })
-                .and_then(|answer| {
-                    let answer = (answer, Some(shape));
-                    gateway::ready(renderer, client, answer, stream, pool, lent)
-                })
-                .inspect_err(|error| log_failure(&renderer.config, call, error, id));
-            return gateway::reply(renderer, client, &head, ready, report.json, stream);
+            let made = given.and_then(|()| {
+                let passed = if scope == Scope::All {
+                    report.passed
+                } else {
+                    b""
+                };
+                gateway::put_response(shape, passed, &response, &mut place)
+            });
+            let (stream, lent) = (cx.streamed(), &mut lent.answer);
+            let (shape, report) = (Some(shape), report.json);
+            return render_event(
+                renderer, client, &head, id, made, shape, report, stream, pool, lent,
+            );
         }
         let result = resumed(
             handler,
@@ -370,6 +368,46 @@ fn render<'a>(
         Some(client) => poll::render(renderer, client, call, head, result, report.json, stream),
         None => push::render(renderer, call, head, persist, result, report, stream),
     }
+}
+
+/// The answer to an event that is an HTTP request: `event` is the head of the response that it came with, `made` what
+/// the answer begins with, for the gateway whose events have that shape or else in pieces; `report` and `stream` as
+/// for [`render`].
+#[allow(
+    clippy::too_many_arguments,
+    reason = "one call for each part of a call"
+)]
+#[inline(never)]
+pub fn render_event<'a>(
+    renderer: &'a mut Renderer,
+    client: &mut Client,
+    event: &Head<'_>,
+    id: &[u8],
+    made: Result<Answer<'a>, Error>,
+    shape: Option<Shape>,
+    report: &'a [u8],
+    stream: Option<u64>,
+    pool: &mut Pool,
+    lent: &'a mut Option<Mapping>,
+) -> Reply<'a> {
+    let call = Call::Http;
+    let ready =
+        made.and_then(|answer| gateway::ready(renderer, client, answer, shape, stream, pool, lent));
+    let result = match &ready {
+        Ok(Ready::Kept(reply)) => return *reply,
+        Ok(Ready::Whole(shape, answer)) => {
+            let reply = gateway::render(renderer, client, *shape, event, answer);
+            let coding = Coding::Dropped;
+            let rest = stream.map(|state| (Stream { call, coding }, state));
+            return Reply { rest, ..reply };
+        }
+        Ok(Ready::Prelude(outcome)) => Ok(outcome),
+        Err(error) => {
+            log_failure(&renderer.config, call, error, id);
+            Err(error)
+        }
+    };
+    poll::render(renderer, client, call, event, result, report, stream)
 }
 
 /// What a call came to that was put off as `number`. `head` takes what an HTTP function's response begins with.

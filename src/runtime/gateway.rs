@@ -214,7 +214,8 @@ pub enum Ready<'a> {
 pub fn ready<'a>(
     renderer: &mut Renderer,
     client: &mut Client,
-    (answer, shape): (Answer<'a>, Option<Shape>),
+    answer: Answer<'a>,
+    shape: Option<Shape>,
     stream: Option<u64>,
     pool: &mut Pool,
     lent: &'a mut Option<Mapping>,
@@ -230,40 +231,6 @@ pub fn ready<'a>(
         }
         (Some(shape), _) => encode(&answer, pool, lent).map(|encoded| Ready::Whole(shape, encoded)),
     }
-}
-
-/// The request that tells the API what a call came to: `event` is the head of the response that it came with, `report`
-/// a failure as JSON where the function has written it itself.
-#[inline]
-pub fn reply<'a>(
-    renderer: &'a mut Renderer,
-    client: &mut Client,
-    event: &Head<'_>,
-    ready: Result<Ready<'a>, Error>,
-    report: &'a [u8],
-    stream: Option<u64>,
-) -> Reply<'a> {
-    let call = Call::Http;
-    let result = match ready {
-        Ok(Ready::Kept(reply)) => return reply,
-        Ok(Ready::Whole(shape, answer)) => {
-            let reply = render(renderer, client, shape, event, &answer);
-            let coding = Coding::Dropped;
-            let rest = stream.map(|state| (Stream { call, coding }, state));
-            return Reply { rest, ..reply };
-        }
-        Ok(Ready::Prelude(outcome)) => Ok(outcome),
-        Err(error) => Err(error),
-    };
-    poll::render(
-        renderer,
-        client,
-        call,
-        event,
-        result.as_ref(),
-        report,
-        stream,
-    )
 }
 
 /// The request that answers an event: `event` is the head of the response that it came with.

@@ -7,7 +7,7 @@
 use core::cell::Cell;
 
 use super::answer::{Coding, Renderer, Reply, Stream};
-use super::call::{Caller, context, export_trace_id, log_failure, offered, respond};
+use super::call::{Caller, context, export_trace_id, offered, render_event, respond};
 use super::gateway::{self, Answer, Lent};
 use super::poll::Client;
 use super::side::Side;
@@ -109,13 +109,10 @@ fn answer_http<'a, H: Handler>(
         Rest::Stream(state) if H::STREAMS => Some(state),
         _ => None,
     };
-    let ready = made
-        .and_then(|answer| {
-            let lent = &mut lent.answer;
-            gateway::ready(renderer, client, (answer, shape), stream, pool, lent)
-        })
-        .inspect_err(|error| log_failure(&renderer.config, Call::Http, error, id));
-    gateway::reply(renderer, client, head, ready, b"", stream)
+    let lent = &mut lent.answer;
+    render_event(
+        renderer, client, head, id, made, shape, b"", stream, pool, lent,
+    )
 }
 
 /// The fields of an answer to a request that is refused.
