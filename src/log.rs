@@ -431,12 +431,20 @@ fn is_writable() -> bool {
 pub fn complain(level: &[u8], write: impl FnOnce(&mut Writer<'_>)) {
     let mut place = [0; COMPLAINT_BYTES];
     let mut line = Writer::new(&mut place);
+    begin_complaint(level, &mut line);
+    write(&mut line);
+    end_complaint(&mut line);
+}
+
+fn begin_complaint(level: &[u8], line: &mut Writer<'_>) {
     if is_json() {
-        prefix(b"", level, &mut line);
+        prefix(b"", level, line);
     }
     line.put(b"fnboot: ");
-    write(&mut line);
-    let line = ended(&mut line);
+}
+
+fn end_complaint(line: &mut Writer<'_>) {
+    let line = ended(line);
     // Or a closed stream would end the process before its own exit status could.
     let _ = signal::ignore_broken_pipe();
     // A reader that does not read must not keep a process that is about to end.
