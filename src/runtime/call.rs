@@ -606,18 +606,21 @@ fn perform_http<'a, H: Handler>(
 }
 
 /// Calls an HTTP function.
+#[inline]
 pub fn respond<'a, H: Handler>(
     handler: &'a mut H,
     request: &Request<'a>,
     cx: &Context<'_>,
 ) -> Result<Response<'a>, Error> {
-    let given = ended(cx, || handler.http(request, cx))?;
-    check_rest::<H>(Call::Http, cx)?;
-    // What comes with a call that is put off is nobody's.
-    if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
-        return Ok(Response::new(200));
+    let given = ended(cx, || handler.http(request, cx));
+    if given.is_ok() {
+        check_rest::<H>(Call::Http, cx)?;
+        // What comes with a call that is put off is nobody's.
+        if H::DEFERS && matches!(cx.rest.get(), Rest::Later(_)) {
+            return Ok(Response::new(200));
+        }
     }
-    Ok(given)
+    given
 }
 
 /// Whether the call may go on as it wants to.
