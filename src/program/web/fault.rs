@@ -33,6 +33,7 @@ impl Fault {
 }
 
 /// The failure that it is told as, but for [`Fault::Died`].
+#[inline(never)]
 pub fn error(fault: Fault) -> Error {
     let text = match fault {
         Fault::Start(errno) if errno.is_passing() => return failure::start(errno),

@@ -122,6 +122,7 @@ impl Web {
     }
 
     /// Nothing is started yet.
+    #[inline(never)]
     fn new(launch: &'static mut Launch, settings: Settings) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
         Ok(memory.web.write(Self {

@@ -90,6 +90,7 @@ impl Upstreams {
     }
 
     /// The idle connection that was used last.
+    #[inline(never)]
     fn idle(&self) -> Option<usize> {
         let places = self.list.iter().enumerate();
         let idle = places.filter_map(|(index, place)| {
