@@ -103,17 +103,9 @@ fn web_settings(config: &mut Config) -> web::Settings {
     };
     let own = "FNBOOT_WEB_PORT: '$' is not a port from 1 to 65535, or fnboot's own";
     let of_adapter = "AWS_LWA_PORT: '$' is not a port from 1 to 65535, or fnboot's own";
-    let mut port = None;
-    for text in [own, of_adapter] {
-        let named = settings.port(text);
-        if named.is_some() && named == own_port {
-            let value = settings.value(text).unwrap_or_default();
-            settings.refuse(text, value);
-        }
-        port = port.or(named);
-    }
+    let [own, of_adapter] = [own, of_adapter].map(|text| other_port(&mut settings, text, own_port));
     let of_image = settings.port(PORT).filter(|port| Some(*port) != own_port);
-    let port = port.or(of_image);
+    let port = own.or(of_adapter).or(of_image);
     let statuses = "FNBOOT_ERROR_STATUS: '$' is not a list of statuses, such as 500,502-504";
     let of_adapter =
         "AWS_LWA_ERROR_STATUS_CODES: '$' is not a list of statuses, such as 500,502-504";
@@ -154,6 +146,22 @@ fn web_settings(config: &mut Config) -> web::Settings {
         timeout_ms: timeout.map_or(NEVER, |seconds| seconds as u64 * 1000),
         prefixes_log: prefix == Switch::On,
     }
+}
+
+/// A port that must not be fnboot's own.
+#[cfg(feature = "web")]
+#[inline(never)]
+fn other_port<V: Var>(
+    settings: &mut Settings<V>,
+    text: &'static str,
+    own_port: Option<u16>,
+) -> Option<u16> {
+    let port = settings.port(text)?;
+    if Some(port) == own_port {
+        let value = settings.value(text).unwrap_or_default();
+        settings.refuse(text, value);
+    }
+    Some(port)
 }
 
 /// The value of a variable that must have that form.
