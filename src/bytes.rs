@@ -310,6 +310,18 @@ pub fn split(text: &[u8], mark: u8) -> impl Iterator<Item = &[u8]> {
     text.split(move |&byte| byte == mark)
 }
 
+/// Whether a header's name is in a list of names, in which a star stands for whatever follows.
+#[must_use]
+pub fn is_listed(list: &[u8], name: &str) -> bool {
+    let name = name.as_bytes();
+    split(list, b' ').any(|listed| match listed.split_last() {
+        Some((b'*', prefix)) => name
+            .get(..prefix.len())
+            .is_some_and(|name| eq_ignore_case(name, prefix)),
+        _ => eq_ignore_case(name, listed),
+    })
+}
+
 /// The line of `text` with that number, counted from zero; empty if there are fewer.
 #[must_use]
 pub fn line(text: &[u8], number: usize) -> &[u8] {

@@ -16,23 +16,14 @@ pub const fn pairs<'a>() -> Pairs<'a> {
 
 /// Fields that are about one connection, or that whoever sends a message has to write himself. What this side says of
 /// its own connection it writes behind them.
-const OF_HOP: &[&str] = &[
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const OF_HOP: &[u8] =
+    b"connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade";
 
 /// Whether a field is not passed on: it is about the connection that the message came on, or a `Connection` field
 /// names it.
 #[must_use]
 pub fn is_of_hop(headers: Headers<'_>, name: &str) -> bool {
-    let is = |other: &str| bytes::is_word_ignore_case(name.as_bytes(), other);
-    OF_HOP.iter().any(|other| is(other)) || names(headers, "connection", name)
+    bytes::is_listed(OF_HOP, name) || names(headers, "connection", name)
 }
 
 /// Whether one of the fields `field` has `word` in its list.

@@ -12,7 +12,7 @@ pub mod response;
 pub mod runtime_api;
 pub mod scf;
 
-use crate::bytes::{self, Writer, eq_ignore_case};
+use crate::bytes::{self, Writer};
 use crate::handler::Error;
 
 /// What a platform wants from the function.
@@ -29,18 +29,7 @@ pub enum Call {
 
 /// Whether a header of a response belongs to the platform, or to the server, and is dropped.
 fn is_owned(name: &str) -> bool {
-    is_listed(OWNED, name)
-}
-
-/// Whether a header's name is in a list of names, in which a star stands for whatever follows.
-pub fn is_listed(list: &[u8], name: &str) -> bool {
-    let name = name.as_bytes();
-    bytes::split(list, b' ').any(|listed| match listed.split_last() {
-        Some((b'*', prefix)) => name
-            .get(..prefix.len())
-            .is_some_and(|name| eq_ignore_case(name, prefix)),
-        _ => eq_ignore_case(name, listed),
-    })
+    bytes::is_listed(OWNED, name)
 }
 
 const OWNED: &[u8] =

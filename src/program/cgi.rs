@@ -9,7 +9,6 @@ use super::variables::{Owner, Variables, listed, put_table};
 use crate::bytes::{self, Writer};
 use crate::handler::{Context, Platform, Request};
 use crate::http::{Version, head};
-use crate::platform::is_listed;
 
 /// Room for everything that [`put_request`] writes, of which no part of a head is there more than twice.
 pub const REQUEST_BYTES_MAX: usize = 40 * 1024;
@@ -162,7 +161,7 @@ fn put_headers(request: &Request<'_>, into: &mut Variables<'_>) {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         // Values lie in the head, each at a place of its own.
         let is_first = header(request, name).as_ptr() == value.as_ptr();
-        if is_first && name.bytes().all(is_plain) && !is_listed(DROPPED, name) {
+        if is_first && name.bytes().all(is_plain) && !bytes::is_listed(DROPPED, name) {
             put_header(request, name, into);
         }
     }

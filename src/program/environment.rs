@@ -99,8 +99,8 @@ impl Environment {
 }
 
 /// By which variables a server is told its port.
-pub const PORTS: [&str; 3] = ["PORT", "FC_SERVER_PORT", "FC_CUSTOM_LISTEN_PORT"];
+pub const PORTS: &[u8] = b"PORT FC_SERVER_PORT FC_CUSTOM_LISTEN_PORT";
 
 fn is_port(name: &[u8]) -> bool {
-    PORTS.iter().any(|port| port.as_bytes() == name)
+    bytes::split(PORTS, b' ').any(|port| port == name)
 }

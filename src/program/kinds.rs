@@ -8,7 +8,6 @@ use core::mem::{self, MaybeUninit};
 
 use crate::bytes;
 use crate::limits::ERROR_KIND_BYTES_MAX;
-use crate::platform::is_listed;
 use crate::sys::memory::List;
 
 /// How many types are kept.
@@ -107,7 +106,7 @@ pub fn failure_line(written: &[u8]) -> Option<(&[u8], &[u8])> {
     let is_name = || {
         last.first().is_some_and(u8::is_ascii_uppercase)
             && last.iter().any(u8::is_ascii_lowercase)
-            && !is_listed(WORDS, bytes::text(last))
+            && !bytes::is_listed(WORDS, bytes::text(last))
     };
     let is_type = kind.ends_with(b"rror") || bytes::has(kind, b':') || is_name();
     let message = bytes::slice(line, len + 2..line.len());

@@ -17,7 +17,6 @@ use crate::bytes::{self, Writer};
 use crate::handler::{Error, Response};
 use crate::http::write;
 use crate::limits::RESPONSE_HEAD_BYTES_MAX;
-use crate::platform::is_listed;
 
 /// The status of the answer to an HTTP request whose program has not sent a reply.
 pub const BAD_REPLY_STATUS: u16 = 502;
@@ -121,7 +120,7 @@ fn read_line<'a>(
             return Err(bad("not a status from 200 to 599: '$'", line));
         };
         response.status = status;
-    } else if !is_listed(DROPPED, name) {
+    } else if !bytes::is_listed(DROPPED, name) {
         response.put(name, value);
     }
     Ok(())

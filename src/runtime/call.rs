@@ -136,6 +136,7 @@ impl<H: Handler> Caller<H> {
     /// The answer to a call that was put off as `number`: from the handler, or because its time is over. `head`
     /// is the head of the message that is answered, which came at `arrived_ms`.
     #[allow(clippy::too_many_arguments, reason = "what is kept of a call")]
+    #[inline(never)]
     pub fn resume<'a>(
         &'a mut self,
         side: &mut Side,

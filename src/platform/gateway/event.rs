@@ -9,7 +9,6 @@ use crate::http::Reject;
 use crate::http::head::{Fields, Head, Headers};
 use crate::http::write;
 use crate::limits::{HEAD_BYTES_MAX, TARGET_BYTES_MAX};
-use crate::platform::is_listed;
 use crate::platform::json::{self, Text, Value};
 
 /// An event that stands for a request.
@@ -257,8 +256,8 @@ impl<'a> Event<'a> {
             let name = draft.text(name);
             let listed = bytes::text(name);
             // Function URLs have cookies there, too.
-            let is_dropped = is_listed(IDENTITIES, listed)
-                || !is_scf && is_listed(SCF_IDENTITIES, listed)
+            let is_dropped = bytes::is_listed(IDENTITIES, listed)
+                || !is_scf && bytes::is_listed(SCF_IDENTITIES, listed)
                 || has_cookies && eq_ignore_case(name, b"cookie");
             if is_dropped {
                 continue;

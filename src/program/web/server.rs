@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use super::table::LOOPBACK;
-use crate::bytes::Writer;
+use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::limits::{DEATH_COUNT_MAX, RESTART_MS};
 use crate::log;
@@ -97,8 +97,8 @@ impl Server {
         let input = input::file(b"")?;
         let mut place = [0; 128];
         let mut ports = Writer::new(&mut place);
-        for name in PORTS {
-            ports.put(name.as_bytes());
+        for name in bytes::split(PORTS, b' ') {
+            ports.put(name);
             ports.put(b"=");
             ports.put_decimal(self.port.into());
             ports.put(b"\0");
