@@ -168,12 +168,13 @@ impl<H: Handler> Caller<H> {
         };
         let mut place = Writer::new(place);
         let scope = handler.scope();
+        let mut response = Response::new(200);
+        let given = ask(handler, call, number, due, &mut response, &mut report, &cx);
+        let stream = cx.streamed();
         if const { gateway::serves::<H>() }
             && call == Call::Http
             && let Some((client, shape)) = gateway::asked(side)
         {
-            let mut response = Response::new(200);
-            let given = ask(handler, call, number, due, &mut response, &mut report, &cx);
             let made = given.and_then(|()| {
                 let passed = if scope == Scope::All {
                     report.passed
@@ -182,23 +183,19 @@ impl<H: Handler> Caller<H> {
                 };
                 gateway::put_response(shape, passed, &response, &mut place)
             });
-            let (stream, lent) = (cx.streamed(), &mut lent.answer);
+            let lent = &mut lent.answer;
             let (shape, report) = (Some(shape), report.json);
             return render_event(
                 renderer, client, &head, id, made, shape, report, stream, pool, lent,
             );
         }
-        let result = resumed(
-            handler,
-            scope,
-            call,
-            number,
-            due,
-            &mut report,
-            &cx,
-            &mut place,
-        );
-        let stream = cx.streamed();
+        let result = given.and_then(|()| {
+            if call == Call::Http {
+                put_head(cx.platform(), scope, &response, &mut report, &mut place)?;
+            }
+            let head_len = place.written().len();
+            Ok(Outcome::new(response.status, head_len, response.body))
+        });
         match &result {
             Ok(_) if H::STREAMS && stream.is_some() => {}
             Ok(_) => log_marker(config, call, Marker::End, id),
@@ -411,36 +408,21 @@ pub fn render_event<'a>(
     poll::render(renderer, client, call, event, result, report, stream)
 }
 
-/// What a call came to that was put off as `number`. `head` takes what an HTTP function's response begins with.
-/// Out of line, so that an error is made where it is returned.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "one call for each part of a call"
-)]
-#[inline(never)]
-fn resumed<'a, H: Handler>(
-    handler: &'a mut H,
+/// Writes what a response begins with that comes late: what another server's begins with, if the handler passes that
+/// on.
+fn put_head(
+    platform: Platform,
     scope: Scope,
-    call: Call,
-    number: u64,
-    due: Due,
-    report: &mut Report<'a>,
-    cx: &Context<'_>,
+    response: &Response<'_>,
+    report: &mut Report<'_>,
     head: &mut Writer<'_>,
-) -> Result<Outcome<'a>, Error> {
-    let mut response = Response::new(200);
-    ask(handler, call, number, due, &mut response, report, cx)?;
-    if call == Call::Http {
-        let platform = cx.platform();
-        if scope == Scope::All && !report.passed.is_empty() {
-            let has_date = response::passed_head(platform, report.passed, &response, head)?;
-            report.set_has_date(has_date);
-        } else {
-            response::head(platform, &response, head)?;
-        }
+) -> Result<(), Error> {
+    if scope != Scope::All || report.passed.is_empty() {
+        return response::head(platform, response, head);
     }
-    let head_len = head.written().len();
-    Ok(Outcome::new(response.status, head_len, response.body))
+    let has_date = response::passed_head(platform, report.passed, response, head)?;
+    report.set_has_date(has_date);
+    Ok(())
 }
 
 /// Asks for the answer to a call that was put off as `number`, if it is not too late for it.
