@@ -113,13 +113,7 @@ impl<H: Handler> Caller<H> {
             && result.is_ok()
             && let Rest::Later(number) = rest.get()
         {
-            let coding = Coding::Later;
-            return Reply {
-                persist: message.persist,
-                rest: Some((Stream { call, coding }, number)),
-                remaining_ms: cx.remaining_ms(),
-                ..Reply::NOTHING
-            };
+            return put_off(call, number, message.persist, &cx);
         }
         render(
             renderer,
@@ -365,6 +359,17 @@ fn render<'a>(
     match side.client() {
         Some(client) => poll::render(renderer, client, call, head, result, report.json, stream),
         None => push::render(renderer, call, head, persist, result, report, stream),
+    }
+}
+
+/// Nothing yet, for a call that is put off as `number`.
+pub fn put_off<'a>(call: Call, number: u64, persist: Persist, cx: &Context<'_>) -> Reply<'a> {
+    let coding = Coding::Later;
+    Reply {
+        persist,
+        rest: Some((Stream { call, coding }, number)),
+        remaining_ms: cx.remaining_ms(),
+        ..Reply::NOTHING
     }
 }
 

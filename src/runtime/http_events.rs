@@ -6,8 +6,8 @@
 
 use core::cell::Cell;
 
-use super::answer::{Coding, Renderer, Reply, Stream};
-use super::call::{Caller, context, export_trace_id, offered, render_event, respond};
+use super::answer::{Renderer, Reply};
+use super::call::{Caller, context, export_trace_id, offered, put_off, render_event, respond};
 use super::gateway::{self, Answer, Lent};
 use super::poll::Client;
 use super::side::Side;
@@ -98,13 +98,7 @@ fn answer_http<'a, H: Handler>(
     }
     let stream = match rest.get() {
         Rest::Later(number) if H::DEFERS && made.is_ok() => {
-            let (call, coding) = (Call::Http, Coding::Later);
-            return Reply {
-                persist: message.persist,
-                rest: Some((Stream { call, coding }, number)),
-                remaining_ms: cx.remaining_ms(),
-                ..Reply::NOTHING
-            };
+            return put_off(Call::Http, number, message.persist, &cx);
         }
         Rest::Stream(state) if H::STREAMS => Some(state),
         _ => None,
