@@ -106,27 +106,17 @@ fn web_settings(config: &mut Config) -> web::Settings {
     let [own, of_adapter] = [own, of_adapter].map(|text| other_port(&mut settings, text, own_port));
     let of_image = settings.port(PORT).filter(|port| Some(*port) != own_port);
     let port = own.or(of_adapter).or(of_image);
-    let statuses = "FNBOOT_ERROR_STATUS: '$' is not a list of statuses, such as 500,502-504";
-    let of_adapter =
-        "AWS_LWA_ERROR_STATUS_CODES: '$' is not a list of statuses, such as 500,502-504";
-    let ready = "FNBOOT_READY_STATUS: '$' is not a list of statuses, such as 200-399,404";
-    let event_path = "FNBOOT_EVENT_PATH: '$' is not a path";
-    let pass_path = "AWS_LWA_PASS_THROUGH_PATH: '$' is not a path";
     let (is_list, is_path) = (web::is_list, web::is_path);
-    let error_statuses = checked(&mut settings, statuses, is_list)
-        .or_else(|| checked(&mut settings, of_adapter, is_list));
-    let event_path = checked(&mut settings, event_path, is_path)
-        .or_else(|| checked(&mut settings, pass_path, is_path));
-    let ready_statuses = checked(&mut settings, ready, is_list);
-    let ready_path = checked(
-        &mut settings,
-        "FNBOOT_READY_PATH: '$' is not a path",
-        is_path,
-    );
-    let base = "FNBOOT_BASE_PATH: '$' is not a path";
-    let of_adapter = "AWS_LWA_REMOVE_BASE_PATH: '$' is not a path";
-    let base_path = checked(&mut settings, base, is_path)
-        .or_else(|| checked(&mut settings, of_adapter, is_path));
+    let statuses = "FNBOOT_ERROR_STATUS/AWS_LWA_ERROR_STATUS_CODES: '$' is not a list of statuses, such as 500,502-504";
+    let error_statuses = checked(&mut settings, statuses, is_list);
+    let path = "FNBOOT_EVENT_PATH/AWS_LWA_PASS_THROUGH_PATH: '$' is not a path";
+    let event_path = checked(&mut settings, path, is_path);
+    let statuses = "FNBOOT_READY_STATUS: '$' is not a list of statuses, such as 200-399,404";
+    let ready_statuses = checked(&mut settings, statuses, is_list);
+    let path = "FNBOOT_READY_PATH: '$' is not a path";
+    let ready_path = checked(&mut settings, path, is_path);
+    let path = "FNBOOT_BASE_PATH/AWS_LWA_REMOVE_BASE_PATH: '$' is not a path";
+    let base_path = checked(&mut settings, path, is_path);
     let mut base_path = base_path.unwrap_or_default();
     while let [path @ .., b'/'] = base_path {
         base_path = path;
@@ -164,7 +154,7 @@ fn other_port<V: Var>(
     Some(port)
 }
 
-/// The value of a variable that must have that form.
+/// The value of a variable that must have that form: of the first that is set of those that the text begins with.
 #[cfg(feature = "web")]
 #[inline(never)]
 fn checked<V: Var>(
@@ -172,7 +162,9 @@ fn checked<V: Var>(
     text: &'static str,
     is_form: fn(&[u8]) -> bool,
 ) -> Option<&'static [u8]> {
-    let value = settings.value(text)?;
+    let names = bytes::before(text.as_bytes(), b':');
+    let mut values = bytes::split(names, b'/').filter_map(&settings.var);
+    let value = values.find(|value| !value.is_empty())?;
     if !is_form(value) {
         settings.refuse(text, value);
     }
