@@ -118,6 +118,7 @@ impl DerefMut for Mapping {
 }
 
 impl Drop for Mapping {
+    #[inline(never)]
     fn drop(&mut self) {
         // An error is ignored: it would mean a mapping that is not there, which leaves nothing to
         // give back.
