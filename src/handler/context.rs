@@ -226,6 +226,7 @@ impl<'a> Context<'a> {
 
     /// Name of the function.
     #[must_use]
+    #[inline(never)]
     pub fn function_name(&self) -> Option<&'a str> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-function-name"),

@@ -191,6 +191,7 @@ impl Report<'_> {
         self.body_bytes.filter(|_| cfg!(feature = "web"))
     }
 
+    #[cfg(feature = "web")]
     pub(crate) fn set_body_bytes(&mut self, body_bytes: Option<u64>) {
         self.body_bytes = body_bytes;
     }

@@ -104,6 +104,7 @@ impl Function {
     }
 
     /// No function: `error` says why.
+    #[inline(never)]
     pub fn missing(error: Error) -> Self {
         // A second one would be of a second run, which has ended before.
         MISSING

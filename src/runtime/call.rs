@@ -394,8 +394,8 @@ pub fn render_event<'a>(
     lent: &'a mut Option<Mapping>,
 ) -> Reply<'a> {
     let call = Call::Http;
-    let ready =
-        made.and_then(|answer| gateway::ready(renderer, client, answer, shape, stream, pool, lent));
+    let ready = made
+        .and_then(|answer| gateway::ready(renderer, client, &answer, shape, stream, pool, lent));
     let result = match &ready {
         Ok(Ready::Kept(reply)) => return *reply,
         Ok(Ready::Whole(shape, answer)) => {

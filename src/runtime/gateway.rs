@@ -214,7 +214,7 @@ pub enum Ready<'a> {
 pub fn ready<'a>(
     renderer: &mut Renderer,
     client: &mut Client,
-    answer: Answer<'a>,
+    answer: &Answer<'a>,
     shape: Option<Shape>,
     stream: Option<u64>,
     pool: &mut Pool,
@@ -227,9 +227,9 @@ pub fn ready<'a>(
             answer.body,
         ))),
         (_, Some(state)) if answer.has_content => {
-            collect(renderer, client, &answer, state, pool, lent).map(Ready::Kept)
+            collect(renderer, client, answer, state, pool, lent).map(Ready::Kept)
         }
-        (Some(shape), _) => encode(&answer, pool, lent).map(|encoded| Ready::Whole(shape, encoded)),
+        (Some(shape), _) => encode(answer, pool, lent).map(|encoded| Ready::Whole(shape, encoded)),
     }
 }
 
