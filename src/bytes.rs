@@ -58,12 +58,15 @@ impl<'a> Writer<'a> {
         self.len += 1;
     }
 
-    /// Appends `number` in decimal: digit by digit, because numbers are short here, and a table of pairs of digits is not.
+    /// Appends `number` in decimal.
     pub fn put_decimal(&mut self, number: u64) {
-        if number > 9 {
-            self.put_decimal(number / 10);
+        // In pairs of digits: for what is wider than a byte, itoa brings a check that could panic.
+        let (high, low) = (number / 100, (number % 100) as u8);
+        if high == 0 {
+            return self.put(itoa::Buffer::new().format(low).as_bytes());
         }
-        self.push(b'0' + (number % 10) as u8);
+        self.put_decimal(high);
+        self.put(&[b'0' + low / 10, b'0' + low % 10]);
     }
 
     /// Appends `number` in hexadecimal, eight digits of it.

@@ -128,10 +128,10 @@
 //! | module | is | may name | never |
 //! |---|---|---|---|
 //! | `limits` | every bound: its unit is in its name, what happens beyond it in its doc | – | knows who asks |
-//! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | – | knows why |
+//! | `bytes` | a writer over a slice, strict decimal, moves inside a buffer | itoa | knows why |
 //! | `calendar` | seconds since 1970 as a date | – | reads a clock |
 //! | `sys` | one kernel call per function: slices in, owned descriptors out; where the kernel enters (`start`), and what [`main!`] makes (`entry`) | libc, for its numbers and layouts; std, where there is one | knows HTTP, retries, logs, decides |
-//! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse | holds a descriptor, reads a clock |
+//! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
 //! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged; JSON, and HTTP requests as gateways write them in it | `bytes handler http limits log` | does I/O, holds state |
