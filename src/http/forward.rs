@@ -20,10 +20,11 @@ const OF_HOP: &[u8] =
     b"connection content-length keep-alive proxy-connection te trailer transfer-encoding upgrade";
 
 /// Whether a field is not passed on: it is about the connection that the message came on, or a `Connection` field
-/// names it.
+/// names it; `Host` never is, without which no request is one (RFC 9112 §3.2).
 #[must_use]
 pub fn is_of_hop(headers: Headers<'_>, name: &str) -> bool {
-    bytes::is_listed(OF_HOP, name) || names(headers, "connection", name)
+    let is_host = bytes::is_word_ignore_case(name.as_bytes(), "host");
+    bytes::is_listed(OF_HOP, name) || !is_host && names(headers, "connection", name)
 }
 
 /// Whether one of the fields `field` has `word` in its list.
@@ -62,6 +63,11 @@ pub fn end_to_end<'p, 'a>(
 
 /// The status line of a response that was read before, with the words that it came with.
 pub fn put_status(response: &[u8], head: &mut Writer<'_>) {
+    let mut response = response;
+    // RFC 9112 §2.2: an empty line before it is none.
+    while let [b'\r', b'\n', rest @ ..] = response {
+        response = rest;
+    }
     let line = bytes::before(response, b'\r');
     let version = bytes::before(line, b' ');
     head.put(b"HTTP/1.1");
@@ -97,6 +103,8 @@ mod tests {
         let mut place = [0; 64];
         let mut head = Writer::new(&mut place);
         put_status(RESPONSE, &mut head);
-        assert_eq!(head.finish(), b"HTTP/1.1 418 I'm a teapot\r\n");
+        put_status(b"\r\n\r\nHTTP/1.1 200 \r\n\r\n", &mut head);
+        let want = "HTTP/1.1 418 I'm a teapot\r\nHTTP/1.1 200 \r\n";
+        assert_eq!(head.finish(), want.as_bytes());
     }
 }

@@ -36,7 +36,8 @@ pub fn head(
 }
 
 /// The same for a response that another server has given, with the head `passed`: its fields as they came, but for those
-/// about its connection, then those of `response`. Returns whether `Date` is among them.
+/// about its connection, then those of `response`, in place of others of their names. Returns whether `Date` is
+/// among them.
 ///
 /// # Errors
 /// They do not fit.
@@ -55,12 +56,16 @@ pub fn passed_head(
         answer::prelude(response.status, fields, head);
     } else {
         forward::put_status(passed, head);
+        let own = response.checked()?;
         for (name, value) in headers.iter() {
-            if !forward::is_of_hop(headers, name) {
+            let is_own = own
+                .iter()
+                .any(|(other, _)| name.eq_ignore_ascii_case(other));
+            if !is_own && !forward::is_of_hop(headers, name) {
                 write::field(head, name.as_bytes(), value);
             }
         }
-        for (name, value) in response.checked()? {
+        for (name, value) in own {
             write::field(head, name.as_bytes(), value);
         }
     }

@@ -45,6 +45,7 @@ use crate::echo::Echo;
 #[cfg(feature = "web")]
 use crate::handler::Flow;
 use crate::handler::{Context, Error, Handler, Platform, Report, Request, Response, Scope};
+use crate::sys::env;
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
 use calls::Task;
@@ -281,13 +282,16 @@ impl Handler for Function {
 
 /// Whether a request is none that a function is meant to see, so that no program is started for it: FC looks
 /// by GET whether an instance is healthy, without the id that a call has; and whatever hook it may ask for
-/// besides those that are known, it says so in a header.
+/// besides those that are known, it says so in a header. Where no variable of FC's is set, nobody sends an id (Knative,
+/// Cloud Run).
 fn is_probe(request: &Request<'_>, cx: &Context<'_>) -> bool {
+    let is_there = || env::names_after(b"FC_").next().is_some();
     if cx.platform() != Platform::Fc {
         return false;
     }
-    match request.header("x-fc-control-path") {
-        Some(path) => path != b"/http-invoke",
-        None => cx.sent_id().is_empty() && matches!(request.method(), "GET" | "HEAD"),
+    if let Some(path) = request.header("x-fc-control-path") {
+        return path != b"/http-invoke";
     }
+    let is_get = matches!(request.method(), "GET" | "HEAD");
+    cx.sent_id().is_empty() && is_get && is_there()
 }

@@ -822,6 +822,19 @@ fn git_serves_a_repository() {
     }
 }
 
+/// Where there is no platform, nobody sends the id of a call, and each request is one all the same (Knative, Cloud Run).
+#[test]
+fn without_a_platform() {
+    let program = cgi(["sh", "-c", "printf 'Content-Type: a/b\\n\\nhello'"]).without_port();
+    let port = program.port();
+    let mut server = program.env("PORT", port).start();
+    server.port = port;
+    for method in ["GET", "POST"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_eq!(server.call(request, 200).text(), "hello", "{method}");
+    }
+}
+
 /// The words are those of `command`, wherever they stand.
 #[test]
 fn how_it_is_named() {

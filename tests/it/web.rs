@@ -4,7 +4,7 @@
 //! too. Where a test is about an answer, the test writes it: `/raw` sends the body of its request as it is.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -1218,6 +1218,33 @@ mod answers {
         web.wait_for("/open", "1");
     }
 
+    /// Whoever has always more to say starves nobody, and is no answer.
+    #[test]
+    fn responses_that_only_inform_for_ever() {
+        let mut web = Web::start(&[]);
+        let mut other = web.server.connect();
+        let begin = Instant::now();
+        web.get("/interim").expect_bad_gateway();
+        call_on(&mut other, get("/echo", FC)).expect(200);
+        assert!(begin.elapsed() < Duration::from_secs(5), "{begin:?}");
+        let port = a_port();
+        let program = site_at(port, &[]).env("FNBOOT_READY_PATH", "/interim");
+        let mut server = program.env("FNBOOT_READY_STATUS", "200").start();
+        thread::sleep(Duration::from_millis(500));
+        server.signal(Signal::TERM);
+        server.expect_exit(0);
+    }
+
+    /// FC is told once how an event went.
+    #[test]
+    fn an_event_that_contradicts_itself() {
+        let mut web = Web::start(&[]);
+        let answer = "HTTP/1.1 500 Oops\r\nX-Fc-Status: 200\r\nContent-Length: 1\r\n\r\nx";
+        let fields = "X-Fc-Request-Id: id\r\nX-Fc-Control-Path: /invoke\r\n";
+        let got = web.call(post("/raw", fields, answer)).expect(500);
+        assert_eq!(got.field("x-fc-status"), Some("404"));
+    }
+
     /// An answer that does not wait for the body.
     #[test]
     fn an_early_answer() {
@@ -1280,6 +1307,56 @@ mod connections {
         assert_ne!(number(&web.get("/echo")), before);
     }
 
+    /// Also of a program that is slower than what is taken for not accepting at all.
+    #[test]
+    fn many_at_once_need_no_more_of_them() {
+        let mut web = Web::start(&[]);
+        web.get("/echo").expect(200);
+        let port = web.server.port;
+        let clients: Vec<_> = (0..32)
+            .map(|_| {
+                thread::spawn(move || {
+                    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("fnboot");
+                    let mut client = Client::new(stream);
+                    let calls = (0..30).map(|_| {
+                        call_on(&mut client, get("/slow/40", FC)).expect(200);
+                    });
+                    calls.count()
+                })
+            })
+            .collect();
+        for client in clients {
+            assert_eq!(client.join().expect("a client"), 30);
+        }
+        let count: u64 = web.ask("/connections").parse().expect("a number");
+        assert!(count < 200, "{count} connections for 960 requests");
+    }
+
+    /// Some servers send a body to HEAD, too, which is nobody's answer.
+    #[test]
+    fn one_that_was_asked_for_a_head_is_not_used_again() {
+        let mut web = Web::start(&[]);
+        for _ in 0..50 {
+            let mut client = web.server.connect();
+            client.send("HEAD /head-body HTTP/1.1\r\nHost: h\r\n\r\n");
+            client.expect_head(200);
+            let got = web.get("/echo");
+            assert!(got.text().starts_with("GET /echo"), "{}", got.text());
+        }
+    }
+
+    /// A program that ends them without a word is sent no request on one that could not be sent again.
+    #[test]
+    fn what_is_learnt_of_a_program_that_ends_them() {
+        let mut web = Web::start(&[]);
+        let mut client = web.server.connect();
+        call_on(&mut client, get("/close-idle/20", "")).expect(200);
+        wait_for("the end", || (web.ask("/open") == "0").then_some(()));
+        for _ in 0..100 {
+            call_on(&mut client, post("/close", "", "x")).expect(200);
+        }
+    }
+
     /// One that the program closes is not taken for one that serves.
     #[test]
     fn they_may_be_closed_by_the_program() {
@@ -1303,7 +1380,6 @@ mod connections {
     /// What breaks before an answer is asked for once more, if it had been used before, and if that does no harm.
     #[test]
     fn once_more_where_it_does_no_harm() {
-        let mut web = Web::start(&[]);
         for (method, is_repeated) in [
             ("GET", true),
             ("HEAD", true),
@@ -1316,7 +1392,8 @@ mod connections {
             ("PURGE", false),
         ] {
             let _case = Case(method);
-            // A connection that was used.
+            // A connection that was used, of a program that is not known to end them.
+            let mut web = Web::start(&[]);
             web.get("/echo").expect(200);
             let target = format!("/break-reused?{method}");
             let got = web.call(format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -1329,6 +1406,7 @@ mod connections {
             }
         }
         // Once, and not again.
+        let mut web = Web::start(&[]);
         web.get("/echo").expect(200);
         web.get("/break?again").expect_bad_gateway();
         assert_eq!(web.ask("/count?/break?again"), "2");
@@ -1699,6 +1777,15 @@ mod starts {
                 "{line}"
             );
         }
+    }
+
+    /// Somebody else's answers are nobody's function.
+    #[test]
+    fn a_port_that_is_taken() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, a_port())).expect("a port");
+        let port = taken.local_addr().expect("an address").port();
+        let line = expect_failure(&mut site_at(port, &[]).start());
+        assert!(line.contains(&port.to_string()), "{line}");
     }
 
     #[test]
@@ -2548,6 +2635,15 @@ mod events {
                 "/eof/3000000",
             ] {
                 let _case = Case((cloud, path));
+                // Also as a request of a gateway.
+                let gateway = if cloud == Cloud::Scf {
+                    Gateway::Scf
+                } else {
+                    Gateway::Http
+                };
+                let program = site_at(a_port(), &[]).env("FNBOOT_MAX_BODY", "1000000");
+                let kind = Function::start(gateway, program).fail(path).0;
+                assert!(kind == "BadPiece", "{kind}");
                 let variables = [("FNBOOT_EVENT_PATH", path), ("FNBOOT_MAX_BODY", "1000000")];
                 let port = a_port();
                 let mut instance = cloud.start(site_at(port, &[]).envs(&variables));

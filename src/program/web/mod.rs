@@ -98,6 +98,9 @@ const QUESTION: u64 = u64::MAX;
 /// first.
 const BURIAL_MS: u64 = 20;
 
+/// How often its end is looked for once it is killed, which is when what it leaves behind is killed, too.
+const KILL_COUNT_MAX: usize = 5;
+
 /// How long it may take to answer that.
 const QUESTION_MS: u64 = 2000;
 
@@ -115,6 +118,13 @@ impl Web {
         settings: Settings,
     ) -> Result<&'static mut Self, Error> {
         let web = Self::new(launch, settings).map_err(failure::start)?;
+        if web.server.accepts() {
+            let text = "somebody else listens on its port, 127.0.0.1:$";
+            let mut place = [0; 20];
+            let mut port = Writer::new(&mut place);
+            port.put_decimal(settings.port.into());
+            return Err(failure::about("PortTaken", text, port.written()));
+        }
         let started = web.server.start(&web.supervisor);
         started.map_err(|errno| web.server.not_started(errno))?;
         web.wait_until_ready()?;
@@ -183,7 +193,7 @@ impl Web {
             request::put_question(&self.settings, &mut writer);
             let head_len = writer.written().len();
             let end_ms = clock::monotonic_ms() + QUESTION_MS;
-            let call = Call::new(QUESTION, "POST", false, true, end_ms);
+            let call = Call::new(QUESTION, "POST", false, false, end_ms);
             // It is asked again.
             let _ = self.send(call, head_len, b"");
         }
@@ -248,7 +258,7 @@ impl Web {
         match self.send(call, head_len, body) {
             // It is told as any other that is answered later.
             Err(fault) => {
-                let index = self.upstreams.place().map_err(failure::start)?;
+                let index = self.upstreams.place(false).map_err(failure::start)?;
                 if let Some(upstream) = self.upstreams.at(index) {
                     let failed = Call::new(number, method, is_event, request.is_none(), NEVER);
                     upstream.call = Some(failed);
@@ -265,7 +275,8 @@ impl Web {
         let is_question = call.number == QUESTION;
         let total = head_len + body.len();
         let index = loop {
-            let index = self.upstreams.place().map_err(Fault::Start)?;
+            let index = self.upstreams.place(call.is_idempotent);
+            let index = index.map_err(Fault::Start)?;
             let head = bytes::slice(&self.head[..], 0..head_len);
             if self.server.phase != Phase::Ready && !is_question {
                 let kept = call.keep(head, body, 0, &mut None);
@@ -368,9 +379,19 @@ impl Web {
     /// The next call that has something to tell which no descriptor does.
     fn next_due(&mut self) -> Option<u64> {
         for index in 0..self.upstreams.len() {
-            let Some(call) = self.upstreams.call(index).filter(|call| call.is_due) else {
+            let Some(call) = self.upstreams.call(index) else {
                 continue;
             };
+            if call.is_again {
+                call.is_again = false;
+                if let Some(number) = self.go_on(index) {
+                    return Some(number);
+                }
+                continue;
+            }
+            if !call.is_due {
+                continue;
+            }
             call.is_due = false;
             let number = call.number;
             if number == QUESTION {
@@ -405,6 +426,7 @@ impl Web {
         let upstream = upstreams.at(index)?;
         let Some(call) = &upstream.call else {
             if !upstream.is_usable() {
+                self.upstreams.ends_idle = true;
                 self.upstreams.close(index);
             }
             return None;
@@ -415,8 +437,18 @@ impl Web {
         let number = call.number;
         let was_head = call.state != State::Body;
         let step = upstream.go_on(&mut shared[..], settings.body_bytes_max);
+        if was_head && step == Step::Due {
+            self.upstreams.note_answer(index);
+        }
         match step {
             Step::Nothing => return None,
+            Step::Again => {
+                if let Some(call) = self.upstreams.call(index) {
+                    call.is_unread = true;
+                }
+                self.supervisor.alarm(clock::monotonic_ms());
+                return None;
+            }
             Step::Broken(fault) => self.broke(index, fault),
             Step::Due if number == QUESTION => self.judge(index),
             Step::Due if was_head && self.must_collect(index) => return self.go_on(index),
@@ -453,10 +485,15 @@ impl Web {
             return;
         };
         let may_repeat = upstream.call.as_ref().is_some_and(Call::may_repeat);
-        if fault == Fault::Unanswered && upstream.is_reused && may_repeat {
-            return self.send_again(index);
+        if fault == Fault::Unanswered && upstream.is_reused {
+            self.upstreams.ends_idle = true;
+            if may_repeat {
+                return self.send_again(index);
+            }
         }
-        upstream.socket = None;
+        if let Some(upstream) = self.upstreams.at(index) {
+            upstream.socket = None;
+        }
         let wait_ms = match fault {
             Fault::Unanswered | Fault::Malformed => BURIAL_MS,
             _ => 0,
@@ -655,6 +692,9 @@ impl Web {
                 Some(_) => &mut call.fault_ms,
                 None => &mut call.deadline_ms,
             };
+            // Whoever has more to be read has had to wait for this.
+            call.is_again = mem::take(&mut call.is_unread);
+            self.has_due |= call.is_again;
             if *moment_ms <= now_ms {
                 *moment_ms = NEVER;
                 call.fault.get_or_insert(Fault::TimedOut);
@@ -670,10 +710,16 @@ impl Web {
     pub fn end(&mut self) {
         self.server.terminate();
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
+        let mut kill_count = 0;
         while self.server.is_alive() {
-            let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
+            let mut left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             if left_ms == 0 {
-                return self.server.kill();
+                self.server.kill();
+                left_ms = BURIAL_MS;
+                kill_count += 1;
+            }
+            if kill_count > KILL_COUNT_MAX {
+                return;
             }
             self.batch.wait(&self.supervisor, left_ms);
             self.supervisor.forget_ends();
@@ -682,6 +728,9 @@ impl Web {
         }
     }
 }
+
+/// So much of an answer stands in the failure that it is told as: beyond 6 MB of JSON Lambda refuses it.
+const REPORT_BYTES_MAX: usize = 900 * 1024;
 
 /// Whether a request asks for another protocol, which a gateway would have to know; `h2c`, which clients offer by the
 /// way (RFC 9113 §3.1), is left out.
@@ -710,6 +759,8 @@ fn failed<'a>(
     digits.put_decimal(status.into());
     let message = [b"status ", digits.written(), b": ", body];
     let error = Error::of("HttpStatus", &message);
+    // A longer failure than that no platform takes.
+    let body = body.get(..REPORT_BYTES_MAX).unwrap_or(body);
     // A byte takes six at most, and what is no text is replaced.
     *place = Mapping::new(6 * body.len() + 128).ok();
     if let Some(place) = place {

@@ -99,11 +99,19 @@ fn put_target(target: &str, base: &[u8], into: &mut Writer<'_>) {
     }
 }
 
-/// Whether a field is one that only the platform sends.
+/// Whether a field is one that only the platform sends; or looks like one to servers that take `_` and `-` for the same,
+/// as those of CGI's variables do.
 fn is_of_platform(name: &str) -> bool {
-    let prefix = name.as_bytes().get(..5);
-    prefix.is_some_and(|prefix| bytes::is_word_ignore_case(prefix, "x-fc-"))
+    let is_like = |(byte, want): (&u8, &u8)| match want {
+        b'-' => matches!(byte, b'-' | b'_'),
+        _ => byte.eq_ignore_ascii_case(want),
+    };
+    let prefix = name.as_bytes().get(..PLATFORM.len()).unwrap_or_default();
+    prefix.len() == PLATFORM.len() && prefix.iter().zip(PLATFORM).all(is_like)
 }
+
+/// How such fields begin.
+const PLATFORM: &[u8] = b"x-fc-";
 
 /// What FC says in fields of its own about a call.
 #[inline(never)]
@@ -186,7 +194,7 @@ mod tests {
             ("Host", "h:1"),
             ("x-A", "1"),
             ("X-FC-Request-Id", "id"),
-            ("Connection", "Keep-Alive, x-named"),
+            ("Connection", "Keep-Alive, x-named, host"),
             ("X-Named", "2"),
             ("TE", "trailers"),
             ("Trailer", "t"),
@@ -201,8 +209,15 @@ mod tests {
             Content-Length: 4\r\n\r\n";
         assert_eq!(got, want);
         // What begins with `x-fc-` is a client's where the platform is another.
-        let got = passed(Platform::Scf, false, "/a", &sent[..3]);
-        let want = "POST /a HTTP/1.1\r\nHost: h:1\r\nx-A: 1\r\n\
+        let forged = [
+            sent[0],
+            sent[1],
+            sent[2],
+            ("X_Fc-Function_Name", "f"),
+            ("x-fcc", "1"),
+        ];
+        let got = passed(Platform::Scf, false, "/a", &forged);
+        let want = "POST /a HTTP/1.1\r\nHost: h:1\r\nx-A: 1\r\nx-fcc: 1\r\n\
             X-Fc-Control-Path: /http-invoke\r\nContent-Length: 4\r\n\r\n";
         assert_eq!(got, want);
         let got = passed(Platform::Fc, false, "/", &[]);

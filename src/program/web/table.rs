@@ -2,7 +2,7 @@
 
 use core::mem::MaybeUninit;
 
-use super::upstream::{Call, UNHEARD_MS, Upstream};
+use super::upstream::{Call, Upstream};
 use crate::limits::{IDLE_MS_MAX, UPSTREAM_COUNT_MAX};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::sys::clock::{self, NEVER};
@@ -15,12 +15,21 @@ use crate::sys::socket::Socket;
 pub struct Upstreams {
     list: List<Option<Upstream>>,
     port: u16,
+    /// Whether the server has answered on a new connection while another was open: it does not take one after the other.
+    accepts_many: bool,
+    /// Whether the server ends connections that it promised to keep: then only those requests are sent on such a one
+    /// that may be sent again.
+    pub ends_idle: bool,
 }
 
 /// Where they are.
 pub type Table = [MaybeUninit<Option<Upstream>>; UPSTREAM_COUNT_MAX];
 #[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
 pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; UPSTREAM_COUNT_MAX];
+
+/// So long of a server that may take one connection after the other, and so long of one that takes many.
+const UNHEARD_MS: u64 = 20;
+const UNHEARD_OF_MANY_MS: u64 = 1000;
 
 /// A server beside fnboot is on the same machine.
 pub const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
@@ -29,7 +38,12 @@ impl Upstreams {
     /// None yet, of a server that listens on `port`.
     pub fn new(place: &'static mut Table, port: u16) -> Self {
         let list = List::new(place);
-        Self { list, port }
+        Self {
+            list,
+            port,
+            accepts_many: false,
+            ends_idle: false,
+        }
     }
 
     /// How many places were used so far.
@@ -63,13 +77,15 @@ impl Upstreams {
         self.list.iter().position(has_it)
     }
 
-    /// A place for a call: with a connection that is idle, or a free one.
+    /// A place for a call: with a connection that is idle, or a free one. `may_repeat` says whether its request may be
+    /// sent again.
     ///
     /// # Errors
     /// There is none.
-    pub fn place(&mut self) -> Result<usize, Errno> {
+    pub fn place(&mut self, may_repeat: bool) -> Result<usize, Errno> {
+        let may_reuse = may_repeat || !self.ends_idle;
         // What was used last is the least likely to have ended.
-        while let Some(index) = self.idle() {
+        while let Some(index) = self.idle().filter(|_| may_reuse) {
             let now_ms = clock::monotonic_ms();
             let is_usable = |upstream: &mut Upstream| {
                 now_ms <= upstream.since_ms + IDLE_MS_MAX && upstream.is_usable()
@@ -113,7 +129,8 @@ impl Upstreams {
             supervisor.watch_edges(&socket, Ready::Upstream(index))?;
             (upstream.socket, upstream.is_reused) = (Some(socket), false);
             upstream.since_ms = clock::monotonic_ms();
-            supervisor.alarm(upstream.since_ms + UNHEARD_MS);
+            let heard_ms = upstream.since_ms + self.patience_ms();
+            supervisor.alarm(heard_ms);
         }
         Ok(())
     }
@@ -130,9 +147,10 @@ impl Upstreams {
     pub fn finish(&mut self, index: usize, supervisor: &mut Supervisor) {
         let now_ms = clock::monotonic_ms();
         // A server that serves one connection after the other sees the next only after this one has ended.
-        let may_keep = self.unheard_ms() > now_ms;
+        let is_heard = self.unheard_ms() > now_ms;
+        let ends_idle = self.ends_idle;
         match self.at(index) {
-            Some(upstream) if may_keep && upstream.may_stay() => {
+            Some(upstream) if is_heard && upstream.may_stay(ends_idle) => {
                 upstream.stay(now_ms);
                 supervisor.alarm(now_ms + IDLE_MS_MAX + 1);
             }
@@ -140,10 +158,33 @@ impl Upstreams {
         }
     }
 
-    /// When the first of the connections looks as if nobody has accepted it.
+    /// When the first of the connections looks as if nobody has accepted it; `NEVER` if none does.
     fn unheard_ms(&self) -> u64 {
         let upstreams = self.list.iter().flatten();
-        upstreams.map(Upstream::unheard_ms).min().unwrap_or(NEVER)
+        let since_ms = upstreams.map(Upstream::unheard_since_ms).min();
+        since_ms.unwrap_or(NEVER).saturating_add(self.patience_ms())
+    }
+
+    /// How long a first answer may take before it is thought that nobody has accepted the connection, because the server
+    /// is busy with others.
+    fn patience_ms(&self) -> u64 {
+        if self.accepts_many {
+            UNHEARD_OF_MANY_MS
+        } else {
+            UNHEARD_MS
+        }
+    }
+
+    /// An answer has begun on the connection at `index`.
+    pub fn note_answer(&mut self, index: usize) {
+        if self.accepts_many || self.at(index).is_none_or(|upstream| upstream.is_reused) {
+            return;
+        }
+        let mut places = self.list.iter().enumerate();
+        let is_other = |(other, place): (usize, &Option<Upstream>)| {
+            other != index && place.as_ref().is_some_and(Upstream::is_heard)
+        };
+        self.accepts_many = places.any(is_other);
     }
 
     /// Closes connections that have been idle for too long; all that are idle, if there is another that nobody seems to

@@ -56,8 +56,12 @@ pub struct Call {
     pub fault: Option<Fault>,
     /// Whether there is something to tell of it: it fails, or what has come is all.
     pub is_due: bool,
-    /// Whether something has come on the connection since it was asked.
+    /// Whether something has come on the connection since it was asked, and how much of that only informed.
     is_heard: bool,
+    interim_len: usize,
+    /// Whether there is more to read than was read in one turn, and whether the next turn has come.
+    pub is_unread: bool,
+    pub is_again: bool,
     /// Whether whoever takes the answer waits for more of it.
     pub is_waiting: bool,
     /// When it fails at the latest, and when it is told what it fails with: on the monotonic clock, or `NEVER`.
@@ -95,6 +99,8 @@ pub enum Step {
     Nothing,
     /// There is an answer, or more of it.
     Due,
+    /// There is more to read, but others have their turn first.
+    Again,
     /// Nothing more comes of it.
     Broken(Fault),
 }
@@ -111,8 +117,8 @@ pub enum Piece {
 /// Methods that mean the same when they come twice (RFC 9110 §9.2.2).
 const IDEMPOTENT: &[u8] = b"GET HEAD OPTIONS TRACE PUT DELETE";
 
-/// How long a first answer may take before it is thought of a server that takes one connection after the other.
-pub const UNHEARD_MS: u64 = 20;
+/// Reads in a row for one call, before others get their turn.
+const TURN_COUNT_MAX: usize = 64;
 
 /// An idle connection holds no more memory than that.
 const SPARE_BYTES_MAX: usize = 16 * 1024;
@@ -136,6 +142,9 @@ impl Call {
             fault: None,
             is_due: false,
             is_heard: false,
+            interim_len: 0,
+            is_unread: false,
+            is_again: false,
             is_waiting: false,
             deadline_ms,
             fault_ms: deadline_ms,
@@ -227,7 +236,9 @@ impl Call {
             _ => None,
         };
         if self.is_head {
-            // RFC 9110 §9.3.2: what it says is what the body of GET would be.
+            // RFC 9110 §9.3.2: what it says is what the body of GET would be. Some servers send that, too, and later than
+            // the head: it must not be taken for another answer.
+            self.persists = false;
             (self.framing, self.body_bytes) = (Framing::Over, answer.content_length);
         }
         self.state = State::Body;
@@ -264,20 +275,27 @@ impl Upstream {
         spare: None,
     };
 
-    /// When it looks as if nobody has accepted it, because its first answer is still to come: on the monotonic clock;
-    /// `NEVER` for one that has answered before.
-    pub fn unheard_ms(&self) -> u64 {
+    /// Since when its first answer is still to come: on the monotonic clock; `NEVER` for one that has answered before.
+    pub fn unheard_since_ms(&self) -> u64 {
         let waits = |call: &Call| matches!(call.state, State::Sends | State::Head);
         if !self.is_reused && self.call.as_ref().is_some_and(waits) {
-            self.since_ms + UNHEARD_MS
+            self.since_ms
         } else {
             NEVER
         }
     }
 
-    /// Whether another request may follow on it, once its call is over.
-    pub fn may_stay(&self) -> bool {
-        self.call.as_ref().is_some_and(Call::leaves_connection)
+    /// Whether an answer has begun on it, now or before.
+    pub fn is_heard(&self) -> bool {
+        let is_answered = |call: &Call| call.state == State::Body;
+        self.is_reused || self.call.as_ref().is_some_and(is_answered)
+    }
+
+    /// Whether another request may follow on it, once its call is over. If the server ends connections, those stay that
+    /// can be used for such requests as its own.
+    pub fn may_stay(&self, ends_idle: bool) -> bool {
+        let leaves = |call: &Call| call.leaves_connection() && (call.is_idempotent || !ends_idle);
+        self.call.as_ref().is_some_and(leaves)
     }
 
     /// Its call is over, and another may follow.
@@ -326,6 +344,10 @@ impl Upstream {
             return Piece::End;
         }
         let place = piece.rest();
+        if place.is_empty() {
+            // Whoever asked decides what that means.
+            return Piece::More;
+        }
         match socket.recv(place) {
             Io::Done(0) if call.framing == Framing::ToEnd => Piece::End,
             Io::Done(0) | Io::Closed(_) => Piece::Broken,
@@ -368,11 +390,15 @@ fn receive_head(
     shared: &mut [u8],
     body_bytes_max: usize,
 ) -> Step {
-    loop {
+    for turn in 0..=TURN_COUNT_MAX {
+        if turn == TURN_COUNT_MAX {
+            return Step::Again;
+        }
         let Call {
             input,
             filled,
             is_heard,
+            interim_len,
             ..
         } = &mut *call;
         let place = match input {
@@ -387,7 +413,7 @@ fn receive_head(
             Io::Done(count) => *filled += count,
         }
         *is_heard = true;
-        match read_head(place, filled) {
+        match read_head(place, filled, interim_len) {
             Err(_) => return Step::Broken(Fault::Malformed),
             Ok(Parsed::Done(answer)) => {
                 call.begin_answer(&answer);
@@ -424,39 +450,56 @@ fn receive_head(
 }
 
 /// Reads the head of an answer at the front of what has come, which is `filled` bytes. What comes before it and only
-/// informs (RFC 9110 §15.2) is left out.
-fn read_head(place: &mut [u8], filled: &mut usize) -> Result<Parsed<Answer>, Reject> {
-    loop {
+/// informs (RFC 9110 §15.2) is left out; it was `interim_len` bytes so far.
+fn read_head(
+    place: &mut [u8],
+    filled: &mut usize,
+    interim_len: &mut usize,
+) -> Result<Parsed<Answer>, Reject> {
+    let (mut start, end) = (0, *filled);
+    let read = loop {
         let mut fields = head::fields();
-        let read = match head::parse(Kind::Response, bytes::slice(place, 0..*filled), &mut fields) {
-            Ok(Parsed::Done(head)) => Answer::new(&head),
-            Ok(Parsed::More) => return Ok(Parsed::More),
+        let come = bytes::slice(place, start..end);
+        let read = match head::parse(Kind::Response, come, &mut fields) {
+            Ok(Parsed::Done(head)) => Answer::new(&head).map(Parsed::Done),
+            Ok(Parsed::More) => Ok(Parsed::More),
             Err(reject) => Err(reject),
         };
         match read {
-            Ok(Answer {
+            Ok(Parsed::Done(Answer {
                 status: 100 | 102..=199,
                 head_len,
                 ..
-            }) => {
-                bytes::shift(place, head_len..*filled, 0);
-                *filled -= head_len;
+            })) => {
+                start += head_len;
+                *interim_len += head_len;
+                if *interim_len > HEAD_BYTES_MAX {
+                    break Err(Reject::HeadTooLarge);
+                }
             }
             // No protocol was asked for that it could change to.
-            Ok(answer) if answer.status == 101 || answer.status > 599 => {
-                return Err(Reject::RequestLine);
+            Ok(Parsed::Done(answer)) if answer.status == 101 || answer.status > 599 => {
+                break Err(Reject::RequestLine);
             }
-            Ok(answer) => return Ok(Parsed::Done(answer)),
             // RFC 9112 §5.2: the obsolete folding of a field is undone.
-            Err(Reject::Field) if head::unfold(bytes::slice_mut(place, 0..*filled)) => {}
-            Err(reject) => return Err(reject),
+            Err(Reject::Field) if head::unfold(bytes::slice_mut(place, start..end)) => {}
+            read => break read,
         }
-    }
+    };
+    bytes::shift(place, start..end, 0);
+    *filled = end - start;
+    read
 }
 
 /// Reads the rest of an answer that is collected.
 fn collect(socket: &Socket, call: &mut Call, body_bytes_max: usize) -> Step {
-    while call.framing != Framing::Over {
+    for turn in 0..=TURN_COUNT_MAX {
+        if call.framing == Framing::Over {
+            break;
+        }
+        if turn == TURN_COUNT_MAX {
+            return Step::Again;
+        }
         let (start, head_len) = (call.filled, call.head_len);
         if start - head_len > body_bytes_max {
             return Step::Broken(Fault::TooLong);
