@@ -84,7 +84,7 @@ impl<'a> Writer<'a> {
             if byte.is_ascii_digit() {
                 self.put_places(*numbers.next().unwrap_or(&0), byte - b'0');
             } else {
-                self.put(&[byte]);
+                self.push(byte);
             }
         }
     }

@@ -302,7 +302,7 @@ fn prefix(request_id: &[u8], level: &[u8], line: &mut Writer<'_>) {
             b'@' => line.put_numbers(b"4-2-2T2:2:2.3Z", &numbers),
             b'#' => line.put(request_id),
             b'!' => line.put(level),
-            _ => line.put(&[byte]),
+            _ => line.push(byte),
         }
     }
 }
