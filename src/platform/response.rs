@@ -50,22 +50,19 @@ pub fn passed_head(
 ) -> Result<bool, Error> {
     let mut rows = head::fields();
     let headers = forward::headers(passed, &mut rows);
+    let mut pairs = forward::pairs();
+    let fields = forward::end_to_end(headers, &mut pairs);
     if platform == Platform::Lambda {
-        let mut pairs = forward::pairs();
-        let fields = forward::end_to_end(headers, &mut pairs);
         answer::prelude(response.status, fields, head);
     } else {
         forward::put_status(passed, head);
         let own = response.checked()?;
-        for (name, value) in headers.iter() {
-            let is_own = own
-                .iter()
-                .any(|(other, _)| name.eq_ignore_ascii_case(other));
-            if !is_own && !forward::is_of_hop(headers, name) {
-                write::field(head, name.as_bytes(), value);
-            }
-        }
-        for (name, value) in own {
+        let is_own = |name: &str| {
+            own.iter()
+                .any(|(other, _)| name.eq_ignore_ascii_case(other))
+        };
+        let fields = fields.iter().filter(|(name, _)| !is_own(name));
+        for (name, value) in fields.chain(own) {
             write::field(head, name.as_bytes(), value);
         }
     }

@@ -151,6 +151,7 @@ impl Connection {
     }
 
     /// Asks the handler for the next piece, and puts it into the form in which it is sent.
+    #[inline(never)]
     fn ask_for_piece<H: Handler>(
         &mut self,
         service: &mut Service<H>,
