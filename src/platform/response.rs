@@ -2,7 +2,7 @@
 
 use super::gateway::answer;
 use super::{fc, is_owned};
-use crate::bytes::Writer;
+use crate::bytes::{Writer, is_word_ignore_case};
 use crate::handler::{Error, Platform, Response};
 use crate::http::{forward, head, write};
 
@@ -57,12 +57,13 @@ pub fn passed_head(
     } else {
         forward::put_status(passed, head);
         let own = response.checked()?;
-        let is_own = |name: &str| {
-            own.iter()
-                .any(|(other, _)| name.eq_ignore_ascii_case(other))
-        };
-        let fields = fields.iter().filter(|(name, _)| !is_own(name));
-        for (name, value) in fields.chain(own) {
+        for (name, value) in fields {
+            let is_it = |other: &str| is_word_ignore_case(name.as_bytes(), other);
+            if !own.iter().any(|(other, _)| is_it(other)) {
+                write::field(head, name.as_bytes(), value);
+            }
+        }
+        for (name, value) in own {
             write::field(head, name.as_bytes(), value);
         }
     }
