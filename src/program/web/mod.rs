@@ -21,7 +21,6 @@ mod table;
 mod upstream;
 
 use core::mem::{self, MaybeUninit};
-use core::str;
 use core::time::Duration;
 
 use super::failure;
@@ -768,15 +767,12 @@ fn failed<'a>(
         json.put(b"{\"errorMessage\":\"status ");
         json.put(digits.written());
         json.put(b": ");
-        let mut rest = body;
-        while let Err(error) = str::from_utf8(rest) {
-            let valid_len = error.valid_up_to();
-            json.put_json(bytes::slice(rest, 0..valid_len));
-            json.put("\u{fffd}".as_bytes());
-            let bad_len = error.error_len().unwrap_or(rest.len() - valid_len);
-            rest = bytes::slice(rest, valid_len + bad_len..rest.len());
+        for part in body.utf8_chunks() {
+            json.put_json(part.valid().as_bytes());
+            if !part.invalid().is_empty() {
+                json.put("\u{fffd}".as_bytes());
+            }
         }
-        json.put_json(rest);
         json.put(b"\",\"errorType\":\"HttpStatus\"}");
         *report = json.finish();
     }
