@@ -102,16 +102,14 @@ fn put_target(target: &str, base: &[u8], into: &mut Writer<'_>) {
 /// Whether a field is one that only the platform sends; or looks like one to servers that take `_` and `-` for the same,
 /// as those of CGI's variables do.
 fn is_of_platform(name: &str) -> bool {
-    let is_like = |(byte, want): (&u8, &u8)| match want {
-        b'-' => matches!(byte, b'-' | b'_'),
-        _ => byte.eq_ignore_ascii_case(want),
-    };
-    let prefix = name.as_bytes().get(..PLATFORM.len()).unwrap_or_default();
-    prefix.len() == PLATFORM.len() && prefix.iter().zip(PLATFORM).all(is_like)
+    PLATFORM.iter().any(|prefix| {
+        let front = name.as_bytes().get(..prefix.len()).unwrap_or_default();
+        bytes::is_word_ignore_case(front, prefix)
+    })
 }
 
 /// How such fields begin.
-const PLATFORM: &[u8] = b"x-fc-";
+const PLATFORM: [&str; 4] = ["x-fc-", "x_fc-", "x-fc_", "x_fc_"];
 
 /// What FC says in fields of its own about a call.
 #[inline(never)]
