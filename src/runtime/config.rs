@@ -124,13 +124,14 @@ impl Config {
         } else if HAS_SCF && let Some(host) = settings.value("SCF_RUNTIME_API") {
             config.scf(host, &mut settings);
         } else if HAS_FC {
-            let port = settings
-                .port(FC_PORT)
-                .or_else(|| {
-                    settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535")
-                })
-                // Without a platform it is a container of one that says it so: Knative, Cloud Run.
-                .or_else(|| is_alone().then(|| settings.port(PORT)).flatten());
+            let mut port = settings.port(FC_PORT);
+            if port.is_none() {
+                port = settings.port("FC_CUSTOM_LISTEN_PORT: '$' is not a port from 1 to 65535");
+            }
+            // Without a platform it is a container of one that says it so: Knative, Cloud Run.
+            if port.is_none() && is_alone() {
+                port = settings.port(PORT);
+            }
             config.source = Source::Port(port.unwrap_or(LISTEN_PORT_DEFAULT));
         } else {
             let text = "this build is not for FC, and no other platform is there";
