@@ -157,9 +157,9 @@ const COMMAND_CALLS_MAX: u64 = 58;
 /// busy machine.
 const FUNCTION_CALLS_MAX: u64 = 48;
 
-/// What a process holds after 1,000 events that programs have answered, in KiB. 2026-11-28: 144 to 156, with 128 promised, 92 of them the file; 196 to 204 since the file is 140,
+/// What a process holds after 1,000 events that programs have answered, in KiB. 2026-11-28: 144 to 156, with 128 promised, 92 of them the file; 192 to 212 since the file is 140,
 /// of which no byte is this process's own.
-const PROGRAMS_KIB_MAX: u64 = 208;
+const PROGRAMS_KIB_MAX: u64 = 224;
 
 /// The most that it has held meanwhile, as the kernel says, which counts in steps of 32 pages for each processor.
 const PROGRAMS_PEAK_KIB_MAX: u64 = 272;
