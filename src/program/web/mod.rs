@@ -90,18 +90,16 @@ static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     shared: [0; SHARED_BYTES],
 });
 
-/// The number of the call that asks whether the server is ready.
+/// The number of the call that asks whether the server is ready, and how long its answer may take.
 const QUESTION: u64 = u64::MAX;
+const QUESTION_MS: u64 = 2000;
 
 /// How long the end of the process is waited for when a connection has ended: one that dies closes its connections
 /// first.
 const BURIAL_MS: u64 = 20;
 
-/// How often its end is looked for once it is killed, which is when what it leaves behind is killed, too.
+/// How often the end of a server that was killed is waited for so long: with it, what it leaves behind is killed, too.
 const KILL_COUNT_MAX: usize = 5;
-
-/// How long it may take to answer that.
-const QUESTION_MS: u64 = 2000;
 
 /// Between two tries whether the server is ready: so many parts of the time it has taken, within these.
 const TRY_PARTS: u64 = 16;
