@@ -276,6 +276,14 @@ fn command<const N: usize>(words: [&str; N]) -> Program {
     Program::bootstrap().arguments(["command"]).arguments(words)
 }
 
+/// How a program is started in namespaces of its own, also by a user who is not root.
+fn unshare<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let is_root = rustix::process::geteuid().is_root();
+    let as_user = ["--user", "--map-root-user"];
+    let as_user = if is_root { &[][..] } else { &as_user };
+    [&["unshare"], as_user, words].concat()
+}
+
 fn shell(script: &str) -> Program {
     command(["sh", "-c", script])
 }
@@ -1978,8 +1986,8 @@ mod places {
         // Orphans that end by themselves, that are killed, and that are there for long.
         let script =
             "setsid sh -c 'sleep 0.02; exit 3' & (setsid true &) ; setsid sleep 100 & echo hi";
-        let wrapper = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"];
-        let mut server = shell(script).under(&wrapper).start();
+        let words = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+        let mut server = shell(script).under(&unshare(&words)).start();
         server.wait_until_listening();
         for _ in 0..20 {
             assert_eq!(server.call(post("/invoke", "", ""), 200).text(), "hi\n");
@@ -2033,7 +2041,7 @@ mod places {
             "mount --bind /tmp /tmp && mount -o remount,bind,ro /tmp && exec {} \"$0\" \"$@\"",
             wrapper[0]
         );
-        let wrapper = ["unshare", "--mount", "sh", "-c", &script];
+        let wrapper = unshare(&["--mount", "sh", "-c", &script]);
         let mut instance = Cloud::Fc.start(command(["cat"]).under(&wrapper));
         let (kind, _) = instance.call("x").failure();
         assert_eq!(kind, "NoSpace");
@@ -2067,9 +2075,10 @@ mod places {
         let script = format!(
             "set -e; r={root}; mount -t tmpfs none $r; for d in bin lib lib64 usr proc dev; do
             [ -d /$d ] || continue; mkdir $r/$d; mount --rbind /$d $r/$d; done
-            cp \"$0\" $r/bootstrap; mount -o remount,ro $r; exec chroot $r /bootstrap \"$@\""
+            cp \"$0\" $r/bootstrap; mount -o remount,bind,ro $r; exec chroot $r /bootstrap \"$@\""
         );
-        let program = command(["cat"]).under(&["unshare", "--mount", "sh", "-c", &script]);
+        let wrapper = unshare(&["--mount", "sh", "-c", &script]);
+        let program = command(["cat"]).under(&wrapper);
         let mut instance = Cloud::Fc.start(program);
         let long = noise(MIB);
         instance.call(&long).expect(&long);
