@@ -64,7 +64,7 @@ impl Environment {
         let mut has_some = false;
         for variable in env::variables() {
             let name = bytes::before(variable, b'=');
-            if self.stay != Stay::OneEvent && self.stay != Stay::Resident && is_port(name) {
+            if self.stay == Stay::Server && is_port(name) {
                 continue;
             }
             let is_own = cgi::is_of_request(name) == are_of_request

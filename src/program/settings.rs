@@ -36,5 +36,9 @@ pub enum Stay {
     /// Many, over a channel.
     Resident,
     /// Many, over connections: it is a server.
+    #[cfg_attr(
+        not(feature = "web"),
+        allow(dead_code, reason = "other builds have no server")
+    )]
     Server,
 }

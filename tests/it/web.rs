@@ -1357,6 +1357,20 @@ mod connections {
         }
     }
 
+    /// A program that dies ends all of them, which says nothing of the next.
+    #[test]
+    fn what_a_death_teaches_is_forgotten() {
+        let mut web = Web::start(&[]);
+        web.get("/echo").expect(200);
+        web.get("/die/3");
+        let first = number(&web.call(post("/echo", FC, "x")));
+        for turn in 2..5 {
+            let echo = web.call(post("/echo", FC, "x"));
+            assert_eq!((number(&echo), echo.number("x-turn")), (first, turn));
+        }
+        web.expect_deaths(1);
+    }
+
     /// One that the program closes is not taken for one that serves.
     #[test]
     fn they_may_be_closed_by_the_program() {

@@ -210,6 +210,8 @@ impl Web {
     /// The server is ready: what waits for it is sent.
     fn set_ready(&mut self) {
         (self.server.phase, self.server.was_ready) = (Phase::Ready, true);
+        // Those of one that has died had to end.
+        self.upstreams.ends_idle = false;
         for index in 0..self.upstreams.len() {
             let call = self.upstreams.call(index);
             if call.is_some_and(|call| call.state == State::Waits) {
