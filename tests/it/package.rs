@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
@@ -12,7 +12,9 @@ use std::process::Command;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use zip::ZipArchive;
 
-use crate::harness::{Case, Folder, assert_built, assert_same, bootstrap, bootstrap_arm64, tool};
+use crate::harness::{
+    Case, Folder, assert_built, assert_same, bootstrap, bootstrap_arm64, tool, wait_for,
+};
 
 /// A folder of the test's own, with `code` in it; removed at its end.
 struct Sources(Folder);
@@ -109,8 +111,15 @@ fn started(folder: &Sources, arguments: &[&str]) -> String {
     let unpacked = folder.at("unpacked");
     folder.archive().extract(&unpacked).expect("unpacked");
     let mut command = Command::new("./bootstrap");
-    let output = command.current_dir(unpacked).args(arguments).output();
-    String::from_utf8(output.expect("the program").stdout).expect("text")
+    command.current_dir(unpacked).args(arguments);
+    // What another thread is just starting has a copy of the file that was open for writing, until it is executed.
+    let output = wait_for("a program that nobody writes to", || {
+        match command.output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            output => Some(output.expect("the program")),
+        }
+    });
+    String::from_utf8(output.stdout).expect("text")
 }
 
 #[test]
