@@ -125,7 +125,7 @@ impl<'a> Writer<'a> {
     }
 
     /// The place that is left, for whoever writes to it otherwise and then [skips](Writer::skip) what he has written.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     pub(crate) fn rest(&mut self) -> &mut [u8] {
         self.bytes.get_mut(self.len..).unwrap_or_default()
     }

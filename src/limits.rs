@@ -92,6 +92,9 @@ pub const DEATH_COUNT_MAX: usize = 3;
 /// Connections to a server beside fnboot, each with a call or idle; further calls fail.
 pub const UPSTREAM_COUNT_MAX: usize = 1024;
 
+/// Connections of one worker to its runtime API; one more is closed.
+pub const WORKER_CONN_COUNT_MAX: usize = 16;
+
 /// How long a connection to it may have been idle to be used again: servers close such ones by themselves, some after
 /// two seconds, and an instance that was frozen does not hear of it in time.
 pub const IDLE_MS_MAX: u64 = 1000;

@@ -164,6 +164,19 @@ impl Decoder {
         Ok(Parsed::More)
     }
 
+    /// How much has come of the trailer section, up to its end.
+    #[must_use]
+    pub fn trailer_bytes(&self) -> usize {
+        match self.state {
+            State::TrailerStart
+            | State::TrailerName
+            | State::TrailerValue
+            | State::TrailerLf
+            | State::EndLf => self.spent as usize,
+            _ => 0,
+        }
+    }
+
     /// Moves as much of the current chunk as is there.
     fn copy(&mut self, bytes: &mut [u8], at: &mut Progress) {
         let there = bytes.len() - at.read;

@@ -39,6 +39,8 @@ pub struct Call {
     memory: Mapping,
     id_len: usize,
     variables_len: usize,
+    /// Where in the memory the event begins.
+    event_start: usize,
     event_len: usize,
     /// Whether its variables tell of a request.
     pub is_request: bool,
@@ -195,19 +197,50 @@ impl Call {
             memory,
             id_len: id.len(),
             variables_len,
+            event_start: start,
             event_len: event.len(),
             is_request: request.is_some(),
         })
     }
 
-    /// What the platform tells about it, each with a NUL or a line break behind it.
+    /// A call that a program asks for. In its memory are its id, of that length, what the program is told about it, and
+    /// from that place on the event.
+    #[cfg(feature = "worker")]
+    pub fn asked_for(
+        number: u64,
+        memory: Mapping,
+        [id_len, told_len, event_start, event_len]: [usize; 4],
+        is_request: bool,
+        cx: &Context<'_>,
+        timeout_ms: u64,
+    ) -> Self {
+        let (signal_ms, margin_ms) = moments(cx, timeout_ms);
+        Self {
+            number,
+            task: Task::Invoke,
+            state: State::Waits,
+            worker: NO_WORKER,
+            fault: None,
+            signal_ms,
+            margin_ms,
+            memory,
+            id_len,
+            variables_len: told_len,
+            event_start,
+            event_len,
+            is_request,
+        }
+    }
+
+    /// What the platform tells about it: variables, each with a NUL or a line break behind it, or, for a program that asks,
+    /// the head that the event is sent with.
     pub fn variables(&self) -> &[u8] {
         bytes::slice(&self.memory, self.id_len..self.id_len + self.variables_len)
     }
 
     pub fn event(&self) -> &[u8] {
-        let start = self.id_len + self.variables_len;
-        bytes::slice(&self.memory, start..start + self.event_len)
+        let range = self.event_start..self.event_start + self.event_len;
+        bytes::slice(&self.memory, range)
     }
 
     /// The request id.

@@ -19,6 +19,8 @@ pub struct Environment {
     has_more: bool,
     platform: Platform,
     stay: Stay,
+    /// Names of those that programs are told otherwise.
+    replaced: &'static [u8],
 }
 
 /// Room for all strings: the kernel's own limit is a quarter of that of the stack, which is 8 MiB (execve(2)).
@@ -26,11 +28,11 @@ pub struct Environment {
 const ROOM_BYTES: usize = 2 * 1024 * 1024 + VARIABLE_BYTES_MAX;
 
 impl Environment {
-    /// None yet.
+    /// None yet. Those of the process with the names that are `replaced` no program gets.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn new(platform: Platform, stay: Stay) -> Result<Self, Errno> {
+    pub fn new(platform: Platform, stay: Stay, replaced: &'static [u8]) -> Result<Self, Errno> {
         let strings = Strings::new(ROOM_BYTES)?;
         Ok(Self {
             own: strings.mark(),
@@ -38,6 +40,7 @@ impl Environment {
             has_more: false,
             platform,
             stay,
+            replaced,
         })
     }
 
@@ -64,7 +67,7 @@ impl Environment {
         let mut has_some = false;
         for variable in env::variables() {
             let name = bytes::before(variable, b'=');
-            if self.stay == Stay::Server && is_port(name) {
+            if bytes::split(self.replaced, b' ').any(|other| other == name) {
                 continue;
             }
             let is_own = cgi::is_of_request(name) == are_of_request
@@ -96,11 +99,4 @@ impl Environment {
         self.strings.complete();
         &self.strings
     }
-}
-
-/// By which variables a server is told its port.
-pub const PORTS: &[u8] = b"PORT FC_SERVER_PORT FC_CUSTOM_LISTEN_PORT";
-
-fn is_port(name: &[u8]) -> bool {
-    bytes::split(PORTS, b' ').any(|port| port == name)
 }

@@ -20,6 +20,15 @@ pub enum Fault {
     Channel,
     /// It was not loaded in time.
     NotLoaded,
+    /// Its answer has broken off.
+    #[cfg(feature = "worker")]
+    Truncated,
+    /// It answers in a way that there is not.
+    #[cfg(feature = "worker")]
+    BadMode,
+    /// Its answer to an HTTP request is none.
+    #[cfg(feature = "worker")]
+    BadReply,
 }
 
 /// So much of what a program wrote last is part of the message.
@@ -83,6 +92,18 @@ pub fn known(fault: Fault) -> Error {
             ("ChannelBroken", text)
         }
         Fault::NotLoaded => ("TimedOut", "the function was not loaded in time"),
+        #[cfg(feature = "worker")]
+        Fault::Truncated => ("TruncatedResponse", "the program's answer broke off"),
+        #[cfg(feature = "worker")]
+        Fault::BadMode => {
+            let text = "Lambda-Runtime-Function-Response-Mode is neither streaming nor buffered";
+            ("InvalidResponseMode", text)
+        }
+        #[cfg(feature = "worker")]
+        Fault::BadReply => {
+            let text = "the program's answer does not begin with status and headers";
+            ("BadReply", text)
+        }
         Fault::Start(Errno::TOOBIG) => ("EventTooLong", "the event's variables are too long"),
         Fault::Start(Errno::NOSPC) => ("NoSpace", "there is no room for the event"),
         Fault::Start(errno) if errno.is_passing() => {

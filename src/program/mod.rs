@@ -4,7 +4,7 @@
 //! call, or an interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
 //! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
 //! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
-//! all of them; [`reply`] the answer of a CGI program; [`failure`] and [`kinds`] what a failed call is told as;
+//! all of them; [`reply`] the answer of a CGI program; [`framing`] where a body ends; [`failure`] and [`kinds`] what a failed call is told as;
 //! [`orphans`] what programs leave behind.
 //! [`words`] splits a command line, [`find`] tells which file a function is in, [`unpack`] reads the shims and what
 //! `--help` prints.
@@ -15,6 +15,8 @@ mod environment;
 mod failure;
 #[cfg(feature = "function")]
 pub mod find;
+#[cfg(any(feature = "web", feature = "worker"))]
+mod framing;
 mod input;
 mod kinds;
 #[cfg(feature = "function")]
@@ -26,6 +28,8 @@ mod pack;
 mod process;
 mod programs;
 mod reply;
+#[cfg(feature = "worker")]
+mod runtime_api;
 mod settings;
 mod supervisor;
 #[cfg(feature = "function")]
@@ -39,10 +43,10 @@ mod workers;
 
 use core::mem::MaybeUninit;
 
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "worker"))]
 use crate::bytes::Writer;
 use crate::echo::Echo;
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "worker"))]
 use crate::handler::Flow;
 use crate::handler::{Context, Error, Handler, Platform, Report, Request, Response, Scope};
 use crate::sys::env;
@@ -52,6 +56,8 @@ use calls::Task;
 pub use failure::about;
 pub use launch::Launch;
 use programs::Programs;
+#[cfg(feature = "worker")]
+use runtime_api::Api;
 pub use settings::{Reply, Settings, Stay};
 #[cfg(feature = "web")]
 use web::Web;
@@ -64,6 +70,8 @@ pub enum Function {
     Programs(&'static mut Programs),
     #[cfg(feature = "web")]
     Web(&'static mut Web),
+    #[cfg(feature = "worker")]
+    Api(&'static mut Api),
     /// There is none: the instance cannot be initialized.
     Missing(&'static Error),
 }
@@ -104,6 +112,19 @@ impl Function {
         Web::start(launch, settings).map(Self::Web)
     }
 
+    /// The function that a program is which asks for events, once it has asked.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, says that it cannot start, or does not ask in time.
+    #[cfg(feature = "worker")]
+    pub fn worker(
+        launch: &'static mut Launch,
+        settings: Settings,
+        platform: Platform,
+    ) -> Result<Self, Error> {
+        Api::start(launch, settings, platform).map(Self::Api)
+    }
+
     /// No function: `error` says why.
     #[inline(never)]
     pub fn missing(error: Error) -> Self {
@@ -124,6 +145,8 @@ impl Function {
             Self::Programs(programs) => programs.begin(cx.defer(), task, event, request, cx),
             #[cfg(feature = "web")]
             Self::Web(web) => web.begin(cx.defer(), request, event, cx).map(|()| &b""[..]),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.begin(cx.defer(), request, event, cx).map(|()| &b""[..]),
             _ => self.without_program(),
         }
     }
@@ -147,7 +170,7 @@ impl Function {
 
 impl Handler for Function {
     const DEFERS: bool = true;
-    const STREAMS: bool = cfg!(feature = "web");
+    const STREAMS: bool = cfg!(any(feature = "web", feature = "worker"));
     const HTTP_EVENTS: bool = cfg!(any(feature = "cgi", feature = "web"));
 
     fn scope(&self) -> Scope {
@@ -161,7 +184,7 @@ impl Handler for Function {
         }
     }
 
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     fn stream(
         &mut self,
         state: &mut u64,
@@ -169,15 +192,22 @@ impl Handler for Function {
         _: &Context<'_>,
     ) -> Result<Flow, Error> {
         match self {
+            #[cfg(feature = "web")]
             Self::Web(web) => web.piece(*state, piece),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.piece(*state, piece),
             _ => Ok(Flow::End),
         }
     }
 
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     fn end(&mut self) {
-        if let Self::Web(web) = self {
-            web.end();
+        match self {
+            #[cfg(feature = "web")]
+            Self::Web(web) => web.end(),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.end(),
+            _ => {}
         }
     }
 
@@ -221,6 +251,8 @@ impl Handler for Function {
             Self::Programs(programs) => Some(programs.waker()),
             #[cfg(feature = "web")]
             Self::Web(web) => Some(web.waker()),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => Some(api.waker()),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
@@ -230,6 +262,8 @@ impl Handler for Function {
             Self::Programs(programs) => programs.woken(),
             #[cfg(feature = "web")]
             Self::Web(web) => web.woken(),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.woken(),
             Self::Echo(_) | Self::Missing(_) => None,
         }
     }
@@ -256,6 +290,8 @@ impl Handler for Function {
             }
             #[cfg(feature = "web")]
             Self::Web(web) => web.answer(call, response, report, cx)?,
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.answer(call, is_http, response, report, cx)?,
             Self::Echo(_) | Self::Missing(_) => {}
         }
         let _ = cx;
@@ -267,6 +303,8 @@ impl Handler for Function {
             Self::Programs(programs) => programs.abandon(call),
             #[cfg(feature = "web")]
             Self::Web(web) => web.abandon(call),
+            #[cfg(feature = "worker")]
+            Self::Api(api) => api.abandon(call),
             Self::Echo(_) | Self::Missing(_) => {}
         }
     }

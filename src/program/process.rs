@@ -84,20 +84,21 @@ impl Process {
         Ok(Self::new(pid, Some(output), log, memory))
     }
 
-    /// Starts a server: what it writes to standard output is its log, too.
+    /// Starts a program that answers over connections, known by `index`: what it writes to standard output is its log, too.
     ///
     /// # Errors
     /// As of [`Process::start`].
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     pub fn start_server(
         launch: &Launch,
         environment: &Strings,
         input: &Fd,
         supervisor: &Supervisor,
+        index: usize,
     ) -> Result<Self, Errno> {
         let memory = Mapping::new(OUTPUT_START)?;
         let [log, log_end] = pipe()?;
-        supervisor.watch(&log, Ready::Log(0))?;
+        supervisor.watch(&log, Ready::Log(index))?;
         let descriptors = [input, &log_end, &log_end];
         let pid = child::spawn(launch.path(), &launch.arguments, environment, &descriptors)?;
         Ok(Self::new(pid, None, log, memory))

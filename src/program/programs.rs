@@ -75,7 +75,7 @@ impl Programs {
         platform: Platform,
     ) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
-        let environment = Environment::new(platform, settings.stay)?;
+        let environment = Environment::new(platform, settings.stay, b"")?;
         let supervisor = Supervisor::new()?;
         let programs = memory.programs.write(Self {
             settings,
@@ -273,7 +273,7 @@ impl Programs {
                 Some(Ready::Control(index)) => self.hear(index),
                 Some(Ready::Ends) => self.reap(),
                 Some(Ready::Moment) => self.signal_due(),
-                Some(Ready::Upstream(_)) | None => {}
+                Some(Ready::Upstream(_) | Ready::Listener(_)) | None => {}
             }
         }
         self.serve_waiting();

@@ -15,6 +15,8 @@ pub enum Ready {
     Control(usize),
     /// The connection at that index of its table.
     Upstream(usize),
+    /// The listener of the worker at that index.
+    Listener(usize),
     /// A child may have ended.
     Ends,
     /// The moment that was set has come.
@@ -75,7 +77,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// Out of memory or watches.
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     pub fn watch_edges(&self, source: &impl Source, ready: Ready) -> Result<(), Errno> {
         self.epoll.add_edges(source, token(ready))
     }
@@ -134,6 +136,7 @@ fn token(ready: Ready) -> u64 {
         Ready::Ends => (4, 0),
         Ready::Moment => (5, 0),
         Ready::Upstream(index) => (6, index),
+        Ready::Listener(index) => (7, index),
     };
     kind << KIND_BITS | index as u64
 }
@@ -150,13 +153,14 @@ impl Ready {
             4 => Some(Self::Ends),
             5 => Some(Self::Moment),
             6 => Some(Self::Upstream(index)),
+            7 => Some(Self::Listener(index)),
             _ => None,
         }
     }
 }
 
 /// What was ready at one time, looked at one by one.
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "worker"))]
 #[derive(Debug)]
 pub struct Batch {
     events: Events,
@@ -164,7 +168,7 @@ pub struct Batch {
     is_there: bool,
 }
 
-#[cfg(feature = "web")]
+#[cfg(any(feature = "web", feature = "worker"))]
 impl Batch {
     /// Nothing.
     pub const EMPTY: Self = Self {

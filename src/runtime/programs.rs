@@ -42,10 +42,11 @@ fn of_words(args: Args, text: &[u8], config: &mut Config) -> Function {
         return Function::ECHO;
     }
     let is_web = cfg!(feature = "web") && kind == b"web";
+    let is_worker = cfg!(feature = "worker") && kind == b"worker";
     let reply = match kind {
         b"cgi" if cfg!(feature = "cgi") => Some(Reply::Cgi),
         b"function" if cfg!(feature = "function") => None,
-        _ if is_web || kind == b"command" => Some(Reply::Body),
+        _ if is_web || is_worker || kind == b"command" => Some(Reply::Body),
         _ => fatal::usage("unknown argument '$'; see --help", kind),
     };
     let Some(word) = words.get(1) else {
@@ -58,6 +59,10 @@ fn of_words(args: Args, text: &[u8], config: &mut Config) -> Function {
     #[cfg(feature = "web")]
     if is_web {
         return starting::web(words, config);
+    }
+    #[cfg(feature = "worker")]
+    if is_worker {
+        return starting::worker(words, config);
     }
     starting::command(words, reply, config)
 }

@@ -6,6 +6,8 @@ use super::settings::{Bad, Settings, Switch};
 #[cfg(feature = "web")]
 use super::settings::{PORT, Var};
 use crate::bytes;
+#[cfg(any(feature = "web", feature = "worker"))]
+use crate::handler::Error;
 use crate::handler::Platform;
 use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
 #[cfg(feature = "web")]
@@ -78,12 +80,33 @@ pub fn web(arguments: Strings, config: &mut Config) -> Function {
         return missing(text, name, ENTRYPOINT, config);
     }
     launch.arguments.complete();
-    Function::web(launch, settings).unwrap_or_else(|error| {
-        if config.platform() != Platform::Lambda {
-            fatal::value("the program does not start: $", error.message_bytes());
-        }
-        Function::missing(error)
-    })
+    let function = Function::web(launch, settings);
+    function.unwrap_or_else(|error| not_started(error, config))
+}
+
+/// The program that stays cannot be started.
+#[cfg(any(feature = "web", feature = "worker"))]
+#[inline(never)]
+fn not_started(error: Error, config: &Config) -> Function {
+    if config.platform() != Platform::Lambda {
+        fatal::value("the program does not start: $", error.message_bytes());
+    }
+    Function::missing(error)
+}
+
+/// A program that asks for events: the one that the arguments begin with.
+#[cfg(feature = "worker")]
+#[inline(never)]
+pub fn worker(arguments: Strings, config: &Config) -> Function {
+    let settings = settings(Stay::Server, Reply::Body, config);
+    let launch = launch(arguments);
+    if let Err(text) = launch.find() {
+        let name = launch.arguments.get(0).unwrap_or_default();
+        return missing(text, name, ENTRYPOINT, config);
+    }
+    launch.arguments.complete();
+    let function = Function::worker(launch, settings, config.platform());
+    function.unwrap_or_else(|error| not_started(error, config))
 }
 
 /// What is set for a server.
@@ -203,10 +226,11 @@ fn settings(stay: Stay, reply: Reply, config: &Config) -> program::Settings {
     let events = "FNBOOT_WORKER_EVENTS: '$' is not a number of events";
     let event_count_max = settings.number(events, 1, usize::MAX);
     let worker_count_max = match stay {
-        Stay::OneEvent | Stay::Server => PROCESS_COUNT_MAX,
+        Stay::OneEvent => PROCESS_COUNT_MAX,
         // One event at a time comes from an API.
-        Stay::Resident if config.source() == Source::Api && config.is_alone() => 1,
+        _ if config.source() == Source::Api && config.is_alone() => 1,
         Stay::Resident => workers.unwrap_or(WORKER_COUNT_DEFAULT),
+        Stay::Server => workers.unwrap_or(1),
     };
     let text = "FNBOOT_CONTENT_TYPE: '$' is not a type";
     let content_type = settings.value(text);

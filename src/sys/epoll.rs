@@ -142,7 +142,7 @@ impl Epoll {
     ///
     /// # Errors
     /// As [`Epoll::add`].
-    #[cfg(feature = "web")]
+    #[cfg(any(feature = "web", feature = "worker"))]
     pub fn add_edges(&self, source: &impl Source, token: u64) -> Result<(), Errno> {
         let events = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         self.control(libc::EPOLL_CTL_ADD, source.fd(), token, events)

@@ -69,7 +69,7 @@ pub fn id() -> c_int {
 
 /// `getcwd(2)`: the folder in which the process is, at the front of `place`; empty where it has none that can
 /// be named.
-#[cfg(feature = "function")]
+#[cfg(any(feature = "function", feature = "worker"))]
 pub fn folder(place: &mut [u8]) -> &[u8] {
     let (start, room) = (place.as_mut_ptr().expose_provenance(), place.len());
     // SAFETY: place and room are those of one exclusively borrowed slice.

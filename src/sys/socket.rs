@@ -5,6 +5,10 @@ use libc::{c_int, c_void};
 use super::call::{call3, call6};
 use super::fd::{Errno, Fd, Io, check, restart};
 
+/// The address of the machine itself, for itself.
+#[cfg(any(feature = "web", feature = "worker"))]
+pub const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
+
 /// A socket that waits for connections.
 #[derive(Debug)]
 pub struct Listener(pub(super) Fd);
@@ -20,9 +24,17 @@ impl Listener {
     /// # Errors
     /// What the kernel says: the port is taken, or not allowed to this user.
     pub fn bind(port: u16, backlog: c_int) -> Result<Self, Errno> {
+        Self::bind_to([0; 4], port, backlog)
+    }
+
+    /// [`Listener::bind`] to one address alone. Port zero stands for one of the kernel's choice.
+    ///
+    /// # Errors
+    /// As of [`Listener::bind`].
+    pub fn bind_to(host: [u8; 4], port: u16, backlog: c_int) -> Result<Self, Errno> {
         let fd = tcp()?;
         set(&fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-        let address = address([0; 4], port);
+        let address = address(host, port);
         let (place, length) = (
             (&raw const address).expose_provenance(),
             size_of_val(&address),
@@ -32,6 +44,12 @@ impl Listener {
         // SAFETY: listen(2) takes no pointers.
         check(unsafe { call3(libc::SYS_listen, fd.raw(), backlog as usize, 0) })?;
         Ok(Self(fd))
+    }
+
+    /// `getsockname(2)`: the port.
+    #[cfg(feature = "worker")]
+    pub fn port(&self) -> Option<u16> {
+        local_port(&self.0)
     }
 
     /// `accept4(2)`: the next waiting connection, made non-blocking.
@@ -114,15 +132,7 @@ impl Socket {
     /// `getsockname(2)`: the port at this end.
     #[cfg(feature = "web")]
     pub fn local_port(&self) -> Option<u16> {
-        let mut address = address([0; 4], 0);
-        let mut len = size_of_val(&address) as libc::socklen_t;
-        let (place, room) = (
-            (&raw mut address).expose_provenance(),
-            (&raw mut len).expose_provenance(),
-        );
-        // SAFETY: `address` and `len` live through the call, exclusively borrowed, and `len` is the size of `address`.
-        check(unsafe { call3(libc::SYS_getsockname, self.0.raw(), place, room) }).ok()?;
-        Some(u16::from_be(address.sin_port))
+        local_port(&self.0)
     }
 
     /// `recvfrom(2)`: bytes placed at the front of `into`; zero means that the peer sends no more.
@@ -225,6 +235,19 @@ fn part(bytes: &[u8]) -> libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast::<c_void>(),
         iov_len: bytes.len(),
     }
+}
+
+#[cfg(any(feature = "web", feature = "worker"))]
+fn local_port(fd: &Fd) -> Option<u16> {
+    let mut address = address([0; 4], 0);
+    let mut len = size_of_val(&address) as libc::socklen_t;
+    let (place, room) = (
+        (&raw mut address).expose_provenance(),
+        (&raw mut len).expose_provenance(),
+    );
+    // SAFETY: `address` and `len` live through the call, exclusively borrowed, and `len` is the size of `address`.
+    check(unsafe { call3(libc::SYS_getsockname, fd.raw(), place, room) }).ok()?;
+    Some(u16::from_be(address.sin_port))
 }
 
 fn address(host: [u8; 4], port: u16) -> libc::sockaddr_in {

@@ -17,6 +17,8 @@
 
 pub mod answer;
 pub mod event;
+#[cfg(feature = "worker")]
+pub mod url;
 
 /// Whose events have the form, and so the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,14 +6,13 @@
 //!          ◀─ pieces ──── Web::piece  ◀── its body ◀──────┘
 //! ```
 //!
-//! [`request`] writes the head that a request is passed on with, [`upstream`] is a connection, [`framing`] finds the
-//! end of a body, [`fault`] says what went wrong. Here is the process, its calls, and what the supervisor tells of both.
+//! [`request`] writes the head that a request is passed on with, [`upstream`] is a connection, [`fault`] says what went
+//! wrong. Here is the process, its calls, and what the supervisor tells of both.
 //!
 //! Nothing waits for the server but the start: there can be no call before it accepts connections. One that has ended
 //! is started again, and calls wait for that.
 
 mod fault;
-mod framing;
 mod request;
 mod server;
 mod settings;
@@ -24,6 +23,7 @@ use core::mem::{self, MaybeUninit};
 use core::time::Duration;
 
 use super::failure;
+use super::framing::Framing;
 use super::kinds;
 use super::launch::Launch;
 use super::supervisor::{Batch, Ready, Supervisor};
@@ -40,7 +40,6 @@ use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::{Mapping, Reserved};
 use crate::sys::{process, signal};
 use fault::Fault;
-use framing::Framing;
 use server::{Phase, Server};
 pub use settings::{Settings, is_list, is_path};
 use table::Upstreams;
@@ -409,7 +408,7 @@ impl Web {
             Ready::Log(_) => self.server.read_log(),
             Ready::Ends => self.reap(),
             Ready::Moment => self.tick(),
-            Ready::Output(_) | Ready::Control(_) => {}
+            Ready::Output(_) | Ready::Control(_) | Ready::Listener(_) => {}
         }
         None
     }

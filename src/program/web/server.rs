@@ -1,12 +1,11 @@
 //! The process of a server: how it is started, when it is ready, and what its end leads to.
 
 use super::settings::Settings;
-use super::table::LOOPBACK;
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::limits::{DEATH_COUNT_MAX, RESTART_MS};
 use crate::log;
-use crate::program::environment::{Environment, PORTS};
+use crate::program::environment::Environment;
 use crate::program::failure::{self, Fault};
 use crate::program::input;
 use crate::program::kinds::{self, Kinds};
@@ -19,7 +18,7 @@ use crate::sys::child::{self, Signal};
 use crate::sys::clock;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::signal;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{LOOPBACK, Socket};
 use crate::sys::wait::{self, Status};
 
 /// The process, if there is one, and whether it serves.
@@ -55,6 +54,9 @@ pub enum Phase {
     },
 }
 
+/// By which variables a server is told its port.
+const PORTS: &[u8] = b"PORT FC_SERVER_PORT FC_CUSTOM_LISTEN_PORT";
+
 /// How often it is said what is waited for.
 const SAY_MS: u64 = 2000;
 
@@ -71,7 +73,7 @@ impl Server {
         settings: &Settings,
         place: &'static mut kinds::Place,
     ) -> Result<Self, Errno> {
-        let mut environment = Environment::new(settings.platform, Stay::Server)?;
+        let mut environment = Environment::new(settings.platform, Stay::Server, PORTS)?;
         environment.take_own()?;
         let mut orphans = Orphans::NONE;
         orphans.spare();
@@ -104,7 +106,7 @@ impl Server {
             ports.put(b"\0");
         }
         let environment = self.environment.of_call(ports.written(), false);
-        let process = Process::start_server(self.launch, environment, &input, supervisor)?;
+        let process = Process::start_server(self.launch, environment, &input, supervisor, 0)?;
         self.process = Some(process);
         let since_ms = clock::monotonic_ms();
         let say_ms = since_ms + SAY_MS;

@@ -8,7 +8,7 @@ use crate::program::supervisor::{Ready, Supervisor};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
 use crate::sys::memory::List;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{LOOPBACK, Socket};
 
 /// All of them.
 #[derive(Debug)]
@@ -30,9 +30,6 @@ pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; UPSTREAM_COUNT_
 /// So long of a server that may take one connection after the other, and so long of one that takes many.
 const UNHEARD_MS: u64 = 20;
 const UNHEARD_OF_MANY_MS: u64 = 1000;
-
-/// A server beside fnboot is on the same machine.
-pub const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
 
 impl Upstreams {
     /// None yet, of a server that listens on `port`.

@@ -11,12 +11,12 @@
 //! of their own.
 
 use super::fault::Fault;
-use super::framing::Framing;
 use crate::bytes::{self, Writer};
 use crate::http::body;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject};
 use crate::limits::HEAD_BYTES_MAX;
+use crate::program::framing::Framing;
 use crate::sys::clock::NEVER;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::Mapping;
@@ -359,7 +359,7 @@ impl Upstream {
                 let Ok(taken) = call.framing.take(bytes::slice_mut(place, 0..count)) else {
                     return Piece::Broken;
                 };
-                call.set_surplus(taken.has_surplus);
+                call.set_surplus(taken.end < count);
                 piece.skip(taken.len);
                 if call.framing == Framing::Over {
                     Piece::End
@@ -438,7 +438,7 @@ fn receive_head(
     else {
         return Step::Broken(Fault::Malformed);
     };
-    call.set_surplus(taken.has_surplus);
+    call.set_surplus(head_len + taken.end < call.filled);
     call.filled = head_len + taken.len;
     if !call.collects {
         return Step::Due;
@@ -519,7 +519,7 @@ fn collect(socket: &Socket, call: &mut Call, body_bytes_max: usize) -> Step {
             Io::Done(count) => match call.framing.take(bytes::slice_mut(place, 0..count)) {
                 Ok(taken) => {
                     call.filled += taken.len;
-                    call.set_surplus(taken.has_surplus);
+                    call.set_surplus(taken.end < count);
                 }
                 Err(_) => return Step::Broken(Fault::Malformed),
             },

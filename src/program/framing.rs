@@ -1,4 +1,6 @@
-//! Where the body of an answer ends that comes in pieces, each decoded where it lies.
+//! Where a body ends that comes in pieces, each decoded where it lies.
+
+use core::ops::Range;
 
 use crate::http::Parsed;
 use crate::http::Reject;
@@ -18,12 +20,14 @@ pub enum Framing {
 }
 
 /// What came of a piece.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// So many bytes at the front of it are the body's, now that it is decoded.
     pub len: usize,
-    /// Whether something came behind the end of the body.
-    pub has_surplus: bool,
+    /// Where in it ends what belongs to the message: what is behind came behind the end of the body.
+    pub end: usize,
+    /// Where in it lies what has come of the trailer section (RFC 9112 §7.1.2).
+    pub trailer: Range<usize>,
 }
 
 /// A longer chunk is refused: the decoder counts no further.
@@ -45,7 +49,8 @@ impl Framing {
     /// # Errors
     /// It breaks the rules of chunks.
     pub fn take(&mut self, piece: &mut [u8]) -> Result<Taken, Reject> {
-        let (len, used) = match self {
+        let mut trailer = 0..0;
+        let (len, end) = match self {
             Self::Sized(left) => {
                 let len = usize::try_from(*left).map_or(piece.len(), |left| left.min(piece.len()));
                 *left -= len as u64;
@@ -59,7 +64,11 @@ impl Framing {
                     read: 0,
                     decoded: 0,
                 };
+                let before = decoder.trailer_bytes();
                 let parsed = decoder.decode(piece, &mut at, CHUNK_BYTES_MAX)?;
+                // The last line break is none of them.
+                let end = at.read - usize::from(parsed == Parsed::Done(()));
+                trailer = end - (decoder.trailer_bytes() - before)..end;
                 if parsed == Parsed::Done(()) {
                     *self = Self::Over;
                 }
@@ -68,8 +77,7 @@ impl Framing {
             Self::ToEnd => (piece.len(), piece.len()),
             Self::Over => (0, 0),
         };
-        let has_surplus = used < piece.len();
-        Ok(Taken { len, has_surplus })
+        Ok(Taken { len, end, trailer })
     }
 }
 
@@ -85,7 +93,7 @@ mod tests {
             let mut piece = piece.to_vec();
             let taken = framing.take(&mut piece)?;
             body.extend_from_slice(&piece[..taken.len]);
-            has_surplus |= taken.has_surplus;
+            has_surplus |= taken.end < piece.len();
         }
         Ok((body, framing == Framing::Over, has_surplus))
     }
@@ -133,6 +141,21 @@ mod tests {
                     let pieces = [&wire[..first], &wire[first..second], &wire[second..]];
                     assert_eq!(decoded(length, &pieces), whole, "{first} {second}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn trailers_are_told() {
+        let wire = b"1\r\na\r\n0;x=y\r\nt: u\r\nv: w\r\n\r\nmore";
+        for first in 0..wire.len() {
+            for second in first..wire.len() {
+                let (mut framing, mut trailers) = (Framing::new(Length::Chunked), Vec::new());
+                for piece in [&wire[..first], &wire[first..second], &wire[second..]] {
+                    let taken = framing.take(&mut piece.to_vec()).expect("chunks");
+                    trailers.extend_from_slice(&piece[taken.trailer]);
+                }
+                assert_eq!(trailers, b"t: u\r\nv: w\r\n\r", "{first} {second}");
             }
         }
     }

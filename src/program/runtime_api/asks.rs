@@ -1,0 +1,302 @@
+//! What a worker asks for, and what it is told: the runtime APIs of Lambda and SCF as a server sees them.
+//!
+//! Sources: AWS's guide "Using the Lambda runtime API for custom runtimes" and "Using the Lambda Extensions API", and
+//! for the texts of refusals AWS's emulator; SCF's "Custom Runtime".
+
+use crate::bytes::{self, Writer};
+use crate::handler::{Context, Platform};
+use crate::http::head::{self, Head};
+use crate::http::{Persist, Reject, Version, write};
+use crate::sys::env;
+
+/// Whose API it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Lambda,
+    Scf,
+}
+
+/// What is asked for. Those with a path are in the order of [`PATHS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// An event.
+    Next,
+    Restored,
+    /// It cannot start.
+    InitError,
+    RestoreError,
+    Register,
+    /// An event for an extension: there is none.
+    ExtensionNext,
+    /// It can start.
+    Ready,
+    /// Here is the answer to an event; or its failure.
+    Answer,
+    Error,
+    Unknown,
+}
+
+const ASKS: [Ask; 10] = [
+    Ask::Next,
+    Ask::Restored,
+    Ask::InitError,
+    Ask::RestoreError,
+    Ask::Register,
+    Ask::ExtensionNext,
+    Ask::Ready,
+    Ask::Next,
+    Ask::Answer,
+    Ask::Error,
+];
+
+/// Method and path of each of [`ASKS`]. The first six are Lambda's.
+const PATHS: &[u8] = b"GET/2018-06-01/runtime/invocation/next
+GET/2018-06-01/runtime/restore/next
+POST/2018-06-01/runtime/init/error
+POST/2018-06-01/runtime/restore/error
+POST/2020-01-01/extension/register
+GET/2020-01-01/extension/event/next
+POST/runtime/init/ready
+GET/runtime/invocation/next
+POST/runtime/invocation/response
+POST/runtime/invocation/error";
+
+const SCF_FIRST: usize = 6;
+
+/// What the answers to Lambda's events go to, with the id of the event between this and the end.
+const INVOCATION: &[u8] = b"/2018-06-01/runtime/invocation/";
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked<'a> {
+    pub dialect: Dialect,
+    pub ask: Ask,
+    /// The event that it is about, where the path says so.
+    pub id: Option<&'a [u8]>,
+}
+
+impl<'a> Asked<'a> {
+    /// What the request of that head asks for.
+    pub fn of(head: &Head<'a>) -> Self {
+        let (method, path) = (
+            head.method.as_bytes(),
+            head::split_target(head.target).0.as_bytes(),
+        );
+        if method == b"POST"
+            && let Some(rest) = path.strip_prefix(INVOCATION)
+        {
+            let id = bytes::before(rest, b'/');
+            let ask = match rest.get(id.len()..) {
+                Some(b"/response") => Ask::Answer,
+                Some(b"/error") => Ask::Error,
+                _ => Ask::Unknown,
+            };
+            let dialect = Dialect::Lambda;
+            return Self {
+                dialect,
+                ask,
+                id: Some(id),
+            };
+        }
+        let found = bytes::split(PATHS, b'\n')
+            .position(|line| line.strip_prefix(method).is_some_and(|rest| rest == path));
+        let ask = found.and_then(|index| ASKS.get(index).copied());
+        let dialect = if found.is_some_and(|index| index >= SCF_FIRST) {
+            Dialect::Scf
+        } else {
+            Dialect::Lambda
+        };
+        Self {
+            dialect,
+            ask: ask.unwrap_or(Ask::Unknown),
+            id: None,
+        }
+    }
+}
+
+/// How the body of an answer is meant: the value of that header says so.
+pub const MODE: &str = "lambda-runtime-function-response-mode";
+
+/// The type of a failure, as a header or in the trailer section of an answer in pieces; there is its JSON, too, in base64.
+pub const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+pub const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+
+/// What a worker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It was taken.
+    Taken,
+    /// There is nothing to wait for.
+    Empty,
+    /// The extension is registered.
+    Registered,
+    // What follows has a line of REFUSALS.
+    NotFound,
+    /// Not now: it was answered already, or has started already.
+    Again,
+    /// There is no such event.
+    UnknownId,
+    BadMode,
+    TooLong,
+    Truncated,
+    /// There is no memory.
+    OutOfMemory,
+}
+
+const REFUSALS: &[u8] = b"404NotFound:no such path
+403InvalidStateTransition:State transition is not allowed
+400InvalidRequestID:Invalid request ID
+400InvalidFunctionResponseMode:Invalid function response mode
+413RequestEntityTooLarge:Exceeded maximum allowed payload size
+400TruncatedHTTPRequest:HTTP request was truncated
+500InternalServerError:out of memory";
+
+/// Longest reply but one with an event: the names of the function are in it.
+pub const REPLY_BYTES_MAX: usize = 2 * 1024;
+
+/// The reply to a request that asks for anything but an event.
+pub fn put_reply(
+    told: Told,
+    dialect: Dialect,
+    persist: Persist,
+    version: Version,
+    into: &mut Writer<'_>,
+) {
+    let mut place = [0; REPLY_BYTES_MAX / 2];
+    let mut body = Writer::new(&mut place);
+    let mut status = if dialect == Dialect::Lambda { 202 } else { 200 };
+    let mut more: &[u8] = b"";
+    match told {
+        Told::Taken => body.put(b"{\"status\":\"OK\"}\n"),
+        Told::Empty => status = 200,
+        Told::Registered => {
+            (status, more) = (200, b"Lambda-Extension-Identifier: fnboot\r\n");
+            for (before, name) in [
+                ("{\"functionName\":\"", "AWS_LAMBDA_FUNCTION_NAME"),
+                ("\",\"functionVersion\":\"", "AWS_LAMBDA_FUNCTION_VERSION"),
+                ("\",\"handler\":\"", "_HANDLER"),
+            ] {
+                body.put(before.as_bytes());
+                let value = env::var(name.as_bytes()).unwrap_or_default();
+                body.put_json(bytes::text(value.get(..64).unwrap_or(value)).as_bytes());
+            }
+            body.put(b"\"}");
+        }
+        _ => {
+            let line = bytes::line(REFUSALS, told as usize - Told::NotFound as usize);
+            let (code, line) = line.split_at_checked(3).unwrap_or_default();
+            status = bytes::decimal(code)
+                .and_then(|code| u16::try_from(code).ok())
+                .unwrap_or(500);
+            let kind = bytes::before(line, b':');
+            put_error(
+                kind,
+                line.get(kind.len() + 1..).unwrap_or_default(),
+                &mut body,
+            );
+        }
+    }
+    put_head(status, more, body.written().len(), persist, version, into);
+    into.put(body.written());
+}
+
+/// The reply to a request that breaks a rule of HTTP.
+pub fn put_refusal(reject: Reject, into: &mut Writer<'_>) {
+    let told = match reject {
+        Reject::BodyTooLarge => Told::TooLong,
+        Reject::Incomplete => Told::Truncated,
+        _ => {
+            let mut place = [0; 256];
+            let mut body = Writer::new(&mut place);
+            put_error(b"InvalidRequest", reject.reason(), &mut body);
+            let (len, persist) = (body.written().len(), Persist::Close);
+            put_head(reject.status(), b"", len, persist, Version::Http11, into);
+            return into.put(body.written());
+        }
+    };
+    put_reply(told, Dialect::Lambda, Persist::Close, Version::Http11, into);
+}
+
+fn put_error(kind: &[u8], message: &[u8], body: &mut Writer<'_>) {
+    body.put(b"{\"errorMessage\":\"");
+    body.put(message);
+    body.put(b"\",\"errorType\":\"");
+    body.put(kind);
+    body.put(b"\"}");
+}
+
+fn put_head(
+    status: u16,
+    more: &[u8],
+    body_bytes: usize,
+    persist: Persist,
+    version: Version,
+    into: &mut Writer<'_>,
+) {
+    write::status(into, status);
+    into.put(b"Content-Type: application/json\r\n");
+    into.put(more);
+    write::content_length(into, body_bytes as u64);
+    write::end(into, persist, version);
+}
+
+/// What an event is sent with, without the end of the head: `id` is what its answer names, `deadline_ms` when that has to be there, in
+/// milliseconds since 1970.
+pub fn put_event_head(
+    dialect: Dialect,
+    cx: &Context<'_>,
+    id: &[u8],
+    deadline_ms: u64,
+    body_bytes: usize,
+    into: &mut Writer<'_>,
+) {
+    write::status(into, 200);
+    into.put(b"Content-Type: application/json\r\n");
+    if dialect == Dialect::Scf {
+        write::field(into, b"Request_Id", id);
+        into.put(b"Memory_Limit_In_Mb: ");
+        into.put_decimal(cx.function_memory_mb().unwrap_or(MEMORY_MB));
+        into.put(b"\r\nTime_Limit_In_Ms: ");
+        into.put_decimal(deadline_ms.saturating_sub((cx.now_ms)()));
+        into.put(b"\r\n");
+    } else {
+        write::field(into, b"Lambda-Runtime-Aws-Request-Id", id);
+        into.put(b"Lambda-Runtime-Deadline-Ms: ");
+        into.put_decimal(deadline_ms);
+        into.put(b"\r\nLambda-Runtime-Invoked-Function-Arn: ");
+        let is_lambda = cx.platform() == Platform::Lambda;
+        // Elsewhere a client could have sent it.
+        match cx.function_arn().filter(|_| is_lambda) {
+            Some(arn) => into.put(arn.as_bytes()),
+            None => put_arn(cx, into),
+        }
+        into.put(b"\r\n");
+        for name in bytes::split(PASSED, b' ').filter(|_| is_lambda) {
+            let value = cx.headers.get(bytes::text(name));
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                write::field(into, name, value);
+            }
+        }
+    }
+    write::content_length(into, body_bytes as u64);
+}
+
+/// What of Lambda's is passed on as it came, where it came.
+const PASSED: &[u8] =
+    b"Lambda-Runtime-Trace-Id Lambda-Runtime-Client-Context Lambda-Runtime-Cognito-Identity \
+    Lambda-Runtime-Aws-Tenant-Id";
+
+/// What is told of the memory where nobody says how much there is.
+const MEMORY_MB: u64 = 128;
+
+/// A name of the function as AWS has it, for clients that insist on one.
+fn put_arn(cx: &Context<'_>, into: &mut Writer<'_>) {
+    for (before, value) in [
+        ("arn:aws:lambda:", cx.region()),
+        (":", cx.account_id()),
+        (":function:", cx.function_name()),
+    ] {
+        into.put(before.as_bytes());
+        into.put(value.unwrap_or("function").as_bytes());
+    }
+}

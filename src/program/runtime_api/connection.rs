@@ -1,0 +1,524 @@
+//! A connection of a worker to its runtime API: requests come in, one after the other, and replies go out.
+//!
+//! ```text
+//!             ┌──────────────── replied ────────────────┐
+//!             ▼                                         │
+//!   open ─▶ Open ── asks for an event ─▶ Waits ─▶ Sends ┤
+//!             ├──── an answer in pieces ─▶ Pieces ──────┘
+//!             └──── refused, or the last ▶ Lingers ─▶ closed
+//! ```
+//!
+//! A request that is there at once lies in a place that all connections share; any other has memory of its own. An answer
+//! in pieces is read when somebody takes the next one, so that a client that does not read stops the worker.
+
+use core::ops::Range;
+
+use super::asks::{self, Ask, Asked, Dialect, Told};
+use crate::bytes::{self, Writer};
+use crate::http::body;
+use crate::http::exchange::{self, Exchange};
+use crate::http::head::{self, Head};
+use crate::http::{Kind, Parsed, Persist, Reject, Version, write};
+use crate::limits::{LINGER_MS_MAX, TRAILER_BYTES_MAX};
+use crate::program::calls::Call;
+use crate::program::framing::{Framing, Taken};
+use crate::program::supervisor::{Ready, Supervisor};
+use crate::sys::clock::{self, NEVER};
+use crate::sys::fd::{Errno, Io};
+use crate::sys::memory::Mapping;
+use crate::sys::socket::Socket;
+
+/// An open connection.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    /// Whose it is.
+    pub worker: usize,
+    pub phase: Phase,
+    exchange: Exchange,
+    /// Whether the head of the request was looked at.
+    is_head_known: bool,
+    /// What has come and was not taken, if it does not lie in the shared place; and memory for the next.
+    input: Option<Mapping>,
+    spare: Option<Mapping>,
+    filled: usize,
+    /// What has come of the trailer section of an answer.
+    trailers: Option<Mapping>,
+    trailers_len: usize,
+    /// Of the last request: what the reply to it has to know.
+    persist: Persist,
+    version: Version,
+    /// When it is closed at the latest: on the monotonic clock, or `NEVER`.
+    pub until_ms: u64,
+    /// Whether there may be more to read that the kernel does not tell of again.
+    pub is_unread: bool,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Reads a request.
+    Open,
+    /// Waits for an event.
+    Waits,
+    /// Sends the event of the call of its worker, of which so much is sent.
+    Sends(usize),
+    /// Has an answer in pieces, with so much to come.
+    Pieces(Framing),
+    /// Waits for the end of the worker's side.
+    Lingers,
+}
+
+/// A request, or the beginning of one that is an answer in pieces. Positions are those of the place where it lies at the
+/// front.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub ask: Ask,
+    pub dialect: Dialect,
+    /// Where the id of the event lies that it is about, if it says so.
+    pub id: Option<Range<usize>>,
+    pub mode: Mode,
+    pub head_len: usize,
+    /// Where the body ends, as far as it has come.
+    pub end: usize,
+    /// Where what follows begins.
+    pub len: usize,
+}
+
+/// How an answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Whole,
+    Pieces,
+    Unknown,
+}
+
+/// What came of reading.
+#[derive(Debug)]
+pub enum Step {
+    Nothing,
+    /// There is more to read, but others have their turn first.
+    Again,
+    Request(Request),
+    Refused(Reject),
+    /// The worker has ended the connection between two requests.
+    Gone,
+}
+
+/// What came of asking for the next piece of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    More,
+    Wait,
+    End,
+    Broken,
+}
+
+/// Reads in a row for one connection, before others get their turn.
+const TURN_COUNT_MAX: usize = 64;
+
+/// Bytes thrown away at once.
+const DISCARD_BYTES: usize = 1024 * 1024;
+
+/// An idle connection holds no more memory than that.
+const SPARE_BYTES_MAX: usize = 16 * 1024;
+
+impl Connection {
+    /// A connection that was accepted, known by `index`.
+    ///
+    /// # Errors
+    /// Out of memory or watches.
+    pub fn new(
+        socket: Socket,
+        worker: usize,
+        supervisor: &Supervisor,
+        index: usize,
+    ) -> Result<Self, Errno> {
+        // Without it a reply may only be late.
+        let _ = socket.set_nodelay();
+        supervisor.watch_edges(&socket, Ready::Upstream(index))?;
+        Ok(Self {
+            socket,
+            worker,
+            phase: Phase::Open,
+            exchange: Exchange::new(),
+            is_head_known: false,
+            input: None,
+            spare: None,
+            filled: 0,
+            trailers: None,
+            trailers_len: 0,
+            persist: Persist::Keep,
+            version: Version::Http11,
+            until_ms: NEVER,
+            is_unread: false,
+        })
+    }
+
+    /// Reads up to the end of a request, or the head of an answer in pieces.
+    pub fn read(&mut self, shared: &mut [u8], body_bytes_max: usize) -> Step {
+        for _ in 0..TURN_COUNT_MAX {
+            match self.look(shared, body_bytes_max) {
+                Ok(None) => {}
+                Ok(Some(request)) => return Step::Request(request),
+                Err(reject) => return Step::Refused(reject),
+            }
+            let filled = self.filled;
+            let place = match &mut self.input {
+                Some(input) => &mut input[..],
+                None => &mut *shared,
+            };
+            let end = place.len();
+            match self.socket.recv(bytes::slice_mut(place, filled..end)) {
+                Io::Blocked => {
+                    let owned = self.own(shared, filled);
+                    return owned.map_or_else(Step::Refused, |()| Step::Nothing);
+                }
+                Io::Done(0) | Io::Closed(_) if filled == 0 => return Step::Gone,
+                Io::Done(0) | Io::Closed(_) => return Step::Refused(Reject::Incomplete),
+                Io::Done(count) => self.filled += count,
+            }
+        }
+        let owned = self.own(shared, self.filled);
+        owned.map_or_else(Step::Refused, |()| Step::Again)
+    }
+
+    /// Looks at what has come. `None` means that there is more to come, and room for it.
+    ///
+    /// # Errors
+    /// It breaks a rule or a bound, or memory is out.
+    fn look(
+        &mut self,
+        shared: &mut [u8],
+        body_bytes_max: usize,
+    ) -> Result<Option<Request>, Reject> {
+        loop {
+            let place = match &mut self.input {
+                Some(input) => &mut input[..],
+                None => &mut *shared,
+            };
+            let come = bytes::slice(place, 0..self.filled);
+            // RFC 9112 §2.2: an empty line between messages is none.
+            if self.exchange.is_new() && come.starts_with(b"\r\n") {
+                bytes::shift(place, 2..self.filled, 0);
+                self.filled -= 2;
+                continue;
+            }
+            if come.is_empty() {
+                return Ok(None);
+            }
+            if !self.is_head_known && come.starts_with(b"POST") && head::may_end(come, 0) {
+                let mut fields = head::fields();
+                if let Parsed::Done(head) = head::parse(Kind::Request, come, &mut fields)? {
+                    self.is_head_known = true;
+                    let request = Request::of(come, &head);
+                    if request.mode == Mode::Pieces && request.ask == Ask::Answer {
+                        let framing = body::framing(Kind::Request, &head)?;
+                        (self.persist, self.version) = (framing.persist, head.version);
+                        return self.begin_pieces(shared, request, framing).map(Some);
+                    }
+                }
+            }
+            let mut fields = head::fields();
+            let step = self
+                .exchange
+                .advance(Kind::Request, come, &mut fields, body_bytes_max)?;
+            let need = match step {
+                exchange::Step::Dispatch(message) => {
+                    let mut request = Request::of(come, &message.head);
+                    request.end = message.head.len + message.body.len();
+                    request.len = message.len;
+                    (self.persist, self.version) = (message.persist, message.head.version);
+                    return Ok(Some(request));
+                }
+                exchange::Step::Decode => {
+                    let come = bytes::slice_mut(place, 0..self.filled);
+                    match self.exchange.decode(come, body_bytes_max)? {
+                        Some(need) => need,
+                        None => continue,
+                    }
+                }
+                exchange::Step::Continue(need) => {
+                    self.send_continue();
+                    need
+                }
+                exchange::Step::Read(need) => need,
+            };
+            self.filled = need.filled;
+            if self.input.is_some() || need.room > shared.len() {
+                self.own(shared, need.room)?;
+            }
+            return Ok(None);
+        }
+    }
+
+    /// What has come lies in memory of its own from now on, with room for so much: others read to the shared place.
+    ///
+    /// # Errors
+    /// Memory is out.
+    fn own(&mut self, shared: &[u8], room: usize) -> Result<(), Reject> {
+        if self.filled == 0 {
+            return Ok(());
+        }
+        if let Some(input) = &mut self.input {
+            return input.grow(room).map_err(|_| Reject::OutOfMemory);
+        }
+        let mut input = match self.spare.take() {
+            Some(spare) if spare.len() >= room => spare,
+            _ => Mapping::new(room).map_err(|_| Reject::OutOfMemory)?,
+        };
+        bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
+        self.input = Some(input);
+        Ok(())
+    }
+
+    /// Takes what has come of the body of an answer in pieces.
+    fn begin_pieces(
+        &mut self,
+        shared: &mut [u8],
+        mut request: Request,
+        how: body::Framing,
+    ) -> Result<Request, Reject> {
+        let (head_len, filled) = (request.head_len, self.filled);
+        if how.expects_continue && filled == head_len {
+            self.send_continue();
+        }
+        let place = match &mut self.input {
+            Some(input) => &mut input[..],
+            None => &mut *shared,
+        };
+        let mut framing = Framing::new(how.length);
+        let come = bytes::slice_mut(place, head_len..filled);
+        let taken = framing.take(come)?;
+        note(&mut self.trailers, &mut self.trailers_len, come, &taken);
+        request.end = head_len + taken.len;
+        request.len = head_len + taken.end;
+        self.phase = Phase::Pieces(framing);
+        Ok(request)
+    }
+
+    /// The request at the front is dealt with, up to `len`: what is behind it comes next. Returns the memory in which it
+    /// lies, if that is not the shared place.
+    pub fn finish(&mut self, shared: &[u8], len: usize) -> Option<Mapping> {
+        let memory = self.input.take();
+        let place = memory.as_deref().unwrap_or(shared);
+        let rest = bytes::slice(place, len..self.filled);
+        self.filled = 0;
+        self.keep(rest);
+        self.is_head_known = false;
+        self.exchange.finish();
+        memory
+    }
+
+    /// Keeps what has come of the next request.
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            return;
+        }
+        self.is_unread = true;
+        if let Ok(mut input) = Mapping::new(rest.len()) {
+            bytes::copy(&mut input, rest);
+            (self.input, self.filled) = (Some(input), rest.len());
+        } else {
+            // What follows could not be told from what was lost.
+            self.persist = Persist::Close;
+        }
+    }
+
+    /// What has come and was not taken.
+    pub fn front<'a>(&'a self, shared: &'a [u8]) -> &'a [u8] {
+        let place = self.input.as_deref().unwrap_or(shared);
+        bytes::slice(place, 0..self.filled)
+    }
+
+    /// The next reply is the last on this connection.
+    pub fn set_last(&mut self) {
+        self.persist = Persist::Close;
+    }
+
+    /// Takes memory that is not needed any more, for the next request.
+    pub fn recycle(&mut self, memory: Option<Mapping>) {
+        self.spare = memory
+            .filter(|memory| memory.len() <= SPARE_BYTES_MAX)
+            .or(self.spare.take());
+    }
+
+    /// The next piece of an answer, read to where it is sent from.
+    pub fn read_piece(&mut self, piece: &mut Writer<'_>) -> Piece {
+        let Phase::Pieces(framing) = &mut self.phase else {
+            return Piece::Broken;
+        };
+        if *framing == Framing::Over {
+            return Piece::End;
+        }
+        let place = piece.rest();
+        if place.is_empty() {
+            // Whoever asked decides what that means.
+            return Piece::More;
+        }
+        let count = match self.socket.recv(place) {
+            Io::Done(0) | Io::Closed(_) => return Piece::Broken,
+            Io::Blocked => return Piece::Wait,
+            Io::Done(count) => count,
+        };
+        let come = bytes::slice_mut(place, 0..count);
+        let Ok(taken) = framing.take(come) else {
+            return Piece::Broken;
+        };
+        let is_over = *framing == Framing::Over;
+        note(&mut self.trailers, &mut self.trailers_len, come, &taken);
+        self.keep(bytes::slice(come, taken.end..count));
+        piece.skip(taken.len);
+        if is_over { Piece::End } else { Piece::More }
+    }
+
+    /// The value of a field in the trailer section of an answer.
+    pub fn trailer(&self, name: &str) -> Option<&[u8]> {
+        let trailers = self.trailers.as_deref().unwrap_or_default();
+        let trailers = bytes::slice(trailers, 0..self.trailers_len);
+        bytes::split(trailers, b'\n').find_map(|line| {
+            let found = bytes::before(line, b':');
+            let value = line.get(found.len() + 1..)?;
+            bytes::is_word_ignore_case(found, name).then_some(value.trim_ascii())
+        })
+    }
+
+    /// All of an answer in pieces has come, and is forgotten.
+    pub fn end_pieces(&mut self) {
+        (self.trailers, self.trailers_len) = (None, 0);
+        self.phase = Phase::Open;
+        self.is_head_known = false;
+        self.exchange.finish();
+    }
+
+    /// A reply. Returns whether the connection goes on.
+    pub fn reply(&mut self, told: Told, dialect: Dialect) -> bool {
+        let mut place = [0; asks::REPLY_BYTES_MAX];
+        let mut reply = Writer::new(&mut place);
+        asks::put_reply(told, dialect, self.persist, self.version, &mut reply);
+        self.send(reply.written())
+    }
+
+    /// The reply to a request that breaks a rule: the last on this connection.
+    pub fn refuse(&mut self, reject: Reject) -> bool {
+        let mut place = [0; asks::REPLY_BYTES_MAX];
+        let mut reply = Writer::new(&mut place);
+        asks::put_refusal(reject, &mut reply);
+        self.persist = Persist::Close;
+        self.send(reply.written())
+    }
+
+    fn send(&mut self, reply: &[u8]) -> bool {
+        // Who does not read so much as this waits for none of it.
+        self.socket.send(reply) == Io::Done(reply.len()) && self.replied()
+    }
+
+    /// A reply is sent. Returns whether the connection goes on.
+    fn replied(&mut self) -> bool {
+        self.phase = Phase::Open;
+        if self.persist == Persist::Keep {
+            return true;
+        }
+        (self.input, self.filled) = (None, 0);
+        self.phase = Phase::Lingers;
+        self.until_ms = clock::monotonic_ms() + LINGER_MS_MAX;
+        self.is_unread = true;
+        self.socket.shutdown_write().is_ok()
+    }
+
+    /// The client waits for leave to send the body (RFC 9110 §10.1.1). Without it, it sends the body a moment later.
+    fn send_continue(&self) {
+        let _ = self.socket.send(write::CONTINUE);
+    }
+
+    /// Sends the event of a call, or what is left of it. Returns whether the connection goes on.
+    pub fn send_event(&mut self, call: &Call) -> bool {
+        let sent = match self.phase {
+            Phase::Sends(sent) => sent,
+            _ => 0,
+        };
+        let mut end = [0; 64];
+        let mut end = Writer::new(&mut end);
+        write::end(&mut end, self.persist, self.version);
+        let mut parts = [call.variables(), end.written(), call.event()];
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        let mut skipped = sent;
+        for part in &mut parts {
+            let count = skipped.min(part.len());
+            *part = bytes::slice(part, count..part.len());
+            skipped -= count;
+        }
+        let sent = match self.socket.send_parts(&parts) {
+            Io::Done(count) => sent + count,
+            Io::Blocked => sent,
+            Io::Closed(_) => return false,
+        };
+        self.phase = Phase::Sends(sent);
+        sent < total || self.replied()
+    }
+
+    /// While an event is waited for, nothing is to be read but the end. Returns whether it has come.
+    pub fn has_ended(&mut self) -> bool {
+        match self.socket.peek() {
+            Io::Done(0) | Io::Closed(_) => true,
+            Io::Done(_) => {
+                self.is_unread = true;
+                false
+            }
+            Io::Blocked => false,
+        }
+    }
+
+    /// Throws away what comes behind the last reply. Returns whether there may be more.
+    pub fn discard(&mut self) -> bool {
+        match self.socket.discard(DISCARD_BYTES) {
+            Io::Done(0) | Io::Closed(_) => return false,
+            Io::Done(_) => self.is_unread = true,
+            Io::Blocked => {}
+        }
+        clock::monotonic_ms() < self.until_ms
+    }
+}
+
+impl Request {
+    /// What the head at the front of `come` asks for.
+    fn of(come: &[u8], head: &Head<'_>) -> Self {
+        let asked = Asked::of(head);
+        let id = asked.id.and_then(|id| {
+            let at = bytes::position(come, id)?;
+            Some(at..at + id.len())
+        });
+        let mode = match head.headers.get(asks::MODE) {
+            None => Mode::Whole,
+            Some(mode) if bytes::is_word_ignore_case(mode, "streaming") => Mode::Pieces,
+            Some(mode) if bytes::is_word_ignore_case(mode, "buffered") => Mode::Whole,
+            Some(_) => Mode::Unknown,
+        };
+        Self {
+            ask: asked.ask,
+            dialect: asked.dialect,
+            id,
+            mode,
+            head_len: head.len,
+            end: head.len,
+            len: head.len,
+        }
+    }
+}
+
+/// Keeps what has come of a trailer section, which the decoder bounds.
+fn note(place: &mut Option<Mapping>, len: &mut usize, come: &[u8], taken: &Taken) {
+    let part = bytes::slice(come, taken.trailer.clone());
+    if part.is_empty() {
+        return;
+    }
+    if place.is_none() {
+        // Without it the answer ends as if it had none.
+        *place = Mapping::new(TRAILER_BYTES_MAX as usize).ok();
+    }
+    if let Some(place) = place {
+        let end = place.len();
+        bytes::copy(bytes::slice_mut(place, *len..end), part);
+        *len += part.len();
+    }
+}

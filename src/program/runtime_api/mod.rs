@@ -1,0 +1,1135 @@
+//! A program that asks for events as the function: `bootstrap worker` starts it, and serves it the runtime APIs of Lambda and
+//! SCF, on whichever platform.
+//!
+//! ```text
+//!   platform ── event, request ──▶ Api::begin ──▶ Desk ──▶ Connection ── event ──▶ worker
+//!   platform ◀─ answer ─────────── Api::answer ◀───────── Connection ◀─ answer ───────┘
+//!            ◀─ pieces ─────────── Api::piece  ◀────────────────┘
+//! ```
+//!
+//! [`asks`] is what can be asked for, [`connection`] a connection of a worker, [`worker`] its process; [`desk`] pairs
+//! them with calls. Here is what all of that comes to: what is asked for is done, and what the supervisor tells is dealt
+//! with. Both sides wait: a call for its answer, a worker's question for an event.
+//!
+//! There is no call before the first worker has asked. One that has ended is started again, and calls wait for that.
+
+mod asks;
+mod connection;
+mod desk;
+mod worker;
+
+use core::mem::{self, MaybeUninit};
+use core::time::Duration;
+
+use super::calls::{self, Call, Calls, State};
+use super::failure::{self, Fault};
+use super::kinds;
+use super::launch::Launch;
+use super::settings::Settings;
+use super::supervisor::{Batch, Ready, Supervisor};
+use crate::bytes::{self, Writer};
+use crate::handler::{Context, Error, Flow, Platform, Report, Request, Response};
+use crate::http::head;
+use crate::http::{Kind, Parsed, Reject};
+use crate::limits::{
+    DEATH_COUNT_MAX, ERROR_BYTES_MAX as MESSAGE_BYTES_MAX, ERROR_KIND_BYTES_MAX, HEAD_BYTES_MAX,
+    LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES, WORKER_CONN_COUNT_MAX,
+};
+use crate::log;
+use crate::platform::gateway::{Shape, url};
+use crate::platform::json;
+use crate::sys::clock::{self, NEVER};
+use crate::sys::fd::Errno;
+use crate::sys::memory::{List, Mapping, Reserved};
+use crate::sys::wait::{self, Status};
+use crate::sys::{process, signal};
+use asks::{Ask, Asked, Dialect, Told};
+use connection::{Connection, Mode, Phase, Piece, Step};
+use desk::{Desk, Pair, Refused};
+use kinds::Kinds;
+use worker::{Answer, Worker, Workers};
+
+/// Workers, and what they are asked.
+#[derive(Debug)]
+pub struct Api {
+    settings: Settings,
+    platform: Platform,
+    workers: Workers,
+    desk: Desk,
+    connections: List<Option<Connection>>,
+    supervisor: Supervisor,
+    /// What the supervisor has told and nobody has looked at.
+    batch: Batch,
+    /// Whether a call may have something to tell, or a connection something to read.
+    has_due: bool,
+    /// By which paths the workers ask.
+    dialect: Dialect,
+    /// Why the first worker cannot start, as it says.
+    init_error: Option<Error>,
+    /// The connection on which an answer came that is being taken: it is told once that is on its way.
+    owed: Option<(usize, Dialect)>,
+    /// What the last answer was made of.
+    answered: Option<Mapping>,
+    unescaped: Option<Mapping>,
+    shared: &'static mut [u8; SHARED_BYTES],
+}
+
+/// Where requests are read to at first.
+const SHARED_BYTES: usize = 2 * SCRATCH_BYTES;
+
+/// What there is once in a process: it costs memory where it is used.
+#[repr(C)]
+struct Memory {
+    api: MaybeUninit<Api>,
+    kinds: kinds::Place,
+    workers: worker::Places,
+    desk: desk::Places,
+    connections: [MaybeUninit<Option<Connection>>; desk::CONN_COUNT_MAX],
+    calls: calls::Table,
+    shared: [u8; SHARED_BYTES],
+}
+
+static MEMORY: Reserved<Memory> = Reserved::new(Memory {
+    api: MaybeUninit::uninit(),
+    kinds: kinds::Place::EMPTY,
+    workers: worker::NO_WORKERS,
+    desk: desk::Places::EMPTY,
+    connections: [const { MaybeUninit::uninit() }; desk::CONN_COUNT_MAX],
+    calls: calls::EMPTY_TABLE,
+    shared: [0; SHARED_BYTES],
+});
+
+/// How long the end of a process is waited for when its answer has broken off: one that dies closes its connections
+/// first.
+const BURIAL_MS: u64 = 20;
+
+/// How often the end of workers that were killed is waited for so long.
+const KILL_COUNT_MAX: usize = 5;
+
+/// Processes that are taken away, and connections that are accepted, at once.
+const REAP_COUNT_MAX: usize = 1024;
+const ACCEPT_COUNT_MAX: usize = 64;
+
+/// What a worker is told of the deadline where nobody tells one.
+const DEADLINE_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// What the body of an answer in pieces begins with when it has this type: status and headers, and eight NULs.
+const PRELUDE_TYPE: &str = "application/vnd.awslambda.http-integration-response";
+
+/// The status of the answer to an HTTP request whose worker has not answered it as it should.
+const BAD_GATEWAY: u16 = 502;
+
+impl Api {
+    /// Starts the first worker, and waits until it asks; then the others.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, says that it cannot start, or does not ask in time.
+    pub fn start(
+        launch: &'static mut Launch,
+        settings: Settings,
+        platform: Platform,
+    ) -> Result<&'static mut Self, Error> {
+        let api = Self::new(launch, settings, platform).map_err(failure::start)?;
+        api.start_worker()?;
+        api.wait_until_asked()?;
+        for _ in 1..settings.worker_count_max {
+            api.start_worker()?;
+        }
+        Ok(api)
+    }
+
+    /// Nothing is started yet.
+    #[inline(never)]
+    fn new(
+        launch: &'static mut Launch,
+        settings: Settings,
+        platform: Platform,
+    ) -> Result<&'static mut Self, Errno> {
+        let Memory {
+            api,
+            kinds,
+            workers,
+            desk,
+            connections,
+            calls,
+            shared,
+        } = MEMORY.take().ok_or(Errno::AGAIN)?;
+        Ok(api.write(Self {
+            settings,
+            platform,
+            workers: Workers::new(launch, &settings, platform, workers, kinds)?,
+            desk: Desk::new(Calls::new(calls), desk),
+            connections: List::new(connections),
+            supervisor: Supervisor::new()?,
+            batch: Batch::EMPTY,
+            has_due: false,
+            dialect: Dialect::Lambda,
+            init_error: None,
+            owed: None,
+            answered: None,
+            unescaped: None,
+            shared,
+        }))
+    }
+
+    fn start_worker(&mut self) -> Result<(), Error> {
+        let index = self.workers.len();
+        self.workers.add(&self.supervisor).map_err(failure::start)?;
+        self.desk.add_worker();
+        let started = self.workers.start(index, &self.supervisor);
+        self.supervisor.alarm(clock::monotonic_ms());
+        started.map_err(|errno| self.workers.not_started(errno))
+    }
+
+    /// Waits for the first question, when there is nothing else to do.
+    fn wait_until_asked(&mut self) -> Result<(), Error> {
+        // Process 1 would not hear of it otherwise.
+        let _ = signal::catch_terminate();
+        let end_ms = clock::monotonic_ms() + LOAD_MS_MAX;
+        while !self.workers.has_asked {
+            let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
+            let is_alive = self.workers.are_alive();
+            let error = match self.init_error.take() {
+                Some(error) => Some(error),
+                None if !is_alive => Some(self.workers.death(0)),
+                None if left_ms == 0 => {
+                    let text = "the program does not ask for events";
+                    Some(Error::fixed("TimedOut", text))
+                }
+                None => None,
+            };
+            if signal::terminating() {
+                self.end();
+                process::exit(0);
+            }
+            if let Some(error) = error {
+                self.end();
+                return Err(error);
+            }
+            self.batch.wait(&self.supervisor, left_ms);
+            while let Some(ready) = self.batch.next(&self.supervisor) {
+                self.handle(ready);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands an event to a worker, or the event that a request is; its answer comes under that number.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn begin(
+        &mut self,
+        number: u64,
+        request: Option<&Request<'_>>,
+        event: &[u8],
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        let call = self.call(number, request, event, cx);
+        let call = call.map_err(failure::start)?;
+        self.supervisor.alarm(call.signal_ms);
+        self.desk.calls.add(call).map_err(failure::start)?;
+        self.pair();
+        Ok(())
+    }
+
+    /// The call of that number, with all that a worker is told of it.
+    #[inline(never)]
+    fn call(
+        &mut self,
+        number: u64,
+        request: Option<&Request<'_>>,
+        event: &[u8],
+        cx: &Context<'_>,
+    ) -> Result<Call, Errno> {
+        let now_ms = (cx.now_ms)();
+        let mut place = [0; 36];
+        let id = match cx.id() {
+            id if is_segment(id) => id,
+            // In the form that clients know.
+            _ => {
+                let mut own = Writer::new(&mut place);
+                let [high, low] = [number >> 32, number].map(|half| half as u32);
+                own.put_hex(low);
+                own.put(b"-0000-4000-8000-0000");
+                own.put_hex(high);
+                own.finish()
+            }
+        };
+        let event_room = request.map_or(event.len(), url::event_room);
+        let start = id.len() + HEAD_ROOM_BYTES;
+        let mut memory = Mapping::new(start + event_room)?;
+        bytes::copy(&mut memory, id);
+        let mut body = Writer::new(bytes::slice_mut(&mut memory, start..start + event_room));
+        match request {
+            None => body.put(event),
+            Some(request) => {
+                let shape = match self.dialect {
+                    Dialect::Lambda => Shape::Http,
+                    Dialect::Scf => Shape::ScfUrl,
+                };
+                let source_ip = cx.client_ip().unwrap_or("127.0.0.1").as_bytes();
+                let told = url::Told {
+                    request_id: id,
+                    source_ip,
+                    now_ms,
+                };
+                url::put_event(shape, request, &told, &mut body);
+            }
+        }
+        let body_len = body.written().len();
+        let deadline_ms = cx.deadline_ms().unwrap_or_else(|| {
+            let timeout_ms = self.settings.timeout_ms.min(DEADLINE_MS);
+            now_ms.saturating_add(timeout_ms)
+        });
+        let mut head = Writer::new(bytes::slice_mut(&mut memory, id.len()..start));
+        asks::put_event_head(self.dialect, cx, id, deadline_ms, body_len, &mut head);
+        let head_len = head.written().len();
+        let (id_len, timeout_ms) = (id.len(), self.settings.timeout_ms);
+        let parts = [id_len, head_len, start, body_len];
+        Ok(Call::asked_for(
+            number,
+            memory,
+            parts,
+            request.is_some(),
+            cx,
+            timeout_ms,
+        ))
+    }
+
+    /// Sends events to those who wait for them.
+    fn pair(&mut self) {
+        while let Some(pair) = self.desk.pair() {
+            self.send_event(pair);
+        }
+    }
+
+    /// Sends the event of a worker's call on a connection, or what is left of it.
+    fn send_event(&mut self, pair: Pair) {
+        let Self {
+            desk, connections, ..
+        } = self;
+        let call = desk.calls.of_worker(pair.worker);
+        let connection = at(connections, pair.connection);
+        let is_open = call
+            .zip(connection)
+            .is_some_and(|(call, connection)| connection.send_event(call));
+        self.keep(pair.connection, is_open);
+    }
+
+    /// The number of the descriptor that tells that something is to be done.
+    pub fn waker(&self) -> i32 {
+        self.supervisor.number()
+    }
+
+    /// A call that has an answer, or more of it.
+    pub fn woken(&mut self) -> Option<u64> {
+        // The last answer is on its way.
+        (self.answered, self.unescaped) = (None, None);
+        if let Some((index, dialect)) = self.owed.take() {
+            self.reply(index, Told::Taken, dialect);
+        }
+        loop {
+            if mem::take(&mut self.has_due)
+                && let Some(number) = self.next_due()
+            {
+                self.has_due = true;
+                return Some(number);
+            }
+            let Some(ready) = self.batch.next(&self.supervisor) else {
+                break;
+            };
+            if let Some(number) = self.handle(ready) {
+                return Some(number);
+            }
+        }
+        if self.workers.death_count >= DEATH_COUNT_MAX {
+            log::complain(b"FATAL", |line| {
+                line.put(b"the program has ended again and again");
+            });
+            process::exit(1);
+        }
+        None
+    }
+
+    /// The next call that has something to tell which no descriptor does.
+    fn next_due(&mut self) -> Option<u64> {
+        self.desk.calls.forget();
+        let due = self.desk.calls.iter().find(|call| call.is_due());
+        if let Some(call) = due {
+            return Some(call.number);
+        }
+        for index in 0..self.connections.len() {
+            let connection = at(&mut self.connections, index);
+            if connection.is_some_and(|connection| mem::take(&mut connection.is_unread))
+                && let Some(number) = self.serve(index)
+            {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    /// Does what can be done. Returns the number of a call that has an answer: it may lie where the next request is read
+    /// to.
+    fn handle(&mut self, ready: Ready) -> Option<u64> {
+        match ready {
+            Ready::Listener(worker) => return self.accept(worker),
+            Ready::Upstream(index) => return self.serve(index),
+            Ready::Log(worker) => self.read_log(worker, false),
+            Ready::Ends => self.reap(),
+            Ready::Moment => self.tick(),
+            Ready::Output(_) | Ready::Control(_) => {}
+        }
+        None
+    }
+
+    /// Takes the next connection of a worker. If there are more, that is told again.
+    fn accept(&mut self, worker: usize) -> Option<u64> {
+        let socket = self.workers.at(worker)?.listener.accept().ok()?;
+        let connections = self.connections.iter().flatten();
+        let count = connections.filter(|connection| connection.worker == worker);
+        if count.count() >= WORKER_CONN_COUNT_MAX {
+            return None;
+        }
+        let free = self.connections.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.connections.len());
+        let connection = Connection::new(socket, worker, &self.supervisor, index).ok()?;
+        match free.and_then(|index| self.connections.get_mut(index)) {
+            Some(place) => *place = Some(connection),
+            None => drop(self.connections.push(Some(connection))),
+        }
+        self.serve(index)
+    }
+
+    /// Goes on with the connection at `index`.
+    fn serve(&mut self, index: usize) -> Option<u64> {
+        let connection = at(&mut self.connections, index)?;
+        let worker = connection.worker;
+        match connection.phase {
+            Phase::Open => return self.read(index),
+            Phase::Waits => {
+                let has_ended = connection.has_ended();
+                self.keep(index, !has_ended);
+            }
+            Phase::Sends(_) => self.send_event(Pair {
+                worker,
+                connection: index,
+            }),
+            Phase::Pieces(_) => return self.go_on_pieces(index),
+            Phase::Lingers => {
+                let is_open = connection.discard();
+                self.keep(index, is_open);
+            }
+        }
+        None
+    }
+
+    /// Reads requests, and does what they ask for.
+    fn read(&mut self, index: usize) -> Option<u64> {
+        loop {
+            let connection = at(&mut self.connections, index)?;
+            if connection.phase != Phase::Open {
+                return None;
+            }
+            match connection.read(&mut self.shared[..], self.settings.body_bytes_max) {
+                Step::Nothing => return None,
+                Step::Again => {
+                    connection.is_unread = true;
+                    self.supervisor.alarm(clock::monotonic_ms());
+                    return None;
+                }
+                Step::Gone => {
+                    self.keep(index, false);
+                    return None;
+                }
+                Step::Refused(reject) => {
+                    self.refuse(index, reject);
+                    return None;
+                }
+                Step::Request(request) => {
+                    if let Some(number) = self.take(index, request) {
+                        return Some(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes the connection at `index`, unless it goes on. If there is more to read on it, that is looked at next.
+    fn keep(&mut self, index: usize, is_open: bool) {
+        let Some(place) = self.connections.get_mut(index) else {
+            return;
+        };
+        if !is_open {
+            *place = None;
+            self.desk.leave(index);
+        } else if let Some(connection) = place {
+            let is_unread = connection.is_unread;
+            self.supervisor.alarm(connection.until_ms);
+            if is_unread {
+                self.supervisor.alarm(clock::monotonic_ms());
+            }
+        }
+    }
+
+    fn reply(&mut self, index: usize, told: Told, dialect: Dialect) {
+        let connection = at(&mut self.connections, index);
+        let is_open = connection.is_some_and(|connection| connection.reply(told, dialect));
+        self.keep(index, is_open);
+    }
+
+    /// A request breaks a rule or a bound. If it is an answer that is lost by that, its call fails.
+    fn refuse(&mut self, index: usize, reject: Reject) {
+        let Self {
+            connections,
+            shared,
+            desk,
+            ..
+        } = self;
+        let Some(connection) = at(connections, index) else {
+            return;
+        };
+        let worker = connection.worker;
+        let fault = match reject {
+            Reject::BodyTooLarge => Some(Fault::TooLong),
+            Reject::OutOfMemory => Some(Fault::Start(Errno::AGAIN)),
+            Reject::Incomplete => Some(Fault::Truncated),
+            _ => None,
+        };
+        let mut fields = head::fields();
+        let come = connection.front(&shared[..]);
+        let fault = match head::parse(Kind::Request, come, &mut fields) {
+            Ok(Parsed::Done(head)) => {
+                let Asked { ask, id, .. } = Asked::of(&head);
+                let is_answer = matches!(ask, Ask::Answer | Ask::Error);
+                fault.filter(|_| is_answer && desk.claim(worker, id).is_ok())
+            }
+            _ => None,
+        };
+        let is_open = connection.refuse(reject);
+        self.keep(index, is_open);
+        if let Some(fault) = fault {
+            self.fail(worker, fault);
+        }
+    }
+
+    /// The answer of a worker comes to nothing. If it has broken off, the worker may be about to end: then that is why.
+    fn fail(&mut self, worker: usize, fault: Fault) {
+        let Some(call) = self.desk.settle(worker) else {
+            return;
+        };
+        call.fault.get_or_insert(fault);
+        self.has_due = true;
+        if fault == Fault::Truncated {
+            call.state = State::Runs;
+            call.signal_ms = clock::monotonic_ms() + BURIAL_MS;
+        }
+        self.supervisor.alarm(clock::monotonic_ms());
+    }
+
+    /// Does what a request asks for. Returns the number of a call that it is the answer to.
+    fn take(&mut self, index: usize, request: connection::Request) -> Option<u64> {
+        let (ask, dialect) = (request.ask, request.dialect);
+        if matches!(ask, Ask::Answer | Ask::Error) {
+            return self.take_answer(index, request);
+        }
+        let connection = at(&mut self.connections, index)?;
+        let worker = connection.worker;
+        let memory = connection.finish(&self.shared[..], request.len);
+        let told = match ask {
+            Ask::Next | Ask::ExtensionNext => {
+                connection.recycle(memory);
+                connection.phase = Phase::Waits;
+                if ask == Ask::Next {
+                    self.set_ready(worker, dialect);
+                    if let Some(pair) = self.desk.ask(worker, index) {
+                        self.send_event(pair);
+                    }
+                    self.pair();
+                }
+                return None;
+            }
+            Ask::Ready => {
+                self.set_ready(worker, dialect);
+                Told::Taken
+            }
+            Ask::Register => Told::Registered,
+            Ask::Restored => Told::Empty,
+            Ask::InitError | Ask::RestoreError if !self.workers.has_asked => {
+                let place = memory.as_deref().unwrap_or(&self.shared[..]);
+                let body = bytes::slice(place, request.head_len..request.end);
+                let kind = field(place, asks::ERROR_TYPE).unwrap_or_default();
+                let error = reported(&mut self.workers.kinds, kind, body);
+                self.init_error = Some(error);
+                Told::Taken
+            }
+            Ask::InitError | Ask::RestoreError => Told::Again,
+            _ => Told::NotFound,
+        };
+        self.reply(index, told, dialect);
+        None
+    }
+
+    /// A worker has asked: it is there, in the words of that API.
+    fn set_ready(&mut self, worker: usize, dialect: Dialect) {
+        self.dialect = dialect;
+        self.workers.has_asked = true;
+        if let Some(worker) = self.workers.at(worker) {
+            worker.phase = worker::Phase::Ready;
+        }
+    }
+
+    /// Takes the answer to an event, its failure, or the beginning of an answer in pieces.
+    fn take_answer(&mut self, index: usize, request: connection::Request) -> Option<u64> {
+        let dialect = request.dialect;
+        let Self {
+            connections,
+            shared,
+            desk,
+            ..
+        } = self;
+        let connection = at(connections, index)?;
+        let worker = connection.worker;
+        let come = connection.front(&shared[..]);
+        let id = request.id.clone().map(|id| bytes::slice(come, id));
+        let claimed = desk.claim(worker, id);
+        let is_in_pieces = matches!(connection.phase, Phase::Pieces(_));
+        if is_in_pieces && claimed.is_err() {
+            // The rest of it comes, whatever it is told.
+            connection.set_last();
+        }
+        let memory = connection.finish(&shared[..], request.len);
+        let told = match claimed {
+            Err(Refused::Again) if dialect == Dialect::Scf => Told::Taken,
+            Err(Refused::Again) => Told::Again,
+            Err(Refused::Unknown) => Told::UnknownId,
+            Ok(()) if request.mode == Mode::Unknown && request.ask == Ask::Answer => {
+                self.fail(worker, Fault::BadMode);
+                Told::BadMode
+            }
+            Ok(()) => {
+                let number = self
+                    .desk
+                    .calls
+                    .of_worker(worker)
+                    .map_or(0, |call| call.number);
+                // An event is sent on another connection no more.
+                self.close_sending(worker);
+                if let Some(worker) = self.workers.at(worker) {
+                    worker.stream = Some(index).filter(|_| is_in_pieces);
+                    worker.answer = Some(Answer { memory, request });
+                }
+                if is_in_pieces {
+                    return self.begin_pieces(index, worker);
+                }
+                self.desk.settle(worker);
+                if number == 0 {
+                    // Nobody takes it: the caller has gone.
+                    self.reply(index, Told::Taken, dialect);
+                    return None;
+                }
+                self.owed = Some((index, dialect));
+                return Some(number);
+            }
+        };
+        self.reply(index, told, dialect);
+        None
+    }
+
+    /// An answer in pieces has begun. Nobody is told before there are status and headers, if it begins with them.
+    fn begin_pieces(&mut self, index: usize, worker: usize) -> Option<u64> {
+        let call = self.desk.calls.of_worker(worker)?;
+        let (number, is_request) = (call.number, call.is_request);
+        let Worker {
+            answer,
+            is_collecting,
+            is_waiting,
+            ..
+        } = self.workers.at(worker)?;
+        let answer = answer.as_mut()?;
+        let come = answer.memory.as_deref().unwrap_or(&self.shared[..]);
+        let content_type = field(come, "content-type").unwrap_or_default();
+        let has_prelude = bytes::is_word_ignore_case(content_type, PRELUDE_TYPE);
+        (*is_collecting, *is_waiting) = (number > 0 && is_request && has_prelude, false);
+        if number == 0 {
+            return self.discard(index, worker);
+        }
+        if !*is_collecting {
+            return Some(number);
+        }
+        let room = answer.request.head_len + PRELUDE_BYTES_MAX;
+        let grown = answer.own(&self.shared[..], room);
+        if grown.is_err() {
+            self.keep(index, false);
+            self.fail(worker, Fault::Start(Errno::AGAIN));
+            return None;
+        }
+        self.collect(index, worker)
+    }
+
+    /// More has come of an answer in pieces.
+    fn go_on_pieces(&mut self, index: usize) -> Option<u64> {
+        let worker = at(&mut self.connections, index)?.worker;
+        let call = self.desk.calls.of_worker(worker);
+        let number = call.map_or(0, |call| call.number);
+        let its = self.workers.at(worker)?;
+        if number == 0 {
+            return self.discard(index, worker);
+        }
+        if its.is_collecting {
+            return self.collect(index, worker);
+        }
+        mem::take(&mut its.is_waiting).then_some(number)
+    }
+
+    /// Reads on up to the end of status and headers.
+    fn collect(&mut self, index: usize, worker: usize) -> Option<u64> {
+        let Self {
+            connections,
+            workers,
+            desk,
+            ..
+        } = self;
+        let its = workers.at(worker)?;
+        let Answer {
+            memory: Some(memory),
+            request,
+        } = its.answer.as_mut()?
+        else {
+            return None;
+        };
+        let connection = at(connections, index)?;
+        let mut has_ended = false;
+        let fault = loop {
+            let body = bytes::slice(memory, request.head_len..request.end);
+            if url::prelude_len(body).is_some() {
+                its.is_collecting = false;
+                return desk.calls.of_worker(worker).map(|call| call.number);
+            }
+            let room = memory.len();
+            let mut piece = Writer::new(bytes::slice_mut(memory, request.end..room));
+            if has_ended || piece.room() == 0 {
+                break Fault::BadReply;
+            }
+            let came = connection.read_piece(&mut piece);
+            request.end += piece.written().len();
+            match came {
+                Piece::More => {}
+                Piece::Wait => return None,
+                Piece::End => has_ended = true,
+                Piece::Broken => break Fault::Truncated,
+            }
+        };
+        self.end_stream(worker, fault == Fault::BadReply && has_ended);
+        self.fail(worker, fault);
+        None
+    }
+
+    /// Throws away what comes of an answer in pieces that nobody takes.
+    fn discard(&mut self, index: usize, worker: usize) -> Option<u64> {
+        let connection = at(&mut self.connections, index)?;
+        loop {
+            match connection.read_piece(&mut Writer::new(&mut self.shared[..])) {
+                Piece::More => {}
+                Piece::Wait => return None,
+                came => {
+                    self.end_stream(worker, came == Piece::End);
+                    self.desk.settle(worker);
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Nothing more is taken of the answer in pieces of a worker. Its connection goes on if that was all.
+    fn end_stream(&mut self, worker: usize, is_whole: bool) {
+        let Some(its) = self.workers.at(worker) else {
+            return;
+        };
+        its.answer = None;
+        let Some(index) = its.stream.take() else {
+            return;
+        };
+        if !is_whole {
+            return self.keep(index, false);
+        }
+        if let Some(connection) = at(&mut self.connections, index) {
+            connection.end_pieces();
+        }
+        self.reply(index, Told::Taken, Dialect::Lambda);
+    }
+
+    /// Closes the connections on which the event of a worker is still being sent that it has answered already.
+    fn close_sending(&mut self, worker: usize) {
+        for place in self.connections.iter_mut() {
+            let is_sending = |connection: &Connection| {
+                connection.worker == worker && matches!(connection.phase, Phase::Sends(_))
+            };
+            if place.as_ref().is_some_and(is_sending) {
+                *place = None;
+            }
+        }
+    }
+
+    /// Answers the call of that number: with what its worker has answered, or why it failed.
+    ///
+    /// # Errors
+    /// It failed.
+    #[inline(never)]
+    pub fn answer<'a>(
+        &'a mut self,
+        number: u64,
+        is_http: bool,
+        response: &mut Response<'a>,
+        report: &mut Report<'a>,
+        cx: &Context<'_>,
+    ) -> Result<(), Error> {
+        let Some(call) = self.desk.calls.numbered(number) else {
+            return Err(failure::known(Fault::TimedOut));
+        };
+        let (worker, fault, is_request) = (call.worker, call.fault, call.is_request);
+        if let Some(fault) = fault {
+            call.number = 0;
+            if matches!(fault, Fault::Truncated | Fault::BadReply) {
+                report.status = BAD_GATEWAY;
+            }
+            return Err(failure::known(fault));
+        }
+        let its = self.workers.at(worker);
+        let is_in_pieces = its.as_ref().is_some_and(|its| its.stream.is_some());
+        let answer = its.and_then(|its| its.answer.take());
+        if !is_in_pieces || answer.is_none() {
+            call.number = 0;
+        }
+        let Some(Answer { memory, request }) = answer else {
+            report.status = BAD_GATEWAY;
+            return Err(self.workers.death(worker));
+        };
+        self.answered = memory;
+        let come = self.answered.as_deref().unwrap_or(&self.shared[..]);
+        let body = bytes::slice(come, request.head_len..request.end);
+        if request.ask == Ask::Error {
+            self.workers.death_count = 0;
+            let kind = field(come, asks::ERROR_TYPE).unwrap_or_default();
+            if json::parse(body).is_some() {
+                report.json = body;
+            }
+            return Err(reported(&mut self.workers.kinds, kind, body));
+        }
+        self.workers.death_count = 0;
+        if is_in_pieces {
+            cx.stream(number);
+        }
+        if !is_request {
+            response.body = body;
+            if is_http {
+                response.put("Content-Type", self.settings.content_type);
+            }
+            return Ok(());
+        }
+        // Whatever is wrong with the answer from here on, the worker has made it so.
+        report.status = BAD_GATEWAY;
+        if !is_in_pieces {
+            let place = unescaped(&mut self.unescaped, url::answer_room(body))?;
+            return url::read_answer(body, place, response);
+        }
+        if let Some(len) = url::prelude_len(body) {
+            let (prelude, rest) = body.split_at_checked(len).unwrap_or_default();
+            let place = unescaped(&mut self.unescaped, url::answer_room(prelude))?;
+            url::read_prelude(prelude, place, response)?;
+            response.body = rest;
+        } else {
+            let content_type = field(come, "content-type");
+            response.put(
+                "Content-Type",
+                content_type.unwrap_or(self.settings.content_type),
+            );
+            response.body = body;
+        }
+        Ok(())
+    }
+
+    /// The next piece of the answer that goes on under that number.
+    ///
+    /// # Errors
+    /// The worker broke it off, says that it has failed, or the time is over.
+    pub fn piece(&mut self, number: u64, piece: &mut Writer<'_>) -> Result<Flow, Error> {
+        let Some(call) = self.desk.calls.numbered(number) else {
+            return Ok(Flow::End);
+        };
+        let (worker, fault) = (call.worker, call.fault);
+        let its = self.workers.at(worker);
+        let index = its.and_then(|its| its.stream).unwrap_or(usize::MAX);
+        let connection = at(&mut self.connections, index).filter(|_| fault.is_none());
+        let came = connection.map_or(Piece::Broken, |connection| connection.read_piece(piece));
+        match came {
+            Piece::More => return Ok(Flow::More),
+            Piece::Wait => {
+                if let Some(its) = self.workers.at(worker) {
+                    its.is_waiting = true;
+                }
+                return Ok(Flow::Wait(Duration::MAX));
+            }
+            Piece::End | Piece::Broken => {}
+        }
+        let failed = self.trailing_error(index);
+        self.end_stream(worker, came == Piece::End);
+        if let Some(call) = self.desk.settle(worker) {
+            call.number = 0;
+        }
+        match (came, failed) {
+            (Piece::End, None) => Ok(Flow::End),
+            (Piece::End, Some(error)) => Err(error),
+            _ => Err(failure::known(fault.unwrap_or(Fault::Truncated))),
+        }
+    }
+
+    /// The failure that an answer in pieces ends with, if it does: it is in the trailer section.
+    fn trailing_error(&mut self, index: usize) -> Option<Error> {
+        let connection = at(&mut self.connections, index)?;
+        let kind = connection.trailer(asks::ERROR_TYPE)?;
+        let body = connection.trailer(asks::ERROR_BODY).unwrap_or_default();
+        let mut place = [0; ERROR_BYTES_MAX];
+        let len = body.len().min(ERROR_BYTES_MAX / 4 * 4);
+        bytes::copy(&mut place, bytes::slice(body, 0..len));
+        let body = url::decode_base64(bytes::slice_mut(&mut place, 0..len));
+        let kinds = &mut self.workers.kinds;
+        Some(reported(kinds, kind, body.unwrap_or_default()))
+    }
+
+    /// Nobody waits for the answer any more, or for the rest of it: the worker goes on all the same.
+    pub fn abandon(&mut self, number: u64) {
+        let Some(call) = self.desk.calls.numbered(number) else {
+            return;
+        };
+        call.number = 0;
+        let (worker, state) = (call.worker, call.state);
+        let its = self.workers.at(worker).filter(|_| state == State::Runs);
+        if let Some(index) = its.and_then(|its| its.stream) {
+            self.discard(index, worker);
+        }
+    }
+
+    /// Takes away what has ended.
+    fn reap(&mut self) {
+        self.supervisor.forget_ends();
+        for _ in 0..REAP_COUNT_MAX {
+            let Ok(Some(end)) = wait::ended(None) else {
+                break;
+            };
+            if let Some(worker) = self.workers.of_process(end.process) {
+                self.bury(worker, end.status);
+            }
+            // There is no way for it to fail.
+            let _ = wait::reap(end.process);
+        }
+    }
+
+    /// The process of a worker has ended. What it has said before counts, even if its end was heard of first.
+    fn bury(&mut self, worker: usize, status: Status) {
+        self.workers.bury(worker, status);
+        for _ in 0..WORKER_CONN_COUNT_MAX {
+            self.accept(worker);
+            self.save_answer(worker);
+        }
+        for index in 0..self.connections.len() {
+            let connection = at(&mut self.connections, index);
+            if connection.is_some_and(|connection| connection.worker == worker) {
+                self.serve(index);
+                self.save_answer(worker);
+            }
+        }
+        self.read_log(worker, true);
+        self.desk.vacate(worker);
+        let its = self.workers.at(worker);
+        let stream = its.and_then(|its| its.stream);
+        if let Some(call) = self.desk.calls.of_worker(worker)
+            && call.state == State::Runs
+        {
+            // Of an answer in pieces some has gone out: the rest breaks off when it is asked for.
+            call.state = State::Ended;
+            if call.fault == Some(Fault::Truncated) {
+                call.fault = None;
+            }
+        }
+        let _ = stream;
+        for place in self.connections.iter_mut() {
+            if place
+                .as_ref()
+                .is_some_and(|connection| connection.worker == worker)
+            {
+                *place = None;
+            }
+        }
+        if self.workers.death_count >= DEATH_COUNT_MAX {
+            for call in self.desk.calls.iter_mut() {
+                if call.state == State::Waits {
+                    (call.state, call.worker) = (State::Ended, worker);
+                }
+            }
+        }
+        self.has_due = true;
+        self.supervisor.alarm(clock::monotonic_ms());
+    }
+
+    /// What a worker has answered lies in memory of its own from now on: others are about to be read to the shared place.
+    fn save_answer(&mut self, worker: usize) {
+        self.owed = None;
+        let Some(its) = self.workers.at(worker) else {
+            return;
+        };
+        let Some(answer) = &mut its.answer else {
+            return;
+        };
+        if answer.memory.is_none() && answer.own(&self.shared[..], answer.request.end).is_err() {
+            its.answer = None;
+        }
+    }
+
+    fn read_log(&mut self, worker: usize, is_last: bool) {
+        let call = self.desk.calls.of_worker(worker);
+        let id = call.as_deref().map_or(&b""[..], Call::id);
+        self.workers.read_log(worker, id, is_last);
+    }
+
+    /// Does what is due by now, and sets when something is next.
+    fn tick(&mut self) {
+        let now_ms = clock::monotonic_ms();
+        let mut next_ms = NEVER;
+        self.has_due = true;
+        let mut has_waited = false;
+        for call in self.desk.calls.iter_mut() {
+            if !matches!(call.state, State::Waits | State::Runs) {
+                continue;
+            }
+            if call.signal_ms > now_ms {
+                next_ms = next_ms.min(call.signal_ms);
+                continue;
+            }
+            has_waited |= call.state == State::Waits;
+            if call.fault.is_none() {
+                call.fault = Some(Fault::TimedOut);
+                if let Some(its) = self.workers.at(call.worker) {
+                    its.terminate(now_ms + call.margin_ms / 2);
+                }
+            }
+            call.state = State::Ended;
+        }
+        for worker in 0..self.workers.len() {
+            // One that has not asked again for so long does not.
+            if has_waited
+                && self.is_stuck(worker)
+                && let Some(its) = self.workers.at(worker)
+            {
+                its.terminate(now_ms + MARGIN_MS_MAX / 2);
+            }
+            next_ms = next_ms.min(self.workers.tick(worker, now_ms, &self.supervisor));
+        }
+        for place in self.connections.iter_mut() {
+            let Some(connection) = place else {
+                continue;
+            };
+            if connection.until_ms <= now_ms {
+                *place = None;
+            } else {
+                next_ms = next_ms.min(connection.until_ms);
+            }
+        }
+        self.supervisor.set(next_ms);
+    }
+
+    /// Whether a worker neither has a call nor asks for one.
+    fn is_stuck(&mut self, worker: usize) -> bool {
+        let is_ready = |its: &mut Worker| its.phase == worker::Phase::Ready && its.is_alive();
+        self.workers.at(worker).is_some_and(is_ready)
+            && !self.desk.waits(worker)
+            && self
+                .desk
+                .calls
+                .of_worker(worker)
+                .is_none_or(|call| call.is_over())
+    }
+
+    /// Ends the workers: they are asked to, and a moment later they are killed.
+    pub fn end(&mut self) {
+        let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
+        for worker in 0..self.workers.len() {
+            if let Some(its) = self.workers.at(worker) {
+                its.terminate(end_ms);
+            }
+        }
+        let mut kill_count = 0;
+        while kill_count <= KILL_COUNT_MAX && self.workers.are_alive() {
+            let mut left_ms = end_ms.saturating_sub(clock::monotonic_ms());
+            if left_ms == 0 {
+                for worker in 0..self.workers.len() {
+                    if let Some(its) = self.workers.at(worker) {
+                        its.kill();
+                    }
+                }
+                left_ms = BURIAL_MS;
+                kill_count += 1;
+            }
+            self.batch.wait(&self.supervisor, left_ms);
+            for worker in 0..self.workers.len() {
+                self.read_log(worker, false);
+            }
+            self.reap();
+        }
+    }
+}
+
+/// Room for status and headers that an answer in pieces begins with.
+const PRELUDE_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// Room for the failure that an answer in pieces ends with; more is cut.
+const ERROR_BYTES_MAX: usize = 8 * 1024;
+
+/// Memory for what of an answer is not as the worker has written it.
+fn unescaped(place: &mut Option<Mapping>, room: usize) -> Result<&mut [u8], Error> {
+    *place = Some(Mapping::new(room.max(1)).map_err(failure::start)?);
+    Ok(place.as_deref_mut().unwrap_or_default())
+}
+
+/// The value of a field of the request at the front of `come`.
+fn field<'a>(come: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let mut fields = head::fields();
+    let Ok(Parsed::Done(head)) = head::parse(Kind::Request, come, &mut fields) else {
+        return None;
+    };
+    let value = head.headers.get(name)?;
+    let at = bytes::position(come, value)?;
+    Some(bytes::slice(come, at..at + value.len()))
+}
+
+/// The failure that a worker tells of, in JSON as Lambda has it or in words, and by a type, if it says that beside it.
+#[inline(never)]
+fn reported(kinds: &mut Kinds, kind: &[u8], body: &[u8]) -> Error {
+    let value = json::parse(body).unwrap_or_default();
+    let (mut kind_place, mut message_place) = ([0; ERROR_KIND_BYTES_MAX], [0; MESSAGE_BYTES_MAX]);
+    let text = |name| value.member(name).string();
+    let own = text(b"errorType").map(|text| text.unescaped(&mut kind_place));
+    let message = text(b"errorMessage").map(|text| text.unescaped(&mut message_place));
+    let kind = if kind.is_empty() {
+        own.unwrap_or_default()
+    } else {
+        kind
+    };
+    Error::of(kinds.keep(kind), &[message.unwrap_or(body)])
+}
+
+/// The connection at `index`, if there is one.
+#[inline(never)]
+fn at(connections: &mut List<Option<Connection>>, index: usize) -> Option<&mut Connection> {
+    connections.get_mut(index)?.as_mut()
+}
+
+/// Room for the head of an event.
+const HEAD_ROOM_BYTES: usize = HEAD_BYTES_MAX + 2048;
+
+/// Whether an id can stand in a path as it is.
+fn is_segment(id: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || bytes::has(b"-_.~", *byte);
+    !id.is_empty() && id.iter().all(is_plain)
+}
