@@ -15,7 +15,7 @@ use core::mem::MaybeUninit;
 
 use crate::bytes;
 use crate::limits::{PROCESS_COUNT_MAX, REQUEST_ID_BYTES_MAX, WORKER_CONN_COUNT_MAX};
-use crate::program::calls::{Call, Calls, State};
+use crate::program::calls::{Call, Calls, NO_WORKER, State};
 use crate::sys::memory::List;
 
 /// Calls, workers and questions.
@@ -164,6 +164,11 @@ impl Desk {
         }
         if seat.stage == Stage::Done {
             seat.stage = Stage::Free;
+            // Whoever looks for its call means the next one.
+            if let Some(call) = self.calls.of_worker(worker) {
+                call.worker = NO_WORKER;
+            }
+            self.calls.forget();
         }
         self.turn += 1;
         let question = Question {
