@@ -92,6 +92,10 @@ pub const DEATH_COUNT_MAX: usize = 3;
 /// Connections to a server beside fnboot, each with a call or idle; further calls fail.
 pub const UPSTREAM_COUNT_MAX: usize = 1024;
 
+/// Longest answer in one piece of a worker where an API sends events: Lambda's own limit, and nearly SCF's; a longer one is
+/// answered with 413, and its call fails.
+pub const ANSWER_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
+
 /// Connections of one worker to its runtime API; one more is closed.
 pub const WORKER_CONN_COUNT_MAX: usize = 16;
 

@@ -125,6 +125,12 @@ impl Function {
         Api::start(launch, settings, platform).map(Self::Api)
     }
 
+    /// Whether the program wants to hear of `SIGTERM`.
+    #[cfg(feature = "worker")]
+    pub fn has_extension(&self) -> bool {
+        matches!(self, Self::Api(api) if api.has_extension)
+    }
+
     /// No function: `error` says why.
     #[inline(never)]
     pub fn missing(error: Error) -> Self {

@@ -9,6 +9,8 @@ use crate::bytes;
 #[cfg(any(feature = "web", feature = "worker"))]
 use crate::handler::Error;
 use crate::handler::Platform;
+#[cfg(feature = "worker")]
+use crate::limits::ANSWER_BYTES_MAX;
 use crate::limits::{PROCESS_COUNT_MAX, WORKER_COUNT_DEFAULT};
 #[cfg(feature = "web")]
 use crate::program::web;
@@ -97,8 +99,12 @@ fn not_started(error: Error, config: &Config) -> Function {
 /// A program that asks for events: the one that the arguments begin with.
 #[cfg(feature = "worker")]
 #[inline(never)]
-pub fn worker(arguments: Strings, config: &Config) -> Function {
-    let settings = settings(Stay::Server, Reply::Body, config);
+pub fn worker(arguments: Strings, config: &mut Config) -> Function {
+    let mut settings = settings(Stay::Server, Reply::Body, config);
+    if config.source() == Source::Api {
+        // A worker that answers with more learns it from fnboot as it would from the platform.
+        settings.body_bytes_max = settings.body_bytes_max.min(ANSWER_BYTES_MAX);
+    }
     let launch = launch(arguments);
     if let Err(text) = launch.find() {
         let name = launch.arguments.get(0).unwrap_or_default();
@@ -106,7 +112,11 @@ pub fn worker(arguments: Strings, config: &Config) -> Function {
     }
     launch.arguments.complete();
     let function = Function::worker(launch, settings, config.platform());
-    function.unwrap_or_else(|error| not_started(error, config))
+    let function = function.unwrap_or_else(|error| not_started(error, config));
+    if function.has_extension() {
+        config.sigterm = Switch::On;
+    }
+    function
 }
 
 /// What is set for a server.

@@ -139,8 +139,6 @@ pub enum Told {
     BadMode,
     TooLong,
     Truncated,
-    /// There is no memory.
-    OutOfMemory,
 }
 
 const REFUSALS: &[u8] = b"404NotFound:no such path
@@ -148,8 +146,7 @@ const REFUSALS: &[u8] = b"404NotFound:no such path
 400InvalidRequestID:Invalid request ID
 400InvalidFunctionResponseMode:Invalid function response mode
 413RequestEntityTooLarge:Exceeded maximum allowed payload size
-400TruncatedHTTPRequest:HTTP request was truncated
-500InternalServerError:out of memory";
+400TruncatedHTTPRequest:HTTP request was truncated";
 
 /// Longest reply but one with an event: the names of the function are in it.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024;

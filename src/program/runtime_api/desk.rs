@@ -15,7 +15,7 @@ use core::mem::MaybeUninit;
 
 use crate::bytes;
 use crate::limits::{PROCESS_COUNT_MAX, REQUEST_ID_BYTES_MAX, WORKER_CONN_COUNT_MAX};
-use crate::program::calls::{Call, Calls, NO_WORKER, State};
+use crate::program::calls::{Call, Calls, State};
 use crate::sys::memory::List;
 
 /// Calls, workers and questions.
@@ -135,19 +135,20 @@ impl Desk {
     /// The call that has waited longest and the question that has, of a worker that is free, if there are both: the
     /// worker has the call from now on.
     pub fn pair(&mut self) -> Option<Pair> {
-        let call = self.calls.next_waiting()?;
-        let seats = &self.seats;
-        let is_free = |question: &&mut Option<Question>| {
-            let seat = question
-                .as_ref()
-                .and_then(|question| seats.get(question.worker));
+        self.calls.next_waiting()?;
+        // The last call of a worker may not be told of yet.
+        let is_free = |question: &&Question| {
+            let seat = self.seats.get(question.worker);
+            let mut calls = self.calls.iter();
             seat.is_some_and(|seat| seat.stage == Stage::Free)
+                && calls.all(|call| call.worker != question.worker || call.is_over())
         };
-        let questions = self.questions.iter_mut().filter(is_free);
-        let place = questions.min_by_key(|question| question.map(|question| question.turn))?;
-        let Question {
+        let questions = self.questions.iter().flatten().filter(is_free);
+        let &Question {
             worker, connection, ..
-        } = place.take()?;
+        } = questions.min_by_key(|question| question.turn)?;
+        self.leave(connection);
+        let call = self.calls.next_waiting()?;
         let seat = self.seats.get_mut(worker)?;
         (call.state, call.worker) = (State::Runs, worker);
         seat.stage = Stage::Holds;
@@ -164,11 +165,6 @@ impl Desk {
         }
         if seat.stage == Stage::Done {
             seat.stage = Stage::Free;
-            // Whoever looks for its call means the next one.
-            if let Some(call) = self.calls.of_worker(worker) {
-                call.worker = NO_WORKER;
-            }
-            self.calls.forget();
         }
         self.turn += 1;
         let question = Question {
@@ -214,11 +210,8 @@ impl Desk {
             return Err(Refused::Unknown);
         }
         // Nobody waits for the answer of a call that has failed. One whose caller has left has not.
-        let is_late = self
-            .calls
-            .of_worker(worker)
-            .is_none_or(|call| call.fault.is_some());
-        if seat.stage != Stage::Holds || is_late {
+        let call = live(&mut self.calls, worker);
+        if seat.stage != Stage::Holds || call.is_none_or(|call| call.fault.is_some()) {
             return Err(Refused::Again);
         }
         seat.stage = Stage::Answers;
@@ -230,9 +223,14 @@ impl Desk {
         if let Some(seat) = self.seats.get_mut(worker) {
             seat.stage = Stage::Done;
         }
-        let call = self.calls.of_worker(worker)?;
+        let call = live(&mut self.calls, worker)?;
         call.state = State::Ended;
         Some(call)
+    }
+
+    /// The call that a worker has, or whose answer it keeps.
+    pub fn call_of(&mut self, worker: usize) -> Option<&mut Call> {
+        live(&mut self.calls, worker)
     }
 
     /// A worker has ended: it has no event any more, and asks for none.
@@ -242,4 +240,10 @@ impl Desk {
         }
         self.forget(|question| question.worker == worker);
     }
+}
+
+#[inline(never)]
+fn live(calls: &mut Calls, worker: usize) -> Option<&mut Call> {
+    let mut calls = calls.iter_mut();
+    calls.find(|call| call.worker == worker && !call.is_over())
 }

@@ -53,7 +53,6 @@ use worker::{Answer, Worker, Workers};
 #[derive(Debug)]
 pub struct Api {
     settings: Settings,
-    platform: Platform,
     workers: Workers,
     desk: Desk,
     connections: List<Option<Connection>>,
@@ -66,6 +65,8 @@ pub struct Api {
     dialect: Dialect,
     /// Why the first worker cannot start, as it says.
     init_error: Option<Error>,
+    /// Whether a worker has registered an extension: it wants to hear of `SIGTERM`, which Lambda sends to nobody else.
+    pub has_extension: bool,
     /// The connection on which an answer came that is being taken: it is told once that is on its way.
     owed: Option<(usize, Dialect)>,
     /// What the last answer was made of.
@@ -106,9 +107,11 @@ const BURIAL_MS: u64 = 20;
 /// How often the end of workers that were killed is waited for so long.
 const KILL_COUNT_MAX: usize = 5;
 
-/// Processes that are taken away, and connections that are accepted, at once.
+/// Processes that are taken away at once.
 const REAP_COUNT_MAX: usize = 1024;
-const ACCEPT_COUNT_MAX: usize = 64;
+
+/// Requests, or pieces that nobody takes, in a row of one connection, before others get their turn.
+const TURN_COUNT_MAX: usize = 64;
 
 /// What a worker is told of the deadline where nobody tells one.
 const DEADLINE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -156,7 +159,6 @@ impl Api {
         } = MEMORY.take().ok_or(Errno::AGAIN)?;
         Ok(api.write(Self {
             settings,
-            platform,
             workers: Workers::new(launch, &settings, platform, workers, kinds)?,
             desk: Desk::new(Calls::new(calls), desk),
             connections: List::new(connections),
@@ -165,6 +167,7 @@ impl Api {
             has_due: false,
             dialect: Dialect::Lambda,
             init_error: None,
+            has_extension: false,
             owed: None,
             answered: None,
             unescaped: None,
@@ -309,7 +312,7 @@ impl Api {
         let Self {
             desk, connections, ..
         } = self;
-        let call = desk.calls.of_worker(pair.worker);
+        let call = desk.call_of(pair.worker);
         let connection = at(connections, pair.connection);
         let is_open = call
             .zip(connection)
@@ -355,9 +358,16 @@ impl Api {
     /// The next call that has something to tell which no descriptor does.
     fn next_due(&mut self) -> Option<u64> {
         self.desk.calls.forget();
+        self.pair();
         let due = self.desk.calls.iter().find(|call| call.is_due());
         if let Some(call) = due {
             return Some(call.number);
+        }
+        for worker in 0..self.workers.len() {
+            let its = self.workers.at(worker);
+            if its.is_some_and(|its| mem::take(&mut its.is_due)) {
+                return self.desk.call_of(worker).map(|call| call.number);
+            }
         }
         for index in 0..self.connections.len() {
             let connection = at(&mut self.connections, index);
@@ -427,7 +437,7 @@ impl Api {
 
     /// Reads requests, and does what they ask for.
     fn read(&mut self, index: usize) -> Option<u64> {
-        loop {
+        for _ in 0..TURN_COUNT_MAX {
             let connection = at(&mut self.connections, index)?;
             if connection.phase != Phase::Open {
                 return None;
@@ -435,8 +445,7 @@ impl Api {
             match connection.read(&mut self.shared[..], self.settings.body_bytes_max) {
                 Step::Nothing => return None,
                 Step::Again => {
-                    connection.is_unread = true;
-                    self.supervisor.alarm(clock::monotonic_ms());
+                    self.set_unread(index);
                     return None;
                 }
                 Step::Gone => {
@@ -453,6 +462,16 @@ impl Api {
                     }
                 }
             }
+        }
+        self.set_unread(index);
+        None
+    }
+
+    /// There is more to be read on a connection, but others have their turn first.
+    fn set_unread(&mut self, index: usize) {
+        if let Some(connection) = at(&mut self.connections, index) {
+            connection.is_unread = true;
+            self.supervisor.alarm(clock::monotonic_ms());
         }
     }
 
@@ -554,7 +573,10 @@ impl Api {
                 self.set_ready(worker, dialect);
                 Told::Taken
             }
-            Ask::Register => Told::Registered,
+            Ask::Register => {
+                self.has_extension = true;
+                Told::Registered
+            }
             Ask::Restored => Told::Empty,
             Ask::InitError | Ask::RestoreError if !self.workers.has_asked => {
                 let place = memory.as_deref().unwrap_or(&self.shared[..]);
@@ -639,7 +661,7 @@ impl Api {
 
     /// An answer in pieces has begun. Nobody is told before there are status and headers, if it begins with them.
     fn begin_pieces(&mut self, index: usize, worker: usize) -> Option<u64> {
-        let call = self.desk.calls.of_worker(worker)?;
+        let call = self.desk.call_of(worker)?;
         let (number, is_request) = (call.number, call.is_request);
         let Worker {
             answer,
@@ -671,7 +693,7 @@ impl Api {
     /// More has come of an answer in pieces.
     fn go_on_pieces(&mut self, index: usize) -> Option<u64> {
         let worker = at(&mut self.connections, index)?.worker;
-        let call = self.desk.calls.of_worker(worker);
+        let call = self.desk.call_of(worker);
         let number = call.map_or(0, |call| call.number);
         let its = self.workers.at(worker)?;
         if number == 0 {
@@ -705,7 +727,7 @@ impl Api {
             let body = bytes::slice(memory, request.head_len..request.end);
             if url::prelude_len(body).is_some() {
                 its.is_collecting = false;
-                return desk.calls.of_worker(worker).map(|call| call.number);
+                return desk.call_of(worker).map(|call| call.number);
             }
             let room = memory.len();
             let mut piece = Writer::new(bytes::slice_mut(memory, request.end..room));
@@ -729,7 +751,7 @@ impl Api {
     /// Throws away what comes of an answer in pieces that nobody takes.
     fn discard(&mut self, index: usize, worker: usize) -> Option<u64> {
         let connection = at(&mut self.connections, index)?;
-        loop {
+        for _ in 0..TURN_COUNT_MAX {
             match connection.read_piece(&mut Writer::new(&mut self.shared[..])) {
                 Piece::More => {}
                 Piece::Wait => return None,
@@ -740,6 +762,8 @@ impl Api {
                 }
             }
         }
+        self.set_unread(index);
+        None
     }
 
     /// Nothing more is taken of the answer in pieces of a worker. Its connection goes on if that was all.
@@ -747,10 +771,12 @@ impl Api {
         let Some(its) = self.workers.at(worker) else {
             return;
         };
-        its.answer = None;
         let Some(index) = its.stream.take() else {
             return;
         };
+        its.answer = None;
+        // One that has ended is not started again before that.
+        self.supervisor.alarm(clock::monotonic_ms());
         if !is_whole {
             return self.keep(index, false);
         }
@@ -791,6 +817,7 @@ impl Api {
         let (worker, fault, is_request) = (call.worker, call.fault, call.is_request);
         if let Some(fault) = fault {
             call.number = 0;
+            self.end_stream(worker, false);
             if matches!(fault, Fault::Truncated | Fault::BadReply) {
                 report.status = BAD_GATEWAY;
             }
@@ -799,9 +826,12 @@ impl Api {
         let its = self.workers.at(worker);
         let is_in_pieces = its.as_ref().is_some_and(|its| its.stream.is_some());
         let answer = its.and_then(|its| its.answer.take());
-        if !is_in_pieces || answer.is_none() {
+        if is_in_pieces && answer.is_some() {
+            call.state = State::Runs;
+        } else {
             call.number = 0;
         }
+        self.has_due = true;
         let Some(Answer { memory, request }) = answer else {
             report.status = BAD_GATEWAY;
             return Err(self.workers.death(worker));
@@ -942,23 +972,26 @@ impl Api {
         }
         self.read_log(worker, true);
         self.desk.vacate(worker);
-        let its = self.workers.at(worker);
-        let stream = its.and_then(|its| its.stream);
-        if let Some(call) = self.desk.calls.of_worker(worker)
-            && call.state == State::Runs
-        {
-            // Of an answer in pieces some has gone out: the rest breaks off when it is asked for.
-            call.state = State::Ended;
-            if call.fault == Some(Fault::Truncated) {
-                call.fault = None;
-            }
+        // What it has sent of an answer in pieces is still there to be read.
+        let its = self.workers.at(worker).filter(|its| !its.is_collecting);
+        let (mut stream, mut is_begun) = (its.as_ref().and_then(|its| its.stream), false);
+        if let Some(its) = its {
+            is_begun = stream.is_some() && its.answer.is_none();
         }
-        let _ = stream;
-        for place in self.connections.iter_mut() {
-            if place
-                .as_ref()
-                .is_some_and(|connection| connection.worker == worker)
-            {
+        match self.desk.call_of(worker) {
+            Some(call) if call.state == State::Runs && !is_begun => {
+                call.state = State::Ended;
+                call.fault = call.fault.filter(|fault| *fault != Fault::Truncated);
+            }
+            Some(_) => {}
+            None => stream = None,
+        }
+        if stream.is_none() {
+            self.end_stream(worker, false);
+        }
+        for (index, place) in self.connections.iter_mut().enumerate() {
+            let is_its = |connection: &Connection| connection.worker == worker;
+            if place.as_ref().is_some_and(is_its) && stream != Some(index) {
                 *place = None;
             }
         }
@@ -988,7 +1021,7 @@ impl Api {
     }
 
     fn read_log(&mut self, worker: usize, is_last: bool) {
-        let call = self.desk.calls.of_worker(worker);
+        let call = self.desk.call_of(worker);
         let id = call.as_deref().map_or(&b""[..], Call::id);
         self.workers.read_log(worker, id, is_last);
     }
@@ -1008,12 +1041,19 @@ impl Api {
                 continue;
             }
             has_waited |= call.state == State::Waits;
-            if call.fault.is_none() {
-                call.fault = Some(Fault::TimedOut);
-                if let Some(its) = self.workers.at(call.worker) {
-                    its.terminate(now_ms + call.margin_ms / 2);
+            call.signal_ms = NEVER;
+            let its = self.workers.at(call.worker);
+            if let Some(its) = its.filter(|_| call.fault.is_none()) {
+                its.terminate(now_ms + call.margin_ms / 2);
+                let is_begun = its.stream.is_some() && its.answer.is_none();
+                (its.is_due, its.is_waiting) = (is_begun && its.is_waiting, false);
+                if is_begun {
+                    // It fails when the next piece is asked for.
+                    call.fault = Some(Fault::TimedOut);
+                    continue;
                 }
             }
+            call.fault.get_or_insert(Fault::TimedOut);
             call.state = State::Ended;
         }
         for worker in 0..self.workers.len() {

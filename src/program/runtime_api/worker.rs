@@ -62,6 +62,8 @@ pub struct Worker {
     pub stream: Option<usize>,
     pub is_collecting: bool,
     pub is_waiting: bool,
+    /// Whether whoever waits has to be told, without anything that has come.
+    pub is_due: bool,
 }
 
 /// An answer, or its beginning, as it came.
@@ -175,6 +177,7 @@ impl Workers {
             stream: None,
             is_collecting: false,
             is_waiting: false,
+            is_due: false,
         };
         self.list.push(worker).map(drop).ok_or(Errno::AGAIN)
     }
@@ -264,7 +267,9 @@ impl Workers {
         if !self.are_alive() {
             self.orphans.find(true, |_| false);
         }
-        if self.has_asked && !is_told && !signal::terminating() {
+        // One that ends on purpose after each event is nothing to be said.
+        let is_odd = status != Status::Exited(0) && !is_told;
+        if self.has_asked && is_odd && !signal::terminating() {
             let error = self.death(index);
             log::complain(b"ERROR", |line| {
                 line.put(b"the program has ended: ");
@@ -275,7 +280,8 @@ impl Workers {
 
     /// Does what is due for a worker by now. Returns when something is next.
     pub fn tick(&mut self, index: usize, now_ms: u64, supervisor: &Supervisor) -> u64 {
-        let has_ended_again = self.death_count >= DEATH_COUNT_MAX;
+        // Not before it is known what comes of the end.
+        let may_start = self.has_asked && self.death_count < DEATH_COUNT_MAX;
         let Some(worker) = self.list.get_mut(index) else {
             return NEVER;
         };
@@ -284,7 +290,7 @@ impl Workers {
         }
         let next_ms = match &mut worker.phase {
             Phase::Down { until_ms } if *until_ms > now_ms => *until_ms,
-            Phase::Down { .. } if has_ended_again => NEVER,
+            Phase::Down { .. } if !may_start || worker.stream.is_some() => NEVER,
             Phase::Down { until_ms } => {
                 *until_ms = now_ms + RESTART_MS;
                 // Else it is tried again.
