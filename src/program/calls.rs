@@ -95,7 +95,7 @@ pub const EMPTY_TABLE: Table = [const { MaybeUninit::uninit() }; CALL_COUNT_MAX]
 
 impl Calls {
     /// None yet.
-    pub fn new(place: &'static mut Table) -> Self {
+    pub fn new(place: &'static mut [MaybeUninit<Option<Call>>]) -> Self {
         Self(List::new(place))
     }
 

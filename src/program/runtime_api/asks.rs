@@ -50,16 +50,16 @@ const ASKS: [Ask; 10] = [
 ];
 
 /// Method and path of each of [`ASKS`]. The first six are Lambda's.
-const PATHS: &[u8] = b"GET/2018-06-01/runtime/invocation/next
-GET/2018-06-01/runtime/restore/next
-POST/2018-06-01/runtime/init/error
-POST/2018-06-01/runtime/restore/error
-POST/2020-01-01/extension/register
-GET/2020-01-01/extension/event/next
-POST/runtime/init/ready
-GET/runtime/invocation/next
-POST/runtime/invocation/response
-POST/runtime/invocation/error";
+const PATHS: &[u8] = b"GET /2018-06-01/runtime/invocation/next
+GET /2018-06-01/runtime/restore/next
+POST /2018-06-01/runtime/init/error
+POST /2018-06-01/runtime/restore/error
+POST /2020-01-01/extension/register
+GET /2020-01-01/extension/event/next
+POST /runtime/init/ready
+GET /runtime/invocation/next
+POST /runtime/invocation/response
+POST /runtime/invocation/error";
 
 const SCF_FIRST: usize = 6;
 
@@ -98,8 +98,10 @@ impl<'a> Asked<'a> {
                 id: Some(id),
             };
         }
-        let found = bytes::split(PATHS, b'\n')
-            .position(|line| line.strip_prefix(method).is_some_and(|rest| rest == path));
+        let found = bytes::split(PATHS, b'\n').position(|line| {
+            let other = bytes::before(line, b' ');
+            other == method && line.get(other.len() + 1..) == Some(path)
+        });
         let ask = found.and_then(|index| ASKS.get(index).copied());
         let dialect = if found.is_some_and(|index| index >= SCF_FIRST) {
             Dialect::Scf
@@ -295,5 +297,212 @@ fn put_arn(cx: &Context<'_>, into: &mut Writer<'_>) {
     ] {
         into.put(before.as_bytes());
         into.put(value.unwrap_or("function").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use std::format;
+    use std::string::String;
+
+    fn asked(method: &'static str, target: &'static str) -> (Dialect, Ask, Option<&'static [u8]>) {
+        let head = Head {
+            method,
+            target,
+            ..Head::default()
+        };
+        let Asked { dialect, ask, id } = Asked::of(&head);
+        (dialect, ask, id)
+    }
+
+    #[test]
+    fn paths_are_known() {
+        use Dialect::{Lambda, Scf};
+        const L: &str = "/2018-06-01/runtime";
+        for (method, target, want) in [
+            (
+                "GET",
+                "/2018-06-01/runtime/invocation/next",
+                (Lambda, Ask::Next, None),
+            ),
+            (
+                "GET",
+                "/2018-06-01/runtime/invocation/next?a",
+                (Lambda, Ask::Next, None),
+            ),
+            (
+                "POST",
+                "/2018-06-01/runtime/invocation/i-1/response",
+                (Lambda, Ask::Answer, Some(&b"i-1"[..])),
+            ),
+            (
+                "POST",
+                "/2018-06-01/runtime/invocation/i-1/error",
+                (Lambda, Ask::Error, Some(b"i-1")),
+            ),
+            (
+                "POST",
+                "/2018-06-01/runtime/invocation//error",
+                (Lambda, Ask::Error, Some(b"")),
+            ),
+            (
+                "POST",
+                "/2018-06-01/runtime/init/error",
+                (Lambda, Ask::InitError, None),
+            ),
+            (
+                "POST",
+                "/2018-06-01/runtime/restore/error",
+                (Lambda, Ask::RestoreError, None),
+            ),
+            (
+                "GET",
+                "/2018-06-01/runtime/restore/next",
+                (Lambda, Ask::Restored, None),
+            ),
+            (
+                "POST",
+                "/2020-01-01/extension/register",
+                (Lambda, Ask::Register, None),
+            ),
+            (
+                "GET",
+                "/2020-01-01/extension/event/next",
+                (Lambda, Ask::ExtensionNext, None),
+            ),
+            ("POST", "/runtime/init/ready", (Scf, Ask::Ready, None)),
+            ("GET", "/runtime/invocation/next", (Scf, Ask::Next, None)),
+            (
+                "POST",
+                "/runtime/invocation/response",
+                (Scf, Ask::Answer, None),
+            ),
+            ("POST", "/runtime/invocation/error", (Scf, Ask::Error, None)),
+            (
+                "GET",
+                "http://127.0.0.1:1/runtime/invocation/next",
+                (Scf, Ask::Next, None),
+            ),
+        ] {
+            assert_eq!(asked(method, target), want, "{method} {target}");
+        }
+        for (method, target) in [
+            ("POST", "/2018-06-01/runtime/invocation/next"),
+            ("GET", "/2018-06-01/runtime/invocation/i/response"),
+            ("POST", "/2018-06-01/runtime/invocation/i/response/"),
+            ("POST", "/2018-06-01/runtime/invocation/i"),
+            ("GET", "/runtime/init/ready"),
+            ("POST", "/runtime/invocation/response/"),
+            ("GET", "/"),
+            ("", ""),
+            ("GE", "T/runtime/invocation/next"),
+        ] {
+            assert_eq!(asked(method, target).1, Ask::Unknown, "{method} {target}");
+        }
+        assert!(PATHS.windows(L.len()).any(|part| part == L.as_bytes()));
+        assert_eq!(bytes::split(PATHS, b'\n').count(), ASKS.len());
+    }
+
+    fn reply(told: Told, dialect: Dialect) -> String {
+        let mut place = [0; REPLY_BYTES_MAX];
+        let mut reply = Writer::new(&mut place);
+        put_reply(told, dialect, Persist::Keep, Version::Http11, &mut reply);
+        String::from_utf8_lossy(reply.written()).into_owned()
+    }
+
+    #[test]
+    fn replies_have_their_status_and_their_length() {
+        for (told, status, kind) in [
+            (Told::Taken, "202 Accepted", ""),
+            (Told::Empty, "200 OK", ""),
+            (Told::Registered, "200 OK", ""),
+            (Told::NotFound, "404 Not Found", "NotFound"),
+            (Told::Again, "403 Forbidden", "InvalidStateTransition"),
+            (Told::UnknownId, "400 Bad Request", "InvalidRequestID"),
+            (
+                Told::BadMode,
+                "400 Bad Request",
+                "InvalidFunctionResponseMode",
+            ),
+            (
+                Told::TooLong,
+                "413 Content Too Large",
+                "RequestEntityTooLarge",
+            ),
+            (Told::Truncated, "400 Bad Request", "TruncatedHTTPRequest"),
+        ] {
+            let reply = reply(told, Dialect::Lambda);
+            assert!(
+                reply.starts_with(&format!("HTTP/1.1 {status}\r\n")),
+                "{reply}"
+            );
+            let (head, body) = reply.split_once("\r\n\r\n").expect("an end");
+            assert!(
+                head.ends_with(&format!("Content-Length: {}", body.len())),
+                "{reply}"
+            );
+            if !body.is_empty() {
+                let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+                let own = body.get("errorType").and_then(|kind| kind.as_str());
+                assert_eq!(own.unwrap_or_default(), kind);
+            }
+        }
+        assert!(reply(Told::Taken, Dialect::Scf).starts_with("HTTP/1.1 200 OK"));
+        let mut place = [0; REPLY_BYTES_MAX];
+        for (reject, status) in [
+            (Reject::Host, "400"),
+            (Reject::BodyTooLarge, "413"),
+            (Reject::HeadTooLarge, "431"),
+        ] {
+            let mut reply = Writer::new(&mut place);
+            put_refusal(reject, &mut reply);
+            let reply = String::from_utf8_lossy(reply.written());
+            assert!(reply.starts_with(&format!("HTTP/1.1 {status} ")), "{reply}");
+            assert!(reply.contains("Connection: close"), "{reply}");
+        }
+    }
+
+    #[test]
+    fn events_have_what_clients_insist_on() {
+        let mut place = [0; 2048];
+        testing::event(
+            Platform::Fc,
+            &[("x-fc-region", "cn"), ("lambda-runtime-trace-id", "forged")],
+            |cx| {
+                let mut head = Writer::new(&mut place);
+                put_event_head(Dialect::Lambda, cx, b"i", 42, 7, &mut head);
+                assert_eq!(
+                    String::from_utf8_lossy(head.written()),
+                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nLambda-Runtime-Aws-Request-Id: i\r\n\
+                 Lambda-Runtime-Deadline-Ms: 42\r\nLambda-Runtime-Invoked-Function-Arn: \
+                 arn:aws:lambda:cn:function:function:function\r\nContent-Length: 7\r\n"
+                );
+            },
+        );
+        let arn = "arn:aws:lambda:r:1:function:f";
+        let headers = [
+            ("lambda-runtime-invoked-function-arn", arn),
+            ("lambda-runtime-trace-id", "Root=1"),
+            ("lambda-runtime-client-context", ""),
+        ];
+        testing::event(Platform::Lambda, &headers, |cx| {
+            let mut head = Writer::new(&mut place);
+            put_event_head(Dialect::Lambda, cx, b"i", 42, 7, &mut head);
+            let head = String::from_utf8_lossy(head.written());
+            assert!(head.contains(&format!(
+                "Function-Arn: {arn}\r\nLambda-Runtime-Trace-Id: Root=1\r\nContent-Length"
+            )));
+        });
+        testing::event(Platform::Scf, &[("memory_limit_in_mb", "64")], |cx| {
+            let mut head = Writer::new(&mut place);
+            put_event_head(Dialect::Scf, cx, b"i", (cx.now_ms)() + 3000, 0, &mut head);
+            let head = String::from_utf8_lossy(head.written());
+            assert!(
+                head.contains("Request_Id: i\r\nMemory_Limit_In_Mb: 64\r\nTime_Limit_In_Ms: "),
+                "{head}"
+            );
+        });
     }
 }

@@ -118,10 +118,18 @@ impl Places {
 impl Desk {
     /// No call and no worker yet.
     pub fn new(calls: Calls, places: &'static mut Places) -> Self {
+        Self::with(calls, &mut places.seats, &mut places.questions)
+    }
+
+    fn with(
+        calls: Calls,
+        seats: &'static mut [MaybeUninit<Seat>],
+        questions: &'static mut [MaybeUninit<Option<Question>>],
+    ) -> Self {
         Self {
             calls,
-            seats: List::new(&mut places.seats),
-            questions: List::new(&mut places.questions),
+            seats: List::new(seats),
+            questions: List::new(questions),
             turn: 0,
         }
     }
@@ -220,8 +228,14 @@ impl Desk {
 
     /// A worker has answered, or will not. Returns its call.
     pub fn settle(&mut self, worker: usize) -> Option<&mut Call> {
+        // One that asks on several connections has asked already.
+        let stage = if self.waits(worker) {
+            Stage::Free
+        } else {
+            Stage::Done
+        };
         if let Some(seat) = self.seats.get_mut(worker) {
-            seat.stage = Stage::Done;
+            seat.stage = stage;
         }
         let call = live(&mut self.calls, worker)?;
         call.state = State::Ended;
@@ -246,4 +260,233 @@ impl Desk {
 fn live(calls: &mut Calls, worker: usize) -> Option<&mut Call> {
     let mut calls = calls.iter_mut();
     calls.find(|call| call.worker == worker && !call.is_over())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::Platform;
+    use crate::program::failure::Fault;
+    use crate::sys::memory::Mapping;
+    use crate::testing;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::string::{String, ToString};
+    use std::vec::Vec;
+
+    fn place<T>(count: usize) -> &'static mut [MaybeUninit<T>] {
+        let mut place = Vec::new();
+        place.resize_with(count, MaybeUninit::uninit);
+        place.leak()
+    }
+
+    /// A desk with so many workers.
+    fn desk(worker_count: usize) -> Desk {
+        let mut desk = Desk::with(Calls::new(place(64)), place(8), place(64));
+        for _ in 0..worker_count {
+            desk.add_worker();
+        }
+        desk
+    }
+
+    /// A call, whose id is its number.
+    fn add(desk: &mut Desk, number: u64) {
+        let id = number.to_string();
+        let mut memory = Mapping::new(64).expect("memory");
+        bytes::copy(&mut memory, id.as_bytes());
+        let call = testing::event(Platform::Fc, &[], |cx| {
+            Call::asked_for(number, memory, [id.len(), 0, 0, 0], false, cx, 1000)
+        });
+        desk.calls.add(call).expect("room");
+    }
+
+    fn pair(worker: usize, connection: usize) -> Option<Pair> {
+        Some(Pair { worker, connection })
+    }
+
+    fn claim(desk: &mut Desk, worker: usize, id: &str) -> Result<(), Refused> {
+        desk.claim(worker, Some(id.as_bytes()))
+    }
+
+    /// The answer of a worker is taken by whoever waits for it.
+    fn take(desk: &mut Desk, worker: usize) -> u64 {
+        let call = desk.settle(worker).expect("a call");
+        core::mem::take(&mut call.number)
+    }
+
+    #[test]
+    fn a_call_waits_for_a_worker_and_a_worker_for_a_call() {
+        let mut desk = desk(1);
+        add(&mut desk, 1);
+        assert_eq!(desk.pair(), None);
+        assert_eq!(desk.ask(0, 7), None);
+        assert!(desk.waits(0));
+        assert_eq!(desk.pair(), pair(0, 7));
+        assert!(!desk.waits(0));
+        assert_eq!(desk.pair(), None);
+        assert_eq!(claim(&mut desk, 0, "1"), Ok(()));
+        assert_eq!(take(&mut desk, 0), 1);
+        // The other way round.
+        assert_eq!(desk.ask(0, 7), None);
+        add(&mut desk, 2);
+        assert_eq!(desk.pair(), pair(0, 7));
+    }
+
+    #[test]
+    fn the_oldest_of_both_are_paired() {
+        let mut desk = desk(2);
+        for connection in [5, 3] {
+            assert_eq!(desk.ask(connection / 4, connection), None);
+        }
+        for number in [9, 8, 7] {
+            add(&mut desk, number);
+        }
+        assert_eq!(desk.pair(), pair(1, 5));
+        assert_eq!(desk.pair(), pair(0, 3));
+        assert_eq!(desk.call_of(1).map(|call| call.number), Some(7));
+        assert_eq!(desk.call_of(0).map(|call| call.number), Some(8));
+        assert_eq!(desk.pair(), None);
+    }
+
+    #[test]
+    fn an_event_that_is_not_answered_is_sent_again() {
+        let mut desk = desk(1);
+        add(&mut desk, 1);
+        add(&mut desk, 2);
+        desk.ask(0, 3);
+        desk.ask(0, 4);
+        assert_eq!(desk.pair(), pair(0, 3));
+        // The older question still waits; a new one has the same event.
+        assert_eq!(desk.pair(), None);
+        assert_eq!(desk.ask(0, 5), pair(0, 5));
+        assert_eq!(claim(&mut desk, 0, "1"), Ok(()));
+        // While the answer is on its way there is nothing to send.
+        assert_eq!(desk.ask(0, 5), None);
+        assert_eq!(desk.pair(), None);
+        assert_eq!(take(&mut desk, 0), 1);
+        // It has asked already.
+        assert_eq!(desk.pair(), pair(0, 4));
+        assert!(desk.waits(0));
+        desk.leave(5);
+        assert!(!desk.waits(0));
+    }
+
+    #[test]
+    fn the_first_answer_counts() {
+        let mut desk = desk(2);
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Unknown));
+        assert_eq!(claim(&mut desk, 9, "1"), Err(Refused::Unknown));
+        assert_eq!(desk.claim(0, None), Err(Refused::Unknown));
+        for number in [1, 2] {
+            add(&mut desk, number);
+        }
+        desk.ask(0, 0);
+        desk.ask(1, 1);
+        assert_eq!([desk.pair(), desk.pair()], [pair(0, 0), pair(1, 1)]);
+        assert_eq!(claim(&mut desk, 0, "2"), Err(Refused::Unknown));
+        assert_eq!(claim(&mut desk, 0, ""), Err(Refused::Unknown));
+        assert_eq!(claim(&mut desk, 0, "1"), Ok(()));
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Again));
+        assert_eq!(take(&mut desk, 0), 1);
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Again));
+        assert_eq!(desk.claim(0, None), Err(Refused::Again));
+        // Once it asks for the next the last one is forgotten.
+        desk.ask(0, 0);
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Unknown));
+        assert_eq!(desk.claim(1, None), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_that_is_late_is_refused_and_one_without_a_caller_is_taken() {
+        let mut desk = desk(2);
+        for number in [1, 2] {
+            add(&mut desk, number);
+        }
+        desk.ask(0, 0);
+        desk.ask(1, 1);
+        assert_eq!([desk.pair(), desk.pair()], [pair(0, 0), pair(1, 1)]);
+        desk.call_of(0).expect("a call").fault = Some(Fault::TimedOut);
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Again));
+        desk.call_of(1).expect("a call").number = 0;
+        assert_eq!(claim(&mut desk, 1, "2"), Ok(()));
+        assert_eq!(take(&mut desk, 1), 0);
+        assert!(desk.call_of(1).is_none());
+    }
+
+    #[test]
+    fn a_worker_that_has_ended_asks_for_nothing_and_its_successor_has_no_event() {
+        let mut desk = desk(1);
+        add(&mut desk, 1);
+        desk.ask(0, 0);
+        desk.ask(0, 1);
+        assert_eq!(desk.pair(), pair(0, 0));
+        desk.vacate(0);
+        assert!(!desk.waits(0));
+        assert_eq!(take(&mut desk, 0), 1);
+        add(&mut desk, 2);
+        assert_eq!(desk.pair(), None);
+        desk.vacate(0);
+        assert_eq!(desk.ask(0, 2), None);
+        assert_eq!(claim(&mut desk, 0, "1"), Err(Refused::Unknown));
+        assert_eq!(desk.pair(), pair(0, 2));
+    }
+
+    proptest! {
+        /// Whatever workers do, each call is answered once, by a worker that had it.
+        #[test]
+        fn every_call_is_answered_once(acts in prop::collection::vec((0..6, 0..3usize), 0..200)) {
+            let mut desk = desk(3);
+            let (mut last, mut has) = (0, BTreeMap::new());
+            let mut answered = Vec::new();
+            for (act, worker) in acts {
+                match act {
+                    0 | 1 => {
+                        last += 1;
+                        add(&mut desk, last);
+                    }
+                    2 | 3 => {
+                        let again = desk.ask(worker, worker);
+                        let holds = has.contains_key(&worker);
+                        prop_assert_eq!(again, pair(worker, worker).filter(|_| holds));
+                    }
+                    4 => {
+                        let id = has.get(&worker).map(|id: &u64| id.to_string());
+                        let claimed = desk.claim(worker, id.as_deref().map(str::as_bytes));
+                        prop_assert_eq!(claimed.is_ok(), id.is_some());
+                        if let Some(id) = has.remove(&worker) {
+                            prop_assert_eq!(take(&mut desk, worker), id);
+                            answered.push(id);
+                        }
+                    }
+                    _ => {
+                        desk.leave(worker);
+                        prop_assert!(!desk.waits(worker));
+                    }
+                }
+                desk.calls.forget();
+                while let Some(pair) = desk.pair() {
+                    let call = desk.call_of(pair.worker).expect("its call").number;
+                    prop_assert_eq!(has.insert(pair.worker, call), None);
+                }
+            }
+            let waiting = desk.calls.waiting_count();
+            prop_assert_eq!(answered.len() + has.len() + waiting, usize::try_from(last).expect("few"));
+            answered.extend(has.values());
+            answered.sort_unstable();
+            answered.dedup();
+            prop_assert_eq!(answered.len() + waiting, usize::try_from(last).expect("few"));
+        }
+    }
+
+    #[test]
+    fn long_ids_are_told_apart_by_their_beginning() {
+        let mut desk = desk(1);
+        let id: String = core::iter::repeat_n('x', REQUEST_ID_BYTES_MAX).collect();
+        let mut seat = Id::NONE;
+        seat.set((id.clone() + "more").as_bytes());
+        assert_eq!(seat.get(), id.as_bytes());
+        seat.set(b"1");
+        assert_eq!(seat.get(), b"1");
+        assert!(desk.call_of(0).is_none());
+    }
 }
