@@ -107,6 +107,14 @@
 //! is asked for everything that a platform sends ([`Handler::http`] with `Scope::All`), because its server knows hooks and
 //! events as requests, too.
 //!
+//! A program that asks for events (`program::runtime_api`, `bootstrap worker`) is served the API of Lambda and SCF, each worker
+//! on a port of its own. `Api::begin` puts the call off with all that a worker is told of it; a worker's question is a connection
+//! that waits. `desk` pairs the two, so both sides wait for each other and neither is asked again. These connections are a server's,
+//! and have its `http::exchange` and its refusals, but they are not among those of `runtime`: a worker has to be served before there
+//! is a platform to be served. All of them make the one descriptor readable, as those of a server beside fnboot do. An answer goes on
+//! from where it was read to, one in pieces from socket to socket. The requests of HTTP functions are made events
+//! (`platform::gateway::url_event`) and their answers responses (`url_answer`), which is the opposite of what follows.
+//!
 //! An event may be an HTTP request, which a gateway has made JSON of. If the handler says that it serves these
 //! ([`Handler::HTTP_EVENTS`]), `runtime::http_events` stands in front of `Caller::answer`: `platform::gateway::event`
 //! tells such an event from all others and makes the request, of slices of the event where it can. What has to be
@@ -176,7 +184,8 @@
 //! - No call that was put off ends twice, or never: it is resumed once, or abandoned once, or was failed by
 //!   the handler before it returned. Nothing is read on its connection meanwhile, so that answers keep the
 //!   order of their requests. No answer that comes late reaches another call.
-//! - No answer of a server beside fnboot that broke off is completed, and no request is sent to it twice unless nothing of
+//! - No event goes to two workers, and no worker has two. Of the answers to one, the first counts.
+//! - No answer of a server beside fnboot, or of a worker, that broke off is completed, and no request is sent to it twice unless nothing of
 //!   it went out or its method allows that. What comes behind an answer is never taken for the next one.
 //! - No call is ended because its client has sent its end (FIN): that client may still read.
 //! - How the network cut a stream changes nothing: the protocol never looks ahead.
