@@ -189,6 +189,19 @@ impl Desk {
         None
     }
 
+    /// The oldest question of a worker that has an event which did not reach it.
+    pub fn ask_again(&mut self, worker: usize) -> Option<Pair> {
+        let seat = self.seats.get(worker);
+        let mut questions = self.questions.iter().flatten();
+        let question = questions.find(|question| question.worker == worker)?;
+        let connection = question.connection;
+        if seat.is_none_or(|seat| seat.stage != Stage::Holds) {
+            return None;
+        }
+        self.leave(connection);
+        Some(Pair { worker, connection })
+    }
+
     /// Nobody asks on that connection any more.
     pub fn leave(&mut self, connection: usize) {
         self.forget(|question| question.connection == connection);
@@ -359,7 +372,12 @@ mod tests {
         // The older question still waits; a new one has the same event.
         assert_eq!(desk.pair(), None);
         assert_eq!(desk.ask(0, 5), pair(0, 5));
+        // If its connection breaks, another one has it.
+        assert_eq!(desk.ask_again(0), pair(0, 4));
+        assert_eq!(desk.ask_again(0), None);
         assert_eq!(claim(&mut desk, 0, "1"), Ok(()));
+        desk.ask(0, 4);
+        assert_eq!(desk.ask_again(0), None);
         // While the answer is on its way there is nothing to send.
         assert_eq!(desk.ask(0, 5), None);
         assert_eq!(desk.pair(), None);

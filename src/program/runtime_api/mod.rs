@@ -307,17 +307,27 @@ impl Api {
         }
     }
 
-    /// Sends the event of a worker's call on a connection, or what is left of it.
-    fn send_event(&mut self, pair: Pair) {
-        let Self {
-            desk, connections, ..
-        } = self;
-        let call = desk.call_of(pair.worker);
-        let connection = at(connections, pair.connection);
-        let is_open = call
-            .zip(connection)
-            .is_some_and(|(call, connection)| connection.send_event(call));
-        self.keep(pair.connection, is_open);
+    /// Sends the event of a worker's call on a connection, or what is left of it. If the connection has ended, another on
+    /// which the worker asks has the event.
+    fn send_event(&mut self, mut pair: Pair) {
+        loop {
+            let Self {
+                desk, connections, ..
+            } = self;
+            let call = desk.call_of(pair.worker);
+            let connection = at(connections, pair.connection);
+            let is_open = call
+                .zip(connection)
+                .is_some_and(|(call, connection)| connection.send_event(call));
+            self.keep(pair.connection, is_open);
+            if is_open {
+                return;
+            }
+            let Some(other) = self.desk.ask_again(pair.worker) else {
+                return;
+            };
+            pair = other;
+        }
     }
 
     /// The number of the descriptor that tells that something is to be done.
