@@ -15,6 +15,15 @@ pub fn status(head: &mut Writer<'_>, status: u16) {
     head.put(b"\r\n");
 }
 
+/// The status that three digits are, if a response may have it.
+#[cfg(feature = "command")]
+#[must_use]
+#[inline(never)]
+pub fn status_of(digits: &[u8]) -> Option<u16> {
+    let status = u16::try_from(bytes::decimal(digits)?).ok()?;
+    (digits.len() == 3 && (200..=599).contains(&status)).then_some(status)
+}
+
 /// One field.
 pub fn field(head: &mut Writer<'_>, name: &[u8], value: &[u8]) {
     head.put(name);

@@ -10,7 +10,7 @@
 //! grammar, but is no text (one half of a surrogate pair) or nested too deep, is walked through, too, so that it can
 //! be told from what is no JSON: [`Members::is_sound`].
 
-use core::str;
+use core::{mem, str};
 
 use crate::bytes::{self, Writer, hex_digit};
 
@@ -33,6 +33,14 @@ pub struct Members<'a> {
     close: u8,
     is_first: bool,
     is_whole: bool,
+}
+
+/// Memory to which texts are put without their escapes.
+#[derive(Debug)]
+pub struct Place<'a> {
+    free: &'a mut [u8],
+    /// Whether more was asked for than there was.
+    is_full: bool,
 }
 
 /// The value that a whole text is; `None` if it is not JSON. UTF-8 is checked here, once for all of it.
@@ -160,6 +168,47 @@ impl<'a> Text<'a> {
     }
 }
 
+impl<'a> Place<'a> {
+    /// All of `free`.
+    pub fn new(free: &'a mut [u8]) -> Self {
+        let is_full = false;
+        Self { free, is_full }
+    }
+
+    /// Whether a text was left out, because there was no room for it.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// The next `len` bytes; none if there are fewer.
+    pub fn take(&mut self, len: usize) -> &'a mut [u8] {
+        let Some((taken, free)) = mem::take(&mut self.free).split_at_mut_checked(len) else {
+            self.is_full = true;
+            return &mut [];
+        };
+        self.free = free;
+        taken
+    }
+
+    /// A text without its escapes.
+    #[inline(never)]
+    pub fn text(&mut self, text: Text<'a>) -> &'a [u8] {
+        match text.plain() {
+            Some(plain) => plain,
+            None => text.unescaped(self.take(text.raw().len())),
+        }
+    }
+
+    /// The text of a string, or any other value as it stands.
+    pub fn value(&mut self, value: Value<'a>) -> &'a [u8] {
+        match value.string() {
+            Some(text) => self.text(text),
+            None => value.text(),
+        }
+    }
+}
+
 impl<'a> Members<'a> {
     fn of(text: &'a [u8]) -> Self {
         let mut text = Cursor::at(text);
@@ -188,6 +237,22 @@ impl<'a> Members<'a> {
         self.text.is_sound
     }
 
+    /// Takes them all, and puts the last value of each of `names`, which blanks part, to the place of its name in
+    /// `values`. Returns whether they are those of an object, and all of the text was JSON, sound or not.
+    #[inline(never)]
+    pub fn pick(&mut self, names: &[u8], values: &mut [Value<'a>]) -> bool {
+        let is_object = self.close == b'}';
+        for (name, value) in &mut *self {
+            let mut place = [0; NAME_BYTES_MAX];
+            let name = name.unescaped(&mut place);
+            let place = bytes::split(names, b' ').position(|other| other == name);
+            if let Some(place) = place.and_then(|place| values.get_mut(place)) {
+                *place = value;
+            }
+        }
+        is_object && self.is_whole
+    }
+
     fn step(&mut self) -> Option<(Text<'a>, Value<'a>)> {
         self.text.space();
         let is_end = self.text.rest.first() == Some(&self.close);
@@ -197,7 +262,7 @@ impl<'a> Members<'a> {
             self.is_whole = self.text.rest.is_empty();
             return None;
         }
-        if !core::mem::replace(&mut self.is_first, false) {
+        if !mem::replace(&mut self.is_first, false) {
             self.text.expect(b',')?;
         }
         let name = if self.close == b'}' {

@@ -116,7 +116,8 @@ fn read_line<'a>(
         *seen |= 1 << own;
     }
     if own == Some(STATUS) {
-        let Some(status) = status(value) else {
+        // Behind a blank is its reason.
+        let Some(status) = write::status_of(bytes::before(value, b' ')) else {
             return Err(bad("not a status from 200 to 599: '$'", line));
         };
         response.status = status;
@@ -132,13 +133,6 @@ fn field(line: &[u8]) -> Option<(&str, &[u8])> {
     let value = bytes::trim(line.get(name.len() + 1..)?);
     let text = bytes::text(name);
     (text.len() == name.len() && write::is_field(text, value)).then_some((text, value))
-}
-
-/// The number in front of the value of `Status`: three digits, and behind a blank its reason.
-fn status(value: &[u8]) -> Option<u16> {
-    let digits = bytes::before(value, b' ');
-    let status = u16::try_from(bytes::decimal(digits)?).ok()?;
-    (digits.len() == 3 && (200..=599).contains(&status)).then_some(status)
 }
 
 #[cold]

@@ -95,8 +95,7 @@ fn put_values(fields: &[(&str, &[u8])], name: &str, form: Many, place: &mut Writ
         if !is(other, name) {
             continue;
         }
-        place.put(before);
-        put_value(value, place);
+        put_value(before, value, place);
         if form == Many::First {
             break;
         }
@@ -105,9 +104,11 @@ fn put_values(fields: &[(&str, &[u8])], name: &str, form: Many, place: &mut Writ
     place.put(if is_list { b"\"]" } else { b"\"" });
 }
 
-/// A header's value. JSON is UTF-8 (RFC 8259 §8.1): a value that is not is taken for Latin-1, as
-/// HTTP libraries do.
-fn put_value(value: &[u8], place: &mut Writer<'_>) {
+/// JSON up to the beginning of a string, and a header's value as the inside of it. JSON is UTF-8 (RFC 8259 §8.1): a value
+/// that is not is taken for Latin-1, as HTTP libraries do.
+#[inline(never)]
+pub(super) fn put_value(before: &[u8], value: &[u8], place: &mut Writer<'_>) {
+    place.put(before);
     if bytes::text(value).len() == value.len() {
         return place.put_json(value);
     }

@@ -1,7 +1,5 @@
 //! From the event of a gateway to the request that it stands for.
 
-use core::mem;
-
 use super::Shape;
 use crate::bytes::{self, Writer, eq_ignore_case, is_token};
 use crate::handler::{Platform, Request};
@@ -9,7 +7,7 @@ use crate::http::Reject;
 use crate::http::head::{Fields, Head, Headers};
 use crate::http::write;
 use crate::limits::{HEAD_BYTES_MAX, TARGET_BYTES_MAX};
-use crate::platform::json::{self, Text, Value};
+use crate::platform::json::{self, Place, Text, Value};
 
 /// An event that stands for a request.
 #[derive(Clone, Copy, Debug)]
@@ -79,16 +77,8 @@ impl<'a> Event<'a> {
             is_sound: true,
         };
         let mut all = json::members(text)?;
-        for (name, value) in &mut all {
-            let mut place = [0; json::NAME_BYTES_MAX];
-            let name = name.unescaped(&mut place);
-            let place = bytes::split(NAMES, b' ').position(|other| other == name);
-            if let Some(member) = place.and_then(|place| event.members.get_mut(place)) {
-                *member = value;
-            }
-        }
-        let is_other = event.has(Member::MethodArn) || event.has(Member::RouteArn);
-        if !all.is_whole() || is_other {
+        let is_object = all.pick(NAMES, &mut event.members);
+        if !is_object || event.has(Member::MethodArn) || event.has(Member::RouteArn) {
             return None;
         }
         event.shape = event.shape(platform)?;
@@ -161,13 +151,13 @@ impl<'a> Event<'a> {
         rows: &'a mut Fields<'a>,
     ) -> Result<Request<'a>, Refusal> {
         let mut draft = Draft {
-            free: place,
+            place: Place::new(place),
             rows,
             count: 0,
             head_bytes: 0,
             refusal: (!self.is_sound).then_some(bad(b"bad JSON")),
         };
-        let method = draft.value(match self.shape {
+        let method = draft.place.value(match self.shape {
             Shape::Http => self.method_of_http(),
             _ => self.get(Member::Method),
         });
@@ -184,6 +174,10 @@ impl<'a> Event<'a> {
             draft.refuse(Reject::HeadTooLarge);
         }
         let body = self.body(&mut draft);
+        // A text that was left out may have looked wrong.
+        if draft.place.is_full() {
+            return Err(Reject::HeadTooLarge.into());
+        }
         if let Some(refusal) = draft.refusal {
             return Err(refusal);
         }
@@ -199,8 +193,8 @@ impl<'a> Event<'a> {
     /// Path and query. A gateway may have decoded the path, and then nothing tells what was encoded: only what can
     /// stand in no target is encoded.
     fn target(&self, draft: &mut Draft<'a>) -> &'a [u8] {
-        let mut target = Writer::new(draft.take(TARGET_BYTES_MAX));
-        let path = draft.value(match self.shape {
+        let mut target = Writer::new(draft.place.take(TARGET_BYTES_MAX));
+        let path = draft.place.value(match self.shape {
             Shape::Http => self.get(Member::RawPath),
             _ => self.get(Member::Path),
         });
@@ -209,7 +203,7 @@ impl<'a> Event<'a> {
         }
         put_encoded(path, Keep::Path, &mut target);
         if self.shape == Shape::Http {
-            let query = draft.value(self.get(Member::RawQuery));
+            let query = draft.place.value(self.get(Member::RawQuery));
             target.put(if query.is_empty() { b"" } else { b"?" });
             put_encoded(query, Keep::Query, &mut target);
         } else {
@@ -230,14 +224,14 @@ impl<'a> Event<'a> {
         let query = self.first(&[Member::MultiQuery, Member::ScfQuery, Member::Query]);
         let mut before = &b"?"[..];
         for (name, values) in query.members() {
-            let name = draft.text(name);
+            let name = draft.place.text(name);
             for (_, value) in values.items() {
                 target.put(before);
                 put_encoded(name, keep, target);
                 // A parameter without a value, in the words of one gateway or another.
                 if !matches!(value.text(), b"true" | b"null") {
                     target.put(b"=");
-                    put_encoded(draft.value(value), keep, target);
+                    put_encoded(draft.place.value(value), keep, target);
                 }
                 before = b"&";
             }
@@ -253,7 +247,7 @@ impl<'a> Event<'a> {
         let has_cookies = cookies.clone().next().is_some();
         let given = self.first(&[Member::MultiHeaders, Member::Headers]);
         for (name, values) in given.members() {
-            let name = draft.text(name);
+            let name = draft.place.text(name);
             let listed = bytes::text(name);
             // Function URLs have cookies there, too.
             let is_dropped = bytes::is_listed(IDENTITIES, listed)
@@ -264,13 +258,13 @@ impl<'a> Event<'a> {
             }
             for (_, value) in values.items() {
                 if !value.is_none() {
-                    let value = draft.value(value);
+                    let value = draft.place.value(value);
                     draft.put(name, value);
                 }
             }
         }
         if has_cookies {
-            let mut joined = Writer::new(draft.take(self.get(Member::Cookies).text().len()));
+            let mut joined = Writer::new(draft.place.take(self.get(Member::Cookies).text().len()));
             let mut before = &b""[..];
             for (_, cookie) in cookies {
                 joined.put(before);
@@ -288,14 +282,10 @@ impl<'a> Event<'a> {
             return b"";
         }
         if !self.is_base64() {
-            return draft.value(body);
+            return draft.place.value(body);
         }
         let text = body.string().unwrap_or_default();
-        let place = draft.take(text.raw().len());
-        let mut writer = Writer::new(place);
-        text.put(&mut writer);
-        let len = writer.written().len();
-        decode_base64(bytes::slice_mut(place, 0..len)).unwrap_or_else(|| {
+        from_base64(text, &mut draft.place).unwrap_or_else(|| {
             draft.refusal.get_or_insert(bad(b"bad base64"));
             b""
         })
@@ -319,8 +309,7 @@ impl From<Reject> for Refusal {
 
 /// A request that is being made. What is wrong with it is noted, and the rest of it then does not matter.
 struct Draft<'a> {
-    /// What is free of its place.
-    free: &'a mut [u8],
+    place: Place<'a>,
     rows: &'a mut Fields<'a>,
     /// How many rows there are.
     count: usize,
@@ -334,32 +323,6 @@ impl<'a> Draft<'a> {
     #[inline(never)]
     fn refuse(&mut self, reject: Reject) {
         self.refusal.get_or_insert(reject.into());
-    }
-
-    fn take(&mut self, len: usize) -> &'a mut [u8] {
-        let Some((taken, free)) = mem::take(&mut self.free).split_at_mut_checked(len) else {
-            self.refuse(Reject::HeadTooLarge);
-            return &mut [];
-        };
-        self.free = free;
-        taken
-    }
-
-    /// A text without its escapes.
-    #[inline(never)]
-    fn text(&mut self, text: Text<'a>) -> &'a [u8] {
-        match text.plain() {
-            Some(plain) => plain,
-            None => text.unescaped(self.take(text.raw().len())),
-        }
-    }
-
-    /// The text of a string, or any other value as it stands.
-    fn value(&mut self, value: Value<'a>) -> &'a [u8] {
-        match value.string() {
-            Some(text) => self.text(text),
-            None => value.text(),
-        }
     }
 
     /// Another header.
@@ -412,6 +375,15 @@ fn put_encoded(part: &[u8], keep: Keep, target: &mut Writer<'_>) {
             target.put(&[b'%', digit(byte >> 4), digit(byte & 15)]);
         }
     }
+}
+
+/// The bytes that a text is in base64.
+pub(super) fn from_base64<'a>(text: Text<'a>, place: &mut Place<'a>) -> Option<&'a [u8]> {
+    let place = place.take(text.raw().len());
+    let mut writer = Writer::new(place);
+    text.put(&mut writer);
+    let len = writer.written().len();
+    decode_base64(bytes::slice_mut(place, 0..len))
 }
 
 /// Decodes base64 (RFC 4648 §4) where it lies: padded, and without bits that mean nothing.
