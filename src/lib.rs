@@ -142,7 +142,7 @@
 //! | `http` | HTTP/1.1: head, framing, chunks, the head of an answer | `bytes calendar limits`, httparse, itoa | holds a descriptor, reads a clock |
 //! | `handler` | what users write and are given: [`Handler`], [`Context`], [`Request`], [`Response`], [`Error`], [`Flow`] | `bytes http limits` | does I/O |
 //! | `log` | one entry, one `write(2)` (of a long one, one for each page); the log macros | `bytes calendar limits sys` | fails, blocks a call for long |
-//! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged; JSON, and HTTP requests as gateways write them in it | `bytes handler http limits log` | does I/O, holds state |
+//! | `platform` | a platform's dialect as pure functions: which call is this, what does an answer look like, what is logged; JSON, and HTTP requests as gateways write them in it | `bytes calendar handler http limits log` | does I/O, holds state |
 //! | `net` | readiness (`reactor`), warm memory (`pool`) | `limits sys` | knows what bytes mean |
 //! | `answers` | answers from other threads, for handlers with std | `handler`, std | knows which calls there are |
 //! | `echo` | the built-in function of the stock `bootstrap` | `handler` | does anything a user would want |
@@ -210,6 +210,7 @@
 //! | `bytes`, `put_numbers` | a digit | the next number, with that many places |
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
+//! | `platform::gateway::url_event`, the beginning of events | `~` and a letter | a value of the request |
 //! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!

@@ -13,6 +13,10 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// Most header fields accepted; more are answered with 431. FC sends about 25.
 pub const FIELD_COUNT_MAX: usize = 100;
 
+/// Most parameters of a query that an event names, as many as common servers read; more stand only in its raw query.
+#[cfg(feature = "worker")]
+pub const PARAMETER_COUNT_MAX: usize = 1000;
+
 /// Longest body accepted unless `FNBOOT_MAX_BODY` says otherwise; FC's own limit. A longer request is
 /// answered with 413; a longer event of an API ends the process.
 pub const BODY_BYTES_DEFAULT: usize = 32 * 1024 * 1024;
@@ -38,6 +42,11 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 10 * 1024;
 
 /// Most header fields a handler can put into a response; one more fails the call.
 pub const RESPONSE_FIELD_COUNT_MAX: usize = 32;
+
+/// Longest prelude of a streamed answer, the JSON that stands for its head; a longer one fails the call. A head that
+/// can be written fits, with some escapes.
+#[cfg(feature = "worker")]
+pub const PRELUDE_BYTES_MAX: usize = 2 * RESPONSE_HEAD_BYTES_MAX;
 
 /// Room for a piece of an answer that goes on; a longer piece fails the call.
 pub const PIECE_BYTES: usize = 64 * 1024;

@@ -46,12 +46,18 @@ fn render(second: u64, line: &mut Writer<'_>) {
     line.put(b"Date: ");
     line.put(name(DAYS, now.weekday));
     line.put_numbers(b", 2 ", &[now.day]);
-    line.put(name(MONTHS, now.month - 1));
+    line.put(month(now.month));
     let numbers = [now.year, now.hour, now.minute, now.second];
     line.put_numbers(b" 4 2:2:2 GMT\r\n", &numbers);
 }
 
-fn name(names: &[u8], index: u32) -> &[u8] {
+/// The short name of a month, of which January is the first.
+#[must_use]
+pub fn month(number: u32) -> &'static [u8] {
+    name(MONTHS, number - 1)
+}
+
+fn name(names: &'static [u8], index: u32) -> &'static [u8] {
     let start = index as usize * 3;
     bytes::slice(names, start..start + 3)
 }

@@ -11,17 +11,22 @@ use crate::bytes;
 #[must_use]
 #[inline(never)]
 pub fn is_authority(text: &[u8]) -> bool {
+    match without_port(text) {
+        [b'[', address @ .., b']'] => is_ipv6(address),
+        host => is_name(host),
+    }
+}
+
+/// The host that is in front of the port, or all of `text` if there is no port.
+#[must_use]
+pub fn without_port(text: &[u8]) -> &[u8] {
     let mut before_digits = text;
     while let [rest @ .., b'0'..=b'9'] = before_digits {
         before_digits = rest;
     }
-    let host = match before_digits {
+    match before_digits {
         [host @ .., b':'] => host,
         _ => text,
-    };
-    match host {
-        [b'[', address @ .., b']'] => is_ipv6(address),
-        _ => is_name(host),
     }
 }
 

@@ -83,6 +83,13 @@ impl<'a> Value<'a> {
         self.0.first() == Some(&b'{')
     }
 
+    /// Whether it is an array.
+    #[cfg(feature = "worker")]
+    #[must_use]
+    pub fn is_array(self) -> bool {
+        self.0.first() == Some(&b'[')
+    }
+
     /// The members of an object, or the items of an array; none of anything else.
     #[must_use]
     pub fn members(self) -> Members<'a> {

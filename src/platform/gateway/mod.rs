@@ -6,6 +6,9 @@
 //!   client ◀─ response ── gateway ◀── JSON ── answer ◀───────── Response ◀────────┘
 //! ```
 //!
+//! A program that was written for a gateway's events is served where there is no gateway: `url_event` makes such an
+//! event of a request, `url_answer` the response of its answer. Both are behind the feature `worker`.
+//!
 //! Nothing is guessed: an event is a request only if it has what that gateway's events have and no other's
 //! does. A request comes out as its client has sent it, as far as the gateway tells, and an answer has the
 //! shape of its request, because a gateway that was not told to read several values of a header sees none.
@@ -19,6 +22,12 @@ pub mod answer;
 pub mod event;
 #[cfg(feature = "worker")]
 pub mod url;
+#[cfg(feature = "worker")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime is to call it"))]
+pub mod url_answer;
+#[cfg(feature = "worker")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the runtime is to call it"))]
+pub mod url_event;
 
 /// Whose events have the form, and so the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
