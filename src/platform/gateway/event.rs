@@ -388,7 +388,7 @@ pub(super) fn from_base64<'a>(text: Text<'a>, place: &mut Place<'a>) -> Option<&
 
 /// Decodes base64 (RFC 4648 §4) where it lies: padded, and without bits that mean nothing.
 #[inline(never)]
-fn decode_base64(text: &mut [u8]) -> Option<&[u8]> {
+pub fn decode_base64(text: &mut [u8]) -> Option<&[u8]> {
     let padding = text.iter().rev().take_while(|&&byte| byte == b'=').count();
     let digit_count = text.len() - padding;
     if !text.len().is_multiple_of(4) || padding > 2 {

@@ -21,12 +21,8 @@
 pub mod answer;
 pub mod event;
 #[cfg(feature = "worker")]
-pub mod url;
-#[cfg(feature = "worker")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the runtime is to call it"))]
 pub mod url_answer;
 #[cfg(feature = "worker")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the runtime is to call it"))]
 pub mod url_event;
 
 /// Whose events have the form, and so the answers.

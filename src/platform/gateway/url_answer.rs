@@ -69,16 +69,25 @@ pub fn read_prelude<'a>(
     place: &'a mut [u8],
     response: &mut Response<'a>,
 ) -> Result<Option<usize>, Error> {
+    let Some(end) = prelude_len(text)? else {
+        return Ok(None);
+    };
+    let json = bytes::before(text, 0);
+    read(Part::Prelude, json, place, response).map(|()| Some(end))
+}
+
+/// How long the prelude is that `text` begins with, the NULs behind it included; `None` as long as it is not whole.
+///
+/// # Errors
+/// `BadReply`: `text` does not begin with a prelude.
+pub fn prelude_len(text: &[u8]) -> Result<Option<usize>, Error> {
     let json = bytes::before(text, 0);
     let end = json.len() + DELIMITER.len();
     let mark = bytes::slice(text, json.len()..end.min(text.len()));
     if mark.iter().any(|&byte| byte != 0) || json.len() > PRELUDE_BYTES_MAX {
         return Err(bad("no prelude: JSON, 20 KiB at most, and eight NULs"));
     }
-    if mark.len() < DELIMITER.len() {
-        return Ok(None);
-    }
-    read(Part::Prelude, json, place, response).map(|()| Some(end))
+    Ok(Some(end).filter(|_| mark.len() == DELIMITER.len()))
 }
 
 /// What of an answer a text is.

@@ -33,10 +33,11 @@ use crate::http::head;
 use crate::http::{Kind, Parsed, Reject};
 use crate::limits::{
     DEATH_COUNT_MAX, ERROR_BYTES_MAX as MESSAGE_BYTES_MAX, ERROR_KIND_BYTES_MAX, HEAD_BYTES_MAX,
-    LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES, WORKER_CONN_COUNT_MAX,
+    LOAD_MS_MAX, MARGIN_MS_MAX, PRELUDE_BYTES_MAX, SCRATCH_BYTES, WORKER_CONN_COUNT_MAX,
 };
 use crate::log;
-use crate::platform::gateway::{Shape, url};
+use crate::platform::gateway::url_event::{self, Origin};
+use crate::platform::gateway::{Shape, event as gateway, url_answer};
 use crate::platform::json;
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
@@ -259,26 +260,25 @@ impl Api {
                 own.finish()
             }
         };
-        let event_room = request.map_or(event.len(), url::event_room);
+        let shape = match self.dialect {
+            Dialect::Lambda => Shape::Http,
+            Dialect::Scf => Shape::ScfUrl,
+        };
+        let origin = Origin {
+            request_id: id,
+            source_ip: cx.client_ip().unwrap_or("127.0.0.1").as_bytes(),
+            now_ms,
+        };
+        let event_room = request.map_or(event.len(), |request| {
+            url_event::event_room(shape, request, &origin)
+        });
         let start = id.len() + HEAD_ROOM_BYTES;
         let mut memory = Mapping::new(start + event_room)?;
         bytes::copy(&mut memory, id);
         let mut body = Writer::new(bytes::slice_mut(&mut memory, start..start + event_room));
         match request {
             None => body.put(event),
-            Some(request) => {
-                let shape = match self.dialect {
-                    Dialect::Lambda => Shape::Http,
-                    Dialect::Scf => Shape::ScfUrl,
-                };
-                let source_ip = cx.client_ip().unwrap_or("127.0.0.1").as_bytes();
-                let told = url::Told {
-                    request_id: id,
-                    source_ip,
-                    now_ms,
-                };
-                url::put_event(shape, request, &told, &mut body);
-            }
+            Some(request) => url_event::put_event(shape, request, &origin, &mut body),
         }
         let body_len = body.written().len();
         let deadline_ms = cx.deadline_ms().unwrap_or_else(|| {
@@ -690,7 +690,7 @@ impl Api {
         if !*is_collecting {
             return Some(number);
         }
-        let room = answer.request.head_len + PRELUDE_BYTES_MAX;
+        let room = answer.request.head_len + COLLECTED_BYTES_MAX;
         let grown = answer.own(&self.shared[..], room);
         if grown.is_err() {
             self.keep(index, false);
@@ -735,9 +735,13 @@ impl Api {
         let mut has_ended = false;
         let fault = loop {
             let body = bytes::slice(memory, request.head_len..request.end);
-            if url::prelude_len(body).is_some() {
-                its.is_collecting = false;
-                return desk.call_of(worker).map(|call| call.number);
+            match url_answer::prelude_len(body) {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    its.is_collecting = false;
+                    return desk.call_of(worker).map(|call| call.number);
+                }
+                Err(_) => break Fault::BadReply,
             }
             let room = memory.len();
             let mut piece = Writer::new(bytes::slice_mut(memory, request.end..room));
@@ -870,21 +874,20 @@ impl Api {
         }
         // Whatever is wrong with the answer from here on, the worker has made it so.
         report.status = BAD_GATEWAY;
+        let content_type = field(come, "content-type");
+        let is_type = |value: &[u8]| bytes::is_word_ignore_case(value, PRELUDE_TYPE);
         if !is_in_pieces {
-            let place = unescaped(&mut self.unescaped, url::answer_room(body))?;
-            return url::read_answer(body, place, response);
+            let place = unescaped(&mut self.unescaped, url_answer::answer_room(body))?;
+            return url_answer::read_answer(body, place, response);
         }
-        if let Some(len) = url::prelude_len(body) {
-            let (prelude, rest) = body.split_at_checked(len).unwrap_or_default();
-            let place = unescaped(&mut self.unescaped, url::answer_room(prelude))?;
-            url::read_prelude(prelude, place, response)?;
-            response.body = rest;
+        if content_type.is_some_and(is_type) {
+            let place = unescaped(&mut self.unescaped, url_answer::answer_room(body))?;
+            let len = url_answer::read_prelude(body, place, response)?;
+            let len = len.unwrap_or(body.len());
+            response.body = bytes::slice(body, len..body.len());
         } else {
-            let content_type = field(come, "content-type");
-            response.put(
-                "Content-Type",
-                content_type.unwrap_or(self.settings.content_type),
-            );
+            let content_type = content_type.unwrap_or(self.settings.content_type);
+            response.put("Content-Type", content_type);
             response.body = body;
         }
         Ok(())
@@ -933,7 +936,7 @@ impl Api {
         let mut place = [0; ERROR_BYTES_MAX];
         let len = body.len().min(ERROR_BYTES_MAX / 4 * 4);
         bytes::copy(&mut place, bytes::slice(body, 0..len));
-        let body = url::decode_base64(bytes::slice_mut(&mut place, 0..len));
+        let body = gateway::decode_base64(bytes::slice_mut(&mut place, 0..len));
         let kinds = &mut self.workers.kinds;
         Some(reported(kinds, kind, body.unwrap_or_default()))
     }
@@ -1130,8 +1133,8 @@ impl Api {
     }
 }
 
-/// Room for status and headers that an answer in pieces begins with.
-const PRELUDE_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+/// Room for what an answer in pieces begins with up to the end of status and headers.
+const COLLECTED_BYTES_MAX: usize = 2 * PRELUDE_BYTES_MAX;
 
 /// Room for the failure that an answer in pieces ends with; more is cut.
 const ERROR_BYTES_MAX: usize = 8 * 1024;

@@ -356,7 +356,7 @@ impl Answer {
         if let Some(memory) = &mut self.memory {
             return memory.grow(room);
         }
-        let mut memory = Mapping::new(room)?;
+        let mut memory = Mapping::new(room.max(self.request.end))?;
         bytes::copy(&mut memory, bytes::slice(shared, 0..self.request.end));
         self.memory = Some(memory);
         Ok(())
