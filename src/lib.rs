@@ -291,7 +291,7 @@ mod handler;
 #[doc(hidden)]
 pub mod http;
 #[cfg_attr(
-    not(feature = "function"),
+    not(all(feature = "function", feature = "worker")),
     allow(dead_code, reason = "some bounds are those of programs")
 )]
 mod limits;

@@ -3,7 +3,7 @@
 use libc::c_int;
 
 use super::call::{call3, call6};
-#[cfg(feature = "function")]
+#[cfg(any(feature = "function", feature = "worker"))]
 use super::fd::check;
 use super::fd::{Errno, restart};
 

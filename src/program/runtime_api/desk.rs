@@ -108,7 +108,7 @@ pub struct Places {
 }
 
 impl Places {
-    #[allow(clippy::large_const_arrays, reason = "the initial value of one static")]
+    #[allow(clippy::large_stack_arrays, reason = "the initial value of one static")]
     pub const EMPTY: Self = Self {
         seats: [const { MaybeUninit::uninit() }; PROCESS_COUNT_MAX],
         questions: [const { MaybeUninit::uninit() }; CONN_COUNT_MAX],
@@ -313,6 +313,10 @@ mod tests {
         desk.calls.add(call).expect("room");
     }
 
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "what it is compared with is an option"
+    )]
     fn pair(worker: usize, connection: usize) -> Option<Pair> {
         Some(Pair { worker, connection })
     }

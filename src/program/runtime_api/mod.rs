@@ -253,10 +253,10 @@ impl Api {
             // In the form that clients know.
             _ => {
                 let mut own = Writer::new(&mut place);
-                let [high, low] = [number >> 32, number].map(|half| half as u32);
-                own.put_hex(low);
+                let half = |half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or(0);
+                own.put_hex(half(number));
                 own.put(b"-0000-4000-8000-0000");
-                own.put_hex(high);
+                own.put_hex(half(number >> 32));
                 own.finish()
             }
         };

@@ -45,6 +45,10 @@ pub struct Workers {
 }
 
 /// A process, and the port on which it asks.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is so or not, whatever the others"
+)]
 #[derive(Debug)]
 pub struct Worker {
     pub listener: Listener,
