@@ -152,7 +152,7 @@ examples: ## all functions of examples/
 
 fixture: linker target ## the functions that the integration tests call
 	@$(STATIC) --example fixture
-	@$(UNWIND) --example fixture_std --example deferred --example http_events --example site
+	@$(UNWIND) --example fixture_std --example deferred --example http_events --example site --example asker
 	@cargo build --quiet --example chaos
 	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
 
@@ -181,8 +181,9 @@ integration: prices package examples fixture aarch64
 	$(call need,node,nodejs)
 	$(call need,pip3,python3-pip)
 	$(call need,git,git)
+	$(call need,curl,curl)
 	cargo test --quiet --test it
-	@tests/languages bash php python c flask
+	@tests/languages bash php python c flask scf_bootstrap lambda_bootstrap
 
 gates: prices package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
 	$(call need,strace,strace)
@@ -212,6 +213,8 @@ soak: fixture tool
 	FNBOOT_COMMAND_EVENTS=10000 cargo test --quiet --test it command::marks -- --test-threads 1
 	FNBOOT_FUNCTION_EVENTS=10000 cargo test --quiet --test it function::marks -- --test-threads 1
 	FNBOOT_WEB_CALLS=10000 cargo test --quiet --test it web::marks -- --test-threads 1
+	FNBOOT_WORKER_RESTARTS=1000 cargo test --quiet --test it worker::marks -- --test-threads 1
+	FNBOOT_WORKER_PATIENCE=1 cargo test --quiet --test it worker::starts::one_that_never_asks
 
 # What Cargo.toml declares, so that cargo refuses an older one.
 OLDEST = $$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -227,6 +230,7 @@ peers: musl tool fixture
 	@tests/peers
 	@tests/lambda
 	@tests/sdks
+	@tests/runtimes
 
 languages: musl tool ## the functions of examples/ in ten languages, and servers, on the three platforms
 	$(call need,php,php-cli)
@@ -238,6 +242,7 @@ languages: musl tool ## the functions of examples/ in ten languages, and servers
 	$(call need,go,golang-go)
 	$(call need,g++,g++)
 	$(call need,pip3,python3-pip)
+	$(call need,curl,curl)
 	$(call unless,test -e $(LUA_MODULE),nginx with Lua,$(call apt,libnginx-mod-http-lua))
 	@tests/languages
 

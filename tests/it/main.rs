@@ -57,3 +57,4 @@ mod structure;
 mod tool;
 mod web;
 mod wire;
+mod worker;

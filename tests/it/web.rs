@@ -21,14 +21,14 @@ use crate::http_events::{Function, GET, Gateway, Sent};
 use crate::{port, process};
 
 /// The fields that every call of FC has.
-const FC: &str = "X-Fc-Request-Id: r\r\nX-Fc-Control-Path: /http-invoke\r\n";
+pub const FC: &str = "X-Fc-Request-Id: r\r\nX-Fc-Control-Path: /http-invoke\r\n";
 
 /// An answer as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wire {
-    status: u16,
-    fields: Vec<(String, String)>,
-    body: Vec<u8>,
+pub struct Wire {
+    pub status: u16,
+    pub fields: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Wire {
@@ -50,14 +50,14 @@ impl Wire {
         }
     }
 
-    fn all(&self, name: &str) -> Vec<&str> {
+    pub fn all(&self, name: &str) -> Vec<&str> {
         let named = |(other, _): &&(String, String)| other.eq_ignore_ascii_case(name);
         let values = self.fields.iter().filter(named);
         values.map(|(_, value)| value.as_str()).collect()
     }
 
     #[track_caller]
-    fn field(&self, name: &str) -> Option<&str> {
+    pub fn field(&self, name: &str) -> Option<&str> {
         let values = self.all(name);
         assert!(values.len() <= 1, "{name} more than once: {self:?}");
         values.first().copied()
@@ -69,7 +69,7 @@ impl Wire {
         value.parse().expect("a number")
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
@@ -96,7 +96,7 @@ impl Wire {
 
     /// A failure that fnboot tells.
     #[track_caller]
-    fn error(&self) -> (String, String) {
+    pub fn error(&self) -> (String, String) {
         let error: serde_json::Value = serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| panic!("no error: {} {}", self.status, self.text()));
         let text = |name: &str| error[name].as_str().expect("text").to_owned();
@@ -104,7 +104,7 @@ impl Wire {
     }
 
     #[track_caller]
-    fn expect(self, status: u16) -> Self {
+    pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{:?} {}", self.fields, self.text());
         self
     }
@@ -118,7 +118,7 @@ impl Wire {
 
 /// Reads one answer, whichever its framing.
 #[track_caller]
-fn read(client: &mut Client, method: &str) -> Wire {
+pub fn read(client: &mut Client, method: &str) -> Wire {
     let mut wire = Wire::of_head(&client.read_bytes_until(b"\r\n\r\n"));
     let (length, coding) = (
         wire.field("content-length"),
@@ -145,7 +145,7 @@ fn read(client: &mut Client, method: &str) -> Wire {
 }
 
 #[track_caller]
-fn call_on(client: &mut Client, request: impl AsRef<[u8]>) -> Wire {
+pub fn call_on(client: &mut Client, request: impl AsRef<[u8]>) -> Wire {
     let method = request.as_ref().split(|&byte| byte == b' ').next();
     let method = String::from_utf8_lossy(method.unwrap_or_default()).into_owned();
     client.send(request);
@@ -153,7 +153,7 @@ fn call_on(client: &mut Client, request: impl AsRef<[u8]>) -> Wire {
 }
 
 /// Each byte is its place modulo 251.
-fn pattern(len: usize) -> Vec<u8> {
+pub fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8).collect()
 }
 
@@ -289,7 +289,7 @@ fn ask(port: u16, target: &str) -> String {
 }
 
 /// Runs it for each row at once, because it waits.
-fn at_once<T: Sync + std::fmt::Debug>(rows: &[T], test: impl Fn(&T) + Sync) {
+pub fn at_once<T: Sync + std::fmt::Debug>(rows: &[T], test: impl Fn(&T) + Sync) {
     thread::scope(|scope| {
         for row in rows {
             let test = &test;
@@ -512,7 +512,7 @@ mod the_site {
     }
 }
 
-fn pid(id: u32) -> rustix::process::Pid {
+pub fn pid(id: u32) -> rustix::process::Pid {
     rustix::process::Pid::from_raw(id.cast_signed()).expect("an id")
 }
 

@@ -1,0 +1,7 @@
+# The event is the argument, what it prints is the answer.
+function main_handler () {
+  EVENT=$1
+  echo "received: $EVENT" 1>&2;
+  ANSWER="The event was: '$EVENT'"
+  echo $ANSWER
+}
