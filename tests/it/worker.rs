@@ -16,8 +16,8 @@ use crate::api::{Api, ID, Platform, response};
 use crate::command::{Answer, Cloud, Instance, MIB, children, has_ended, open_descriptors, state};
 use crate::conform::rows::{self, Want};
 use crate::harness::{
-    Case, Client, Folder, Program, Server, assert_same, bootstrap, fixture, get, in_own_network,
-    narrow, noise, post, tool, wait_for,
+    Case, Client, Folder, Program, Server, assert_same, bootstrap, chunked, find, fixture, get,
+    in_own_network, narrow, noise, post, tool, wait_for,
 };
 use crate::http_events::{GET, Gateway, Sent};
 use crate::web::{FC, Wire, at_once, call_on, pattern, pid, read};
@@ -469,7 +469,7 @@ mod the_api {
             let _case = Case((body.len(), size));
             client.send(event("id", "event"));
             next(&mut worker);
-            let request = crate::harness::chunked(&path("id", "response"), "", body, size);
+            let request = chunked(&path("id", "response"), "", body, size);
             let sender = worker.send_meanwhile(request);
             read(&mut worker, "POST").expect(202);
             assert!(sender.join().expect("a sender"));
@@ -498,11 +498,11 @@ mod the_api {
         let mut client = server.connect();
         client.send(event("id", "event"));
         next(&mut worker);
-        let head = format!(
+        let request = format!(
             "POST {} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n",
             path("id", "response")
         );
-        worker.send(head).expect_continue();
+        worker.send(request).expect_continue();
         call_on(&mut worker, "answer");
         assert_eq!(client.expect(200).text(), "answer");
     }
@@ -668,6 +668,7 @@ mod limits {
             (Cloud::Fc, Some(1000), 1001),
             (Cloud::Fc, None, 32 * MIB + 1),
             (Cloud::Scf, Some(1000), 2000),
+            (Cloud::Scf, None, 7_000_000),
             (Cloud::Lambda, None, 7_000_000),
         ] {
             for word in ["sized", "chunked"] {
@@ -927,9 +928,9 @@ mod events {
                 .call("error,T,m;answer,two")
                 .expect_failure("T", "m");
             instance.call("next;next;answer,x").expect("x");
-            let log = instance.log_with("next ");
             let line = format!("next {ID} next;next;answer,x\n");
-            assert_eq!(log.matches(&line).count(), 2, "{log}");
+            let log = &instance.server.stdout;
+            log.wait_until(|log| log.matches(&line).count() == 2);
             instance.call("answer,fine").expect("fine");
         }
     }
@@ -1016,13 +1017,13 @@ mod events {
         });
         let begin = Instant::now();
         peer.send(response("200 OK", &fields, event.to_string()));
-        peer.read_until(|got| crate::harness::find(got, b"piece 0").is_some());
+        peer.read_until(|got| find(got, b"piece 0").is_some());
         assert!(begin.elapsed() < Duration::from_millis(500));
         let answer = peer.expect_response();
         assert_eq!(answer.header("content-type"), Some(INTEGRATION));
         let mode = answer.header("lambda-runtime-function-response-mode");
         assert_eq!(mode, Some("streaming"));
-        let end = crate::harness::find(&answer.body, &[0; 8]).expect("a prelude");
+        let end = find(&answer.body, &[0; 8]).expect("a prelude");
         let got: Value = serde_json::from_slice(&answer.body[..end]).expect("JSON");
         assert_eq!(got, serde_json::from_str::<Value>(prelude).expect("JSON"));
         assert_eq!(&answer.body[end + 8..], b"piece 0\npiece 1\npiece 2\n");
@@ -1201,7 +1202,7 @@ mod requests {
         let mut client = fc.0.connect();
         let begin = Instant::now();
         client.send(script_request("stream,text/x;pieces,3,300;end"));
-        client.read_until(|got| crate::harness::find(got, b"piece 0").is_some());
+        client.read_until(|got| find(got, b"piece 0").is_some());
         assert!(begin.elapsed() < Duration::from_millis(500));
         let got = read(&mut client, "POST").expect(200);
         assert!(begin.elapsed() >= Duration::from_millis(600));
@@ -1321,7 +1322,7 @@ mod requests {
             let mut client = fc.0.connect();
             client.send(script_request(script));
             if script.starts_with("stream") {
-                client.read_until(|got| crate::harness::find(got, b"piece 3").is_some());
+                client.read_until(|got| find(got, b"piece 3").is_some());
             } else {
                 fc.log_with("begun\n");
             }
@@ -1454,6 +1455,19 @@ mod many {
             instance.call(format!("answer,{want}")).expect(want);
         }
         assert_eq!(instance.children().len(), 4);
+    }
+
+    /// FC's hooks are no events.
+    #[test]
+    fn hooks() {
+        let mut server = with(1, &[]).start();
+        let mut client = server.connect();
+        for path in ["/initialize", "/pre-freeze", "/pre-stop"] {
+            let fields = format!("X-Fc-Request-Id: r\r\nX-Fc-Control-Path: {path}\r\n");
+            call_on(&mut client, post(path, &fields, "")).expect(200);
+        }
+        let got = call_on(&mut client, event("id", "turn")).expect(200);
+        assert_eq!(got.text(), "1");
     }
 
     #[test]
@@ -2085,6 +2099,27 @@ mod ends {
         fc.0.stderr.take();
     }
 
+    /// An answer that has begun breaks off when the time is over.
+    #[test]
+    fn a_deadline_in_the_midst() {
+        let mut fc = Fc::start(&[]);
+        let before = fc.script("pid").text();
+        let mut client = fc.0.connect();
+        let fields = format!("{FC}X-Fc-Function-Timeout: 1\r\nContent-Type: text/plain\r\n");
+        let begin = Instant::now();
+        client.send(post("/", &fields, "stream,text/x;piece,hello;never"));
+        let got = String::from_utf8_lossy(&client.read_to_end()).into_owned();
+        let elapsed = begin.elapsed();
+        let range = Duration::from_millis(800)..Duration::from_millis(1300);
+        assert!(range.contains(&elapsed), "{elapsed:?}");
+        assert!(
+            got.contains("5\r\nhello\r\n") && !got.ends_with("0\r\n\r\n"),
+            "{got}"
+        );
+        assert_ne!(fc.script("pid").text(), before);
+        fc.0.stderr.take();
+    }
+
     /// One that does not ask again is as late as one that does not answer.
     #[test]
     fn one_that_does_not_ask_again() {
@@ -2120,6 +2155,21 @@ mod ends {
             wait_for("the end of its child", || has_ended(child).then_some(()));
             assert_eq!(server.stdout.take().contains("told\n"), dialect == script);
         }
+    }
+
+    /// What is being answered is answered to its end.
+    #[test]
+    fn sigterm_in_the_midst() {
+        let mut fc = Fc::start(&[]);
+        let mut client = fc.0.connect();
+        client.send(script_request("stream,text/x;pieces,4,100;end"));
+        client.read_until(|got| find(got, b"piece 0").is_some());
+        let group = children(fc.0.id());
+        fc.0.signal(Signal::TERM);
+        let got = read(&mut client, "POST").expect(200);
+        assert_eq!(got.text(), "piece 0\npiece 1\npiece 2\npiece 3\n");
+        fc.0.expect_exit(0);
+        assert!(group.into_iter().all(has_ended));
     }
 
     /// The same for one that waits, on each platform.

@@ -49,8 +49,10 @@ fn stream() -> Result<Response<Body>, Error> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
-    let mut metadata_prelude = MetadataPrelude::default();
-    metadata_prelude.status_code = 202.try_into()?;
+    let mut metadata_prelude = MetadataPrelude {
+        status_code: 202.try_into()?,
+        ..MetadataPrelude::default()
+    };
     let headers = &mut metadata_prelude.headers;
     headers.insert("x-by", "rust".try_into()?);
     Ok(Response {
