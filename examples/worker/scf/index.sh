@@ -1,7 +1,6 @@
 # The event is the argument, what it prints is the answer.
 function main_handler () {
   EVENT=$1
-  echo "received: $EVENT" 1>&2;
-  ANSWER="The event was: '$EVENT'"
-  echo $ANSWER
+  echo "received: $EVENT" 1>&2
+  echo "The event was: '$EVENT'"
 }
