@@ -121,8 +121,9 @@ impl Function {
         launch: &'static mut Launch,
         settings: Settings,
         platform: Platform,
+        is_streaming: bool,
     ) -> Result<Self, Error> {
-        Api::start(launch, settings, platform).map(Self::Api)
+        Api::start(launch, settings, platform, is_streaming).map(Self::Api)
     }
 
     /// Whether the program wants to hear of `SIGTERM`.

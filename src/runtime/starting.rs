@@ -111,7 +111,8 @@ pub fn worker(arguments: Strings, config: &mut Config) -> Function {
         return missing(text, name, ENTRYPOINT, config);
     }
     launch.arguments.complete();
-    let function = Function::worker(launch, settings, config.platform());
+    let is_streaming = config.is_streaming();
+    let function = Function::worker(launch, settings, config.platform(), is_streaming);
     let function = function.unwrap_or_else(|error| not_started(error, config));
     if function.has_extension() {
         config.sigterm = Switch::On;

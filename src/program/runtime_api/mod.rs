@@ -62,6 +62,8 @@ pub struct Api {
     batch: Batch,
     /// Whether a call may have something to tell, or a connection something to read.
     has_due: bool,
+    /// Whether the platform takes the answer to an event in pieces, with a status and headers.
+    is_streaming: bool,
     /// By which paths the workers ask.
     dialect: Dialect,
     /// Why the first worker cannot start, as it says.
@@ -132,8 +134,9 @@ impl Api {
         launch: &'static mut Launch,
         settings: Settings,
         platform: Platform,
+        is_streaming: bool,
     ) -> Result<&'static mut Self, Error> {
-        let api = Self::new(launch, settings, platform).map_err(failure::start)?;
+        let api = Self::new(launch, settings, platform, is_streaming).map_err(failure::start)?;
         api.start_worker()?;
         api.wait_until_asked()?;
         for _ in 1..settings.worker_count_max {
@@ -148,6 +151,7 @@ impl Api {
         launch: &'static mut Launch,
         settings: Settings,
         platform: Platform,
+        is_streaming: bool,
     ) -> Result<&'static mut Self, Errno> {
         let Memory {
             api,
@@ -166,6 +170,7 @@ impl Api {
             supervisor: Supervisor::new()?,
             batch: Batch::EMPTY,
             has_due: false,
+            is_streaming,
             dialect: Dialect::Lambda,
             init_error: None,
             has_extension: false,
@@ -641,11 +646,7 @@ impl Api {
                 Told::BadMode
             }
             Ok(()) => {
-                let number = self
-                    .desk
-                    .calls
-                    .of_worker(worker)
-                    .map_or(0, |call| call.number);
+                let number = self.desk.call_of(worker).map_or(0, |call| call.number);
                 // An event is sent on another connection no more.
                 self.close_sending(worker);
                 if let Some(worker) = self.workers.at(worker) {
@@ -682,8 +683,9 @@ impl Api {
         let answer = answer.as_mut()?;
         let come = answer.memory.as_deref().unwrap_or(&self.shared[..]);
         let content_type = field(come, "content-type").unwrap_or_default();
-        let has_prelude = bytes::is_word_ignore_case(content_type, PRELUDE_TYPE);
-        (*is_collecting, *is_waiting) = (number > 0 && is_request && has_prelude, false);
+        let is_http = is_request || self.is_streaming;
+        *is_collecting = number > 0 && is_http && is_prelude_type(content_type);
+        *is_waiting = false;
         if number == 0 {
             return self.discard(index, worker);
         }
@@ -829,66 +831,59 @@ impl Api {
             return Err(failure::known(Fault::TimedOut));
         };
         let (worker, fault, is_request) = (call.worker, call.fault, call.is_request);
-        if let Some(fault) = fault {
+        let its = self.workers.at(worker).filter(|_| fault.is_none());
+        let (answer, stream) = its.map_or((None, None), |its| (its.answer.take(), its.stream));
+        if answer.is_some() && stream.is_some() {
+            call.state = State::Runs;
+        } else {
             call.number = 0;
+        }
+        // What has waited for the end of this call goes on.
+        self.has_due = true;
+        if let Some(fault) = fault {
             self.end_stream(worker, false);
             if matches!(fault, Fault::Truncated | Fault::BadReply) {
                 report.status = BAD_GATEWAY;
             }
             return Err(failure::known(fault));
         }
-        let its = self.workers.at(worker);
-        let is_in_pieces = its.as_ref().is_some_and(|its| its.stream.is_some());
-        let answer = its.and_then(|its| its.answer.take());
-        if is_in_pieces && answer.is_some() {
-            call.state = State::Runs;
-        } else {
-            call.number = 0;
-        }
-        self.has_due = true;
         let Some(Answer { memory, request }) = answer else {
             report.status = BAD_GATEWAY;
             return Err(self.workers.death(worker));
         };
+        self.workers.death_count = 0;
         self.answered = memory;
         let come = self.answered.as_deref().unwrap_or(&self.shared[..]);
         let body = bytes::slice(come, request.head_len..request.end);
         if request.ask == Ask::Error {
-            self.workers.death_count = 0;
             let kind = field(come, asks::ERROR_TYPE).unwrap_or_default();
             if json::parse(body).is_some() {
                 report.json = body;
             }
             return Err(reported(&mut self.workers.kinds, kind, body));
         }
-        self.workers.death_count = 0;
-        if is_in_pieces {
-            cx.stream(number);
-        }
-        if !is_request {
-            response.body = body;
-            if is_http {
-                response.put("Content-Type", self.settings.content_type);
+        response.body = body;
+        let has_head = is_request || stream.is_some();
+        if is_http && has_head {
+            // Whatever is wrong with it, the worker has made it so.
+            report.status = BAD_GATEWAY;
+            let place = &mut self.unescaped;
+            let given = give(come, body, stream.is_some(), place, response);
+            if let (Err(_), Some(index)) = (&given, stream) {
+                // The rest is thrown away.
+                if let Some(call) = self.desk.calls.numbered(number) {
+                    call.number = 0;
+                }
+                if let Some(connection) = at(&mut self.connections, index) {
+                    connection.is_unread = true;
+                }
             }
-            return Ok(());
+            given?;
+        } else if is_http {
+            response.put("Content-Type", self.settings.content_type);
         }
-        // Whatever is wrong with the answer from here on, the worker has made it so.
-        report.status = BAD_GATEWAY;
-        let content_type = field(come, "content-type");
-        let is_type = |value: &[u8]| bytes::is_word_ignore_case(value, PRELUDE_TYPE);
-        if !is_in_pieces {
-            let place = unescaped(&mut self.unescaped, url_answer::answer_room(body))?;
-            return url_answer::read_answer(body, place, response);
-        }
-        if content_type.is_some_and(is_type) {
-            let place = unescaped(&mut self.unescaped, url_answer::answer_room(body))?;
-            let len = url_answer::read_prelude(body, place, response)?;
-            let len = len.unwrap_or(body.len());
-            response.body = bytes::slice(body, len..body.len());
-        } else {
-            let content_type = content_type.unwrap_or(self.settings.content_type);
-            response.put("Content-Type", content_type);
-            response.body = body;
+        if stream.is_some() {
+            cx.stream(number);
         }
         Ok(())
     }
@@ -1097,11 +1092,7 @@ impl Api {
         let is_ready = |its: &mut Worker| its.phase == worker::Phase::Ready && its.is_alive();
         self.workers.at(worker).is_some_and(is_ready)
             && !self.desk.waits(worker)
-            && self
-                .desk
-                .calls
-                .of_worker(worker)
-                .is_none_or(|call| call.is_over())
+            && self.desk.call_of(worker).is_none_or(|call| call.is_over())
     }
 
     /// Ends the workers: they are asked to, and a moment later they are killed.
@@ -1143,6 +1134,36 @@ const ERROR_BYTES_MAX: usize = 8 * 1024;
 fn unescaped(place: &mut Option<Mapping>, room: usize) -> Result<&mut [u8], Error> {
     *place = Some(Mapping::new(room.max(1)).map_err(failure::start)?);
     Ok(place.as_deref_mut().unwrap_or_default())
+}
+
+/// Puts the response that an answer to an HTTP request is into `response`: the answer as it came, and its body, or the
+/// beginning of it.
+fn give<'a>(
+    come: &'a [u8],
+    body: &'a [u8],
+    is_in_pieces: bool,
+    place: &'a mut Option<Mapping>,
+    response: &mut Response<'a>,
+) -> Result<(), Error> {
+    if !is_in_pieces {
+        let place = unescaped(place, url_answer::answer_room(body))?;
+        return url_answer::read_answer(body, place, response);
+    }
+    let content_type = field(come, "content-type").unwrap_or_default();
+    if is_prelude_type(content_type) {
+        let place = unescaped(place, url_answer::answer_room(body))?;
+        let len = url_answer::read_prelude(body, place, response)?;
+        response.body = bytes::slice(body, len.unwrap_or(0)..body.len());
+    } else if !content_type.is_empty() {
+        response.put("Content-Type", content_type);
+    }
+    Ok(())
+}
+
+/// Whether an answer in pieces of that type begins with status and headers.
+fn is_prelude_type(content_type: &[u8]) -> bool {
+    let media_type = bytes::trim(bytes::before(content_type, b';'));
+    bytes::is_word_ignore_case(media_type, PRELUDE_TYPE)
 }
 
 /// The value of a field of the request at the front of `come`.
