@@ -816,7 +816,7 @@ mod failures {
             each(
                 || shell(script).env("FNBOOT_MAX_BODY", 1_000_000),
                 |instance| {
-                    let text = "the program wrote more than FNBOOT_MAX_BODY allows";
+                    let text = "the program answered with more than FNBOOT_MAX_BODY, or the platform, allows";
                     instance.call("").expect_failure("ResponseTooLong", text);
                     instance.expect_nothing_left();
                     let peak_kib = instance.server.status_kib("VmHWM");
