@@ -175,11 +175,11 @@ fn cruelties() -> Vec<Cruelty> {
 }
 
 /// Chance that a seed decides: xorshift64*.
-struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
     /// One of its own for each connection and each event.
-    fn new(seed: u64, kind: u64, index: u32) -> Self {
+    pub fn new(seed: u64, kind: u64, index: u32) -> Self {
         let mut mixed = seed ^ (kind << 56) ^ (u64::from(index) << 20) ^ 0x9e37_79b9_7f4a_7c15;
         for _ in 0..2 {
             mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -189,7 +189,7 @@ impl Chance {
         Self(mixed.max(1))
     }
 
-    fn below(&mut self, count: usize) -> usize {
+    pub fn below(&mut self, count: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

@@ -99,7 +99,12 @@ impl Wire {
     pub fn error(&self) -> (String, String) {
         let error: serde_json::Value = serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| panic!("no error: {} {}", self.status, self.text()));
-        let text = |name: &str| error[name].as_str().expect("text").to_owned();
+        let text = |name: &str| {
+            let value = error[name].as_str();
+            value
+                .unwrap_or_else(|| panic!("no {name}: {}", self.text()))
+                .to_owned()
+        };
         (text("errorType"), text("errorMessage"))
     }
 

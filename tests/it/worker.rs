@@ -7,14 +7,15 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::api::{Api, ID, Platform, response};
 use crate::command::{Answer, Cloud, Instance, MIB, children, has_ended, open_descriptors, state};
-use crate::conform::rows::{self, Want};
+use crate::conform::rows;
+use crate::cruel::Chance;
 use crate::harness::{
     Case, Client, Folder, Program, Server, assert_same, bootstrap, chunked, find, fixture, get,
     in_own_network, narrow, noise, post, tool, wait_for,
@@ -329,11 +330,8 @@ mod the_api {
             assert!(arn.is_some_and(|arn| !arn.is_empty()), "{event:?}");
             let deadline = event.field("lambda-runtime-deadline-ms").expect("one");
             let deadline: u128 = deadline.parse().expect("a number");
-            let now = std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .expect("a time")
-                .as_millis();
-            let left = deadline.saturating_sub(now);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let left = deadline.saturating_sub(now.expect("a time").as_millis());
             assert!((20_000..=30_000).contains(&left), "{left} ms are left");
             answer(&mut worker, "an-id", "", body);
             assert_same(&client.expect(200).body, body);
@@ -766,7 +764,7 @@ mod limits {
         let (port, before) = (held.port, open_descriptors(server.id()));
         let smuggled = post(&path("id", "response"), "", "smuggled");
         for row in [rows::rows(), rows::large()].concat() {
-            let Want::Refuse(status) = row.want else {
+            let rows::Want::Refuse(status) = row.want else {
                 continue;
             };
             let _case = Case((row.name, row.section));
@@ -798,7 +796,7 @@ mod limits {
         next(&mut worker);
         let smuggled = post(&path("id", "response"), "", "smuggled");
         for row in rows::rows() {
-            let Want::Refuse(status) = row.want else {
+            let rows::Want::Refuse(status) = row.want else {
                 continue;
             };
             let _case = Case((row.name, row.section));
@@ -1331,6 +1329,9 @@ mod requests {
             assert_eq!(read(&mut other, "POST").expect(200).text(), before);
             let log = fc.log_with("over\n");
             assert!(log.contains(TAKEN), "{log}");
+            // Nor is it that of a call whose worker dies.
+            assert_eq!(fc.script("exit,3").error().0, "ExitError");
+            expect_deaths(&fc.0, 1);
         }
     }
 
@@ -1558,6 +1559,145 @@ mod many {
         wait_for("four workers", || {
             (children(server.id()).len() == 4).then_some(())
         });
+    }
+}
+
+mod mixed {
+    //! Workers that do now this, now that, while others are served: each call comes to what its own event says.
+    //!
+    //! A failure prints its seed. `FNBOOT_SEED` replays one, as far as the scheduler lets it.
+
+    use super::*;
+
+    /// What comes of an event.
+    enum Want {
+        Body(Vec<u8>),
+        Failure(&'static str),
+        /// It breaks off in the midst of an answer to a request; an event fails in that way.
+        Cut(&'static str),
+        /// Nobody waits for it.
+        Nothing,
+    }
+
+    /// What an event of that number says, and what comes of it. Workers that die are one client's, who then waits for one that is
+    /// served: three deaths in a row would be the end.
+    fn choice(chance: &mut Chance, number: &str, may_die: bool) -> (String, Want) {
+        let body = || Want::Body(number.into());
+        let scripts = 15 + if may_die { 5 } else { 0 };
+        match chance.below(scripts) {
+            0 => (format!("next;answer,{number}"), body()),
+            1 => (format!("answer,{number};answer,late"), body()),
+            2 => (format!("id,nobody;answer,other;id;answer,{number}"), body()),
+            3 => (format!("reconnect;answer,{number}"), body()),
+            4 => ("chunked,50000".into(), Want::Body(pattern(50_000))),
+            5 => ("bytes,50".into(), Want::Body(pattern(50))),
+            6 => ("sized,300000".into(), Want::Body(pattern(300_000))),
+            7 => (format!("error,T,{number}"), Want::Failure("T")),
+            8 => ("half,10;cut".into(), Want::Failure("TruncatedResponse")),
+            9 => (
+                "half-chunked,9;cut".into(),
+                Want::Failure("TruncatedResponse"),
+            ),
+            10 => (
+                format!("stream,a/b;piece,{number};pieces,2,1;end"),
+                Want::Body(format!("{number}piece 0\npiece 1\n").into()),
+            ),
+            11 => (
+                "stream,a/b;piece,x;sleep,2;cut".into(),
+                Want::Cut("TruncatedResponse"),
+            ),
+            12 => ("sleep,3;answer,late".into(), Want::Nothing),
+            13 => ("stream,a/b;pieces,9,1;end".into(), Want::Nothing),
+            15 => ("exit,3".into(), Want::Failure("ExitError")),
+            16 => ("kill".into(), Want::Failure("Signal")),
+            17 => ("half,10;sleep,5;exit,3".into(), Want::Failure("ExitError")),
+            18 => (format!("post,{number};exit,3"), body()),
+            19 => (
+                "stream,a/b;piece,x;sleep,2;exit,3".into(),
+                Want::Cut("ExitError"),
+            ),
+            _ => (format!("answer,{number}"), body()),
+        }
+    }
+
+    /// One client's calls.
+    fn calls(server: u16, seed: u64, index: u32, is_over: impl Fn() -> bool) {
+        let connect = || {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server));
+            Client::new(stream.expect("fnboot"))
+        };
+        let (mut chance, mut client) = (Chance::new(seed, 0, index), connect());
+        let mut has_died = false;
+        for turn in 0.. {
+            let number = format!("{index}-{turn}");
+            let may_die = index == 0 && !has_died;
+            let (script, want) = choice(&mut chance, &number, may_die);
+            let _case = Case((seed, number.clone(), script.clone()));
+            has_died = script.contains("exit") || script.contains("kill");
+            // Every second client asks by HTTP.
+            let is_request = index % 2 == 1;
+            client.send(if is_request {
+                script_request(&script)
+            } else {
+                event(&number, &script)
+            });
+            match want {
+                Want::Body(body) => {
+                    let got = read(&mut client, "POST").expect(200);
+                    assert_same(&got.body, &body);
+                }
+                Want::Cut(_) if is_request => {
+                    let got = std::mem::replace(&mut client, connect()).read_to_end();
+                    let has_begun =
+                        got.starts_with(b"HTTP/1.1 200 ") && got.ends_with(b"1\r\nx\r\n");
+                    assert!(has_begun, "{}", got.escape_ascii());
+                }
+                Want::Failure(kind) | Want::Cut(kind) => {
+                    let (got, message) = read(&mut client, "POST").error();
+                    assert_eq!(got, kind, "{message}");
+                }
+                Want::Nothing => {
+                    thread::sleep(Duration::from_millis(chance.below(4) as u64));
+                    std::mem::replace(&mut client, connect()).reset();
+                }
+            }
+            if is_over() {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn each_call_has_its_own_answer() {
+        let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+        let seed = number("FNBOOT_SEED").unwrap_or_else(|| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            now.expect("a time").subsec_nanos().into()
+        });
+        println!("FNBOOT_SEED={seed}");
+        let time = Duration::from_secs(number("FNBOOT_WORKER_SECONDS").unwrap_or(2));
+        for words in [&[][..], &["fresh"]] {
+            let _case = Case(words);
+            let program = asker(words).env("FNBOOT_WORKERS", 4);
+            let nowhere = std::fs::File::create("/dev/null").expect("a file");
+            let mut server = program.stdout(nowhere).start();
+            server.connect();
+            let begin = Instant::now();
+            thread::scope(|scope| {
+                for index in 0..6 {
+                    let port = server.port;
+                    scope.spawn(move || calls(port, seed, index, || begin.elapsed() > time));
+                }
+            });
+            let told = server.stderr.take();
+            let is_death = |line: &str| line.starts_with("fnboot: the program has ended: ");
+            assert!(told.lines().all(is_death), "{told}");
+            wait_for("four workers", || {
+                (children(server.id()).len() == 4).then_some(())
+            });
+            server.signal(Signal::TERM);
+            server.expect_exit(0);
+        }
     }
 }
 
@@ -1907,6 +2047,7 @@ mod ends {
             ("with half an answer", "half,10;sleep,50;", true),
             ("with half in chunks", "half-chunked,10;sleep,50;", true),
             ("with much of one", "half,100000;sleep,50;", true),
+            ("with a piece", "stream,a/b;piece,x;sleep,50;", true),
             ("asking again", "ask-next;sleep,50;", true),
             ("before it hears of it", "post,whole;", false),
             ("after its answer", "answer,whole;", false),
