@@ -84,7 +84,8 @@ pub fn known(fault: Fault) -> Error {
     let (kind, text) = match fault {
         Fault::TimedOut => ("TimedOut", "no answer before the deadline"),
         Fault::TooLong => {
-            let text = "the program answered with more than FNBOOT_MAX_BODY, or the platform, allows";
+            let text =
+                "the program answered with more than FNBOOT_MAX_BODY, or the platform, allows";
             ("ResponseTooLong", text)
         }
         Fault::Channel => {
