@@ -538,6 +538,137 @@ mod the_api {
         assert_eq!(client.expect(200).text(), "answer");
     }
 
+    /// Targets as proxies write them, and clients that know no HTTP/1.1.
+    #[test]
+    fn other_ways_to_ask() {
+        let held = Held::start();
+        let address = format!("127.0.0.1:{}", held.port);
+        let mut worker = held.asking();
+        let mut server = held.server;
+        let mut client = server.connect();
+        let own = |path: &str| format!("http://{address}{path}");
+        for (number, (next_target, target)) in [
+            (own(NEXT), own(&path("id-0", "response"))),
+            (format!("{NEXT}?a=b"), path("id-1", "response") + "?a=b"),
+            (NEXT.to_owned(), path("id-2", "response")),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let _case = Case(&target);
+            client.send(event(&format!("id-{number}"), "event"));
+            if number == 0 {
+                next(&mut worker);
+            }
+            // The same one again.
+            let request = format!("GET {next_target} HTTP/1.1\r\nHost: h\r\n\r\n");
+            call_on(&mut worker, request).expect(200);
+            call_on(&mut worker, post(&target, "", "answer")).expect(202);
+            assert_eq!(client.expect(200).text(), "answer");
+        }
+        client.send(event("last", "event"));
+        let port = held.port;
+        let old = |request: String| {
+            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            let mut worker = Client::new(stream.expect("the API"));
+            worker.send(request);
+            String::from_utf8_lossy(&worker.read_to_end()).into_owned()
+        };
+        let got = old(format!("GET {NEXT} HTTP/1.0\r\n\r\n"));
+        assert!(
+            got.contains(" 200 ") && got.ends_with("\r\n\r\nevent"),
+            "{got}"
+        );
+        let path = path("last", "response");
+        let got = old(format!(
+            "POST {path} HTTP/1.0\r\nContent-Length: 3\r\n\r\nold"
+        ));
+        assert!(got.contains(" 202 "), "{got}");
+        assert_eq!(client.expect(200).text(), "old");
+    }
+
+    /// An answer in pieces may have a length, and wait for leave to come.
+    #[test]
+    fn pieces_in_other_framings() {
+        let held = Held::start();
+        let mut worker = held.asking();
+        let mut server = held.server;
+        let mut client = server.connect();
+        let mode = "Lambda-Runtime-Function-Response-Mode: streaming\r\n";
+        for (framing, first, second) in [
+            ("Content-Length: 10\r\n", "01234", "56789"),
+            ("Content-Length: 10\r\n", "", "0123456789"),
+            (
+                "Transfer-Encoding: chunked\r\n",
+                "5\r\n01234\r\n5",
+                ";a=b\r\n56789\r\n0\r\n\r\n",
+            ),
+            (
+                "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n",
+                "",
+                "a\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+            ),
+        ] {
+            let _case = Case((framing, first));
+            client.send(script_request("event"));
+            let id = id(&next(&mut worker));
+            let head = format!(
+                "POST {} HTTP/1.1\r\nHost: h\r\n{mode}{framing}Content-Type: a/b\r\n\r\n{first}",
+                path(&id, "response")
+            );
+            worker.send(head);
+            if framing.starts_with("Expect") {
+                worker.expect_continue();
+            } else {
+                thread::sleep(Duration::from_millis(20));
+            }
+            call_on(&mut worker, second);
+            let got = read(&mut client, "POST").expect(200);
+            assert_eq!(
+                (got.field("content-type"), &*got.text()),
+                (Some("a/b"), "0123456789")
+            );
+            worker.send(get(NEXT, ""));
+        }
+        // Pieces that break the rules break off the answer.
+        client.send(script_request("event"));
+        let id = id(&next(&mut worker));
+        let path = path(&id, "response");
+        worker.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: h\r\n{mode}Transfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n"
+        ));
+        client.read_until(|got| find(got, b"01234").is_some());
+        worker.send("x\r\n");
+        let got = client.read_to_end();
+        assert!(!got.ends_with(b"0\r\n\r\n"), "{}", got.escape_ascii());
+    }
+
+    /// Who asks while an answer goes on gets the next event, after it.
+    #[test]
+    fn asking_while_an_answer_goes_on() {
+        let held = Held::start();
+        let (mut worker, mut other) = (held.asking(), held.connect());
+        let mut server = held.server;
+        let (mut client, mut second) = (server.connect(), server.connect());
+        client.send(script_request("one"));
+        let id = id(&next(&mut worker));
+        worker.send(format!(
+            "POST {} HTTP/1.1\r\nHost: h\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n\
+            Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n",
+            path(&id, "response")
+        ));
+        client.read_until(|got| find(got, b"first").is_some());
+        other.send(get(NEXT, ""));
+        second.send(super::event("two", "two"));
+        thread::sleep(Duration::from_millis(50));
+        other.expect_silence();
+        call_on(&mut worker, "6\r\nsecond\r\n0\r\n\r\n").expect(202);
+        assert_eq!(read(&mut client, "POST").expect(200).text(), "firstsecond");
+        assert_eq!(next(&mut other).text(), "two");
+        answer(&mut other, "two", "", "answer");
+        assert_eq!(second.expect(200).text(), "answer");
+    }
+
     #[test]
     fn what_there_is_not() {
         let held = Held::start();
@@ -834,6 +965,15 @@ mod limits {
         client.expect(200);
     }
 
+    /// Who is on this machine alone, and by that address.
+    #[test]
+    fn nobody_else_reaches_it() {
+        let held = Held::start();
+        held.connect();
+        let other = Ipv4Addr::new(127, 0, 0, 2);
+        assert!(TcpStream::connect((other, held.port)).is_err());
+    }
+
     /// An event that nobody reads keeps nobody from anything.
     #[test]
     fn a_worker_that_does_not_read() {
@@ -982,22 +1122,18 @@ mod events {
     fn failures_at_the_end() {
         let event = "stream,a/b;piece,x;end,Lambda-Runtime-Function-Error-Type: T\\n\
             Lambda-Runtime-Function-Error-Body: eyJlcnJvck1lc3NhZ2UiOiJtIiwiZXJyb3JUeXBlIjoiVCJ9";
-        for cloud in ONE_AT_A_TIME {
-            let _case = Case(cloud);
+        let (kind, _) = event.split_once("\\n").expect("two trailers");
+        for cloud in CLOUDS {
             let mut instance = cloud.start(asker(&[]));
-            for _ in 0..2 {
+            let not_base64 = format!("{kind}\\nLambda-Runtime-Function-Error-Body: ?");
+            let rows = [event, kind, &*not_base64];
+            for event in rows {
+                let _case = Case((cloud, event));
                 let (kind, _) = instance.call(event).failure();
                 assert_eq!(kind, "T");
                 instance.call("answer,fine").expect("fine");
             }
         }
-        // FC has got pieces by then.
-        let mut server = asker(&[]).start();
-        let mut client = server.connect();
-        client.send(super::event("id", event));
-        let got = String::from_utf8_lossy(&client.read_to_end()).into_owned();
-        let is_cut = got.contains("\r\n\r\n1\r\nx") && !got.ends_with("0\r\n\r\n");
-        assert!(is_cut || got.contains("\"errorType\":\"T\""), "{got}");
     }
 
     /// What Lambda takes in pieces gets them as they come.
@@ -1672,14 +1808,47 @@ mod mixed {
         }
     }
 
-    #[test]
-    fn each_call_has_its_own_answer() {
-        let number = |name: &str| -> Option<u64> { std::env::var(name).ok()?.parse().ok() };
+    fn number(name: &str) -> Option<u64> {
+        std::env::var(name).ok()?.parse().ok()
+    }
+
+    fn seed() -> u64 {
         let seed = number("FNBOOT_SEED").unwrap_or_else(|| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH);
             now.expect("a time").subsec_nanos().into()
         });
         println!("FNBOOT_SEED={seed}");
+        seed
+    }
+
+    /// The same one after the other, where an API is asked.
+    #[test]
+    fn one_at_a_time() {
+        let seed = seed();
+        at_once(
+            &[Cloud::Scf, Cloud::Lambda, Cloud::LambdaManaged],
+            |&cloud| {
+                let mut instance = cloud.start(asker(&[]).env("FNBOOT_WORKERS", 3));
+                let (mut chance, mut has_died) = (Chance::new(seed, 1, cloud as u32), false);
+                for turn in 0..200 {
+                    let (script, want) = choice(&mut chance, &turn.to_string(), !has_died);
+                    let _case = Case((seed, turn, script.clone()));
+                    has_died = script.contains("exit") || script.contains("kill");
+                    let got = instance.call(&script);
+                    match want {
+                        Want::Body(body) => got.expect(body),
+                        Want::Failure(kind) | Want::Cut(kind) => assert_eq!(got.failure().0, kind),
+                        Want::Nothing => assert!(got.is_success),
+                    }
+                }
+                instance.server.stderr.take();
+            },
+        );
+    }
+
+    #[test]
+    fn each_call_has_its_own_answer() {
+        let seed = seed();
         let time = Duration::from_secs(number("FNBOOT_WORKER_SECONDS").unwrap_or(2));
         for words in [&[][..], &["fresh"]] {
             let _case = Case(words);
@@ -1864,6 +2033,20 @@ mod starts {
             let log = instance.server.stdout.clone();
             log.wait_until(|log| log.contains("out 2999\n") && log.contains("err 2999\n"));
         }
+    }
+
+    /// Nothing of fnboot's is open in it, also after the first has ended.
+    #[test]
+    fn what_is_open_in_it() {
+        let mut fc = Fc(asker(&[]).env("FNBOOT_WORKERS", 2).start());
+        for turn in 0..3 {
+            let id: u32 = fc.script("pid").text().parse().expect("an id");
+            // Its connection to the API is its own.
+            let open = std::fs::read_dir(format!("/proc/{id}/fd")).expect("a folder");
+            assert!(open.count() <= 4, "{turn}");
+            fc.script("exit,3").error();
+        }
+        fc.0.stderr.take();
     }
 
     #[test]
