@@ -2379,34 +2379,34 @@ mod ends {
     /// Who takes too long is told so by SIGTERM, and killed half a margin later.
     #[test]
     fn deadlines() {
-        let told = "trap 'echo told >&2; kill $!; exit 0' TERM; ASKER & wait";
-        let deaf = "trap '' TERM; exec ASKER";
-        let script = |cloud: Cloud, script: &str| cloud.start(shell(script));
-        at_once(&CLOUDS, |&cloud| {
-            for (what, mut instance) in [
-                ("told", script(cloud, told)),
-                ("deaf", script(cloud, deaf)),
-                ("plain", cloud.start(asker(&[]))),
-            ] {
-                let _case = Case(what);
-                let before: u32 = instance.call("pid").text().parse().expect("an id");
-                for late in ["never", "half,10;never", "sleep,1200;answer,late;never"] {
-                    let _case = Case(late);
-                    let begin = Instant::now();
-                    let (kind, _) = instance.call_within(1000, late).failure();
-                    let elapsed = begin.elapsed();
-                    assert_eq!(kind, "TimedOut");
-                    let range = Duration::from_millis(800)..Duration::from_millis(1100);
-                    assert!(range.contains(&elapsed), "{elapsed:?}");
-                    instance.call("answer,fine").expect("fine");
-                }
-                assert_ne!(instance.call("pid").text(), before.to_string());
-                wait_for("its end", || has_ended(before).then_some(()));
-                if what == "told" {
-                    instance.log_with("told\n");
-                }
-                instance.server.stderr.take();
+        let workers = [
+            (
+                "told",
+                "trap 'echo told >&2; kill $!; exit 0' TERM; ASKER & wait",
+            ),
+            ("deaf", "trap '' TERM; exec ASKER"),
+            ("plain", "exec ASKER"),
+        ];
+        let rows = CLOUDS.map(|cloud| workers.map(|(what, script)| (cloud, what, script)));
+        at_once(rows.as_flattened(), |&(cloud, what, script)| {
+            let mut instance = cloud.start(shell(script));
+            let before: u32 = instance.call("pid").text().parse().expect("an id");
+            for late in ["never", "half,10;never", "sleep,1200;answer,late;never"] {
+                let _case = Case(late);
+                let begin = Instant::now();
+                let (kind, _) = instance.call_within(1000, late).failure();
+                let elapsed = begin.elapsed();
+                assert_eq!(kind, "TimedOut");
+                let range = Duration::from_millis(800)..Duration::from_millis(1100);
+                assert!(range.contains(&elapsed), "{elapsed:?}");
+                instance.call("answer,fine").expect("fine");
             }
+            assert_ne!(instance.call("pid").text(), before.to_string());
+            wait_for("its end", || has_ended(before).then_some(()));
+            if what == "told" {
+                instance.log_with("told\n");
+            }
+            instance.server.stderr.take();
         });
     }
 
