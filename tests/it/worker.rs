@@ -612,11 +612,11 @@ mod the_api {
             let _case = Case((framing, first));
             client.send(script_request("event"));
             let id = id(&next(&mut worker));
-            let head = format!(
+            let begin = format!(
                 "POST {} HTTP/1.1\r\nHost: h\r\n{mode}{framing}Content-Type: a/b\r\n\r\n{first}",
                 path(&id, "response")
             );
-            worker.send(head);
+            worker.send(begin);
             if framing.starts_with("Expect") {
                 worker.expect_continue();
             } else {
@@ -799,6 +799,7 @@ mod limits {
             (Cloud::Scf, Some(1000), 2000),
             (Cloud::Scf, None, 7_000_000),
             (Cloud::Lambda, None, 7_000_000),
+            (Cloud::Lambda, None, 6 * MIB + 101),
         ] {
             for word in ["sized", "chunked"] {
                 let _case = Case((cloud, bound, len, word));
@@ -826,7 +827,7 @@ mod limits {
             let _case = Case(cloud);
             let mut instance = cloud.start(asker(&[]));
             for (event, len) in [
-                ("sized,6000000", 6_000_000),
+                ("sized,6291556", 6 * MIB + 100),
                 ("chunked,6000000", 6_000_000),
                 ("bytes,60000", 60_000),
                 ("sized,0", 0),
