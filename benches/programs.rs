@@ -6,6 +6,10 @@
 //! | `command` | a call of FC over one connection | a loop in C that starts the same program with two pipes; of-watchdog |
 //! | `function` | a call of FC over one connection | a loop of that language that reads a line and writes one; the built-in function |
 //! | `function`, bash | an event of Lambda's runtime API | the loop with curl of AWS's tutorial |
+//! | `worker` | a call of FC over one connection; an event of Lambda's runtime API | the same worker, which asks a stand-in for that API |
+//!
+//! What `worker` adds is what an event takes more than the worker needs when it asks the stand-in itself. On FC that
+//! includes the client and all that fnboot does for it, less what the stand-in does in their place.
 //!
 //! Everything runs on one core. In each round all of them answer a few events, one after the other, and the
 //! order moves on from round to round; a round's figure is the median of its events, a ratio is that of two
@@ -23,7 +27,7 @@
 //! | `MEASURE_CALLS` | 20 | events of each in a round |
 //! | `MEASURE_LONG` | 10 | events of 6 MB |
 //! | `MEASURE_PAUSE_MS` | 0 | before each event: what is done ahead of it then costs nothing |
-//! | `MEASURE_KINDS` | all | `command,bash,php,python,node` |
+//! | `MEASURE_KINDS` | all | `command,bash,php,python,node,worker` |
 //! | `MEASURE_CORES` | `0,1` | the first of them is the one |
 //!
 //! Marks are shown, not enforced: clocks differ from machine to machine. What can be enforced is a counter, in
@@ -74,14 +78,25 @@ enum Kind {
     Php,
     Python,
     Node,
+    /// A custom runtime that does nothing but ask and answer.
+    Worker,
+    /// One in bash, as SCF teaches it.
+    Curl,
 }
 
-const LANGUAGES: [Kind; 4] = [Kind::Bash, Kind::Php, Kind::Python, Kind::Node];
+const LATER: [Kind; 6] = [
+    Kind::Bash,
+    Kind::Php,
+    Kind::Python,
+    Kind::Node,
+    Kind::Worker,
+    Kind::Curl,
+];
 
 /// Who runs it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
-    /// The least that can be done: a loop.
+    /// The least that can be done: a loop; for a worker the stand-in for its API.
     Loop,
     Fnboot,
     /// fnboot as a runtime of Lambda.
@@ -122,6 +137,7 @@ struct Programs {
     fnboot: PathBuf,
     starts: PathBuf,
     least: PathBuf,
+    worker: PathBuf,
     watchdog: Option<PathBuf>,
 }
 
@@ -176,6 +192,7 @@ impl Programs {
             fnboot: peer::fnboot()?,
             starts: peer::build_c("loop", &[])?,
             least: peer::build_c("echo", &["-static"])?,
+            worker: peer::build_c("worker", &["-static"])?,
             watchdog: watchdog.map_err(|error| format!("WATCHDOG: {error}"))?,
         })
     }
@@ -189,15 +206,22 @@ impl Programs {
 
     /// Starts one of them, in the folder of the function.
     fn start(&self, kind: Kind, who: Who) -> Outcome<Side> {
-        let directory = match kind.loop_words() {
-            Some((word, _)) => peer::source(word),
-            None => std::env::temp_dir(),
+        let directory = match (kind, kind.loop_words()) {
+            (Kind::Curl, _) => peer::source("bash"),
+            (_, Some((word, _))) => peer::source(word),
+            _ => std::env::temp_dir(),
         };
         let mut fnboot = Command::new(&self.fnboot);
         match (who, kind) {
             (_, Kind::Echo) => {}
             (_, Kind::Least | Kind::Cat) => {
                 fnboot.arg("command").arg(self.command(kind));
+            }
+            (_, Kind::Worker) => {
+                fnboot.arg("worker").arg(&self.worker);
+            }
+            (_, Kind::Curl) => {
+                fnboot.args(["worker", "bash", "scf.sh"]);
             }
             _ => {
                 fnboot.args(["function", "index.handler"]);
@@ -214,6 +238,9 @@ impl Programs {
                 tutorial.arg("tutorial.sh").env("TMPDIR", files);
                 tutorial.stderr(Stdio::null());
                 Side::runtime(&mut tutorial, &directory, "index.handler")
+            }
+            Who::Loop if kind == Kind::Worker => {
+                Side::runtime(&mut Command::new(&self.worker), &directory, "index.handler")
             }
             Who::Loop => match kind.loop_words() {
                 Some((_, [program, file])) => {
@@ -254,6 +281,7 @@ impl Kind {
             Self::Php => "php",
             Self::Python => "python",
             Self::Node => "node",
+            Self::Worker | Self::Curl => "worker",
         }
     }
 
@@ -266,13 +294,15 @@ impl Kind {
             Self::Php => "function: PHP",
             Self::Python => "function: Python",
             Self::Node => "function: Node.js",
+            Self::Worker => "worker: a static loop in C",
+            Self::Curl => "worker: bash and curl, by SCF's paths",
         }
     }
 
     /// The folder in `benches/peers`, and how its loop is started.
     fn loop_words(self) -> Option<(&'static str, [&'static str; 2])> {
         match self {
-            Self::Echo | Self::Least | Self::Cat => None,
+            Self::Echo | Self::Least | Self::Cat | Self::Worker | Self::Curl => None,
             Self::Bash => Some(("bash", ["bash", "loop.sh"])),
             Self::Php => Some(("php", ["php", "loop.php"])),
             Self::Python => Some(("python", ["python3", "loop.py"])),
@@ -283,10 +313,11 @@ impl Kind {
     /// Who is measured with it.
     fn all(self) -> &'static [Who] {
         match self {
-            Self::Echo => &[Who::Fnboot],
+            Self::Echo | Self::Curl => &[Who::Fnboot],
             Self::Least | Self::Cat => &[Who::Loop, Who::Fnboot, Who::Serializing, Who::Streaming],
             Self::Bash => &[Who::Loop, Who::Fnboot, Who::Polled, Who::Tutorial],
             Self::Php | Self::Python | Self::Node => &[Who::Loop, Who::Fnboot],
+            Self::Worker => &[Who::Loop, Who::Fnboot, Who::Polled],
         }
     }
 }
@@ -344,7 +375,7 @@ fn entries(programs: &Programs, missing: &mut Vec<String>) -> Outcome<Vec<Entry>
     let wanted: Vec<String> = settings::list("MEASURE_KINDS", &[])?;
     let mut entries = Vec::new();
     let commands = [Kind::Echo, Kind::Least, Kind::Cat];
-    for kind in commands.into_iter().chain(LANGUAGES) {
+    for kind in commands.into_iter().chain(LATER) {
         let is_wanted = wanted.is_empty() || wanted.iter().any(|word| word == kind.word());
         if !is_wanted && kind != Kind::Echo {
             continue;
@@ -372,7 +403,9 @@ fn entries(programs: &Programs, missing: &mut Vec<String>) -> Outcome<Vec<Entry>
 fn measure_alone(programs: &Programs, entries: &[Entry]) -> Outcome<Vec<Alone>> {
     let long_count = settings::number(LONG)?;
     let mut alone = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.who == Who::Fnboot) {
+    // A shell passes an answer to curl as an argument, which cannot be so long.
+    let is_wanted = |entry: &&Entry| entry.who == Who::Fnboot && entry.kind != Kind::Curl;
+    for entry in entries.iter().filter(is_wanted) {
         let kind = entry.kind;
         eprintln!(
             "{EVENT_COUNT} events, and {long_count} long ones: {}",
@@ -401,8 +434,9 @@ fn us(entries: &[Entry], kind: Kind, who: Who) -> Option<&[f64]> {
 }
 
 /// What it is compared with: the loop, and for a runtime of Lambda the tutorial's.
-fn base(who: Who) -> Who {
+fn base(kind: Kind, who: Who) -> Who {
     match who {
+        _ if kind == Kind::Worker => Who::Loop,
         Who::Polled | Who::Tutorial => Who::Tutorial,
         _ => Who::Loop,
     }
@@ -410,15 +444,19 @@ fn base(who: Who) -> Who {
 
 /// In times of what it is compared with, round by round; empty without that.
 fn to_base(entries: &[Entry], entry: &Entry) -> Vec<f64> {
-    let base = us(entries, entry.kind, base(entry.who));
+    let base = us(entries, entry.kind, base(entry.kind, entry.who));
     base.map_or(Vec::new(), |base| ratios(&entry.us, base))
 }
 
-/// What it takes more than the built-in function does, round by round.
+/// What it takes more than the built-in function does, a worker more than without fnboot, round by round.
 fn added(entries: &[Entry], entry: &Entry) -> Vec<f64> {
-    let echo = us(entries, Kind::Echo, Who::Fnboot).unwrap_or_default();
-    let pairs = entry.us.iter().zip(echo);
-    pairs.map(|(us, echo)| us - echo).collect()
+    let (kind, who) = match entry.kind {
+        Kind::Worker => (Kind::Worker, Who::Loop),
+        _ => (Kind::Echo, Who::Fnboot),
+    };
+    let base = us(entries, kind, who).unwrap_or_default();
+    let pairs = entry.us.iter().zip(base);
+    pairs.map(|(us, base)| us - base).collect()
 }
 
 fn marks(entries: &[Entry], alone: &[Alone]) -> Vec<Mark> {
@@ -432,6 +470,10 @@ fn marks(entries: &[Entry], alone: &[Alone]) -> Vec<Mark> {
             }
             (Who::Fnboot, Kind::Bash) => {
                 add(format!("{label}, × loop"), 1.4, to_base(entries, entry));
+            }
+            (Who::Fnboot | Who::Polled, Kind::Worker) => {
+                let what = format!("{}, added µs", entry.name());
+                add(what, 60.0, added(entries, entry));
             }
             (Who::Polled, _) => {
                 add(
@@ -465,7 +507,7 @@ fn show(entries: &[Entry], alone: &[Alone], round_count: usize) -> Outcome<()> {
     let how = format!(
         "`make programs`: an event of 11 bytes, from the call to the whole answer (on Lambda: to the next \
          question); all on one core; medians of {round_count} rounds, interleaved. × is against the bare loop \
-         of the same kind, on Lambda against the tutorial's. RSS is that of fnboot alone, idle after \
+         of the same kind, on Lambda against the tutorial's; a worker's loop is a stand-in for its API. RSS is that of fnboot alone, idle after \
          {EVENT_COUNT} events.",
     );
     let mut table = Table::new(&[
@@ -474,7 +516,7 @@ fn show(entries: &[Entry], alone: &[Alone], round_count: usize) -> Outcome<()> {
         "± %",
         "×",
         "± %",
-        "µs more than the built-in function",
+        "µs more than the built-in function; worker: than the loop",
     ]);
     for entry in entries {
         let to_base = to_base(entries, entry);
