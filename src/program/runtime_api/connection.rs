@@ -36,8 +36,6 @@ pub struct Connection {
     pub worker: usize,
     pub phase: Phase,
     exchange: Exchange,
-    /// Whether the head of the request was looked at.
-    is_head_known: bool,
     /// What has come and was not taken, if it does not lie in the shared place; and memory for the next.
     input: Option<Mapping>,
     spare: Option<Mapping>,
@@ -142,7 +140,6 @@ impl Connection {
             worker,
             phase: Phase::Open,
             exchange: Exchange::new(),
-            is_head_known: false,
             input: None,
             spare: None,
             filled: 0,
@@ -207,10 +204,9 @@ impl Connection {
             if come.is_empty() {
                 return Ok(None);
             }
-            if !self.is_head_known && come.starts_with(b"POST") && head::may_end(come, 0) {
+            if may_have_mode(come) {
                 let mut fields = head::fields();
                 if let Parsed::Done(head) = head::parse(Kind::Request, come, &mut fields)? {
-                    self.is_head_known = true;
                     let request = Request::of(come, &head);
                     if request.mode == Mode::Pieces && request.ask == Ask::Answer {
                         let framing = body::framing(Kind::Request, &head)?;
@@ -305,7 +301,6 @@ impl Connection {
         let rest = bytes::slice(place, len..self.filled);
         self.filled = 0;
         self.keep(rest);
-        self.is_head_known = false;
         self.exchange.finish();
         memory
     }
@@ -387,7 +382,6 @@ impl Connection {
     pub fn end_pieces(&mut self) {
         (self.trailers, self.trailers_len) = (None, 0);
         self.phase = Phase::Open;
-        self.is_head_known = false;
         self.exchange.finish();
     }
 
@@ -504,6 +498,15 @@ impl Request {
             len: head.len,
         }
     }
+}
+
+/// Whether the head at the front may say how an answer comes. Most say nothing, and are parsed once.
+fn may_have_mode(come: &[u8]) -> bool {
+    let mut lines = bytes::split(come, b'\n').take_while(|line| *line != b"\r");
+    lines.any(|line| {
+        let name = line.get(..asks::MODE.len()).unwrap_or_default();
+        bytes::is_word_ignore_case(name, asks::MODE)
+    })
 }
 
 /// Keeps what has come of a trailer section, which the decoder bounds.
