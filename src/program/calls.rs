@@ -143,13 +143,15 @@ impl Calls {
         self.iter().filter(|call| call.is_waiting()).count()
     }
 
-    /// Forgets the calls that are over.
-    pub fn forget(&mut self) {
+    /// Forgets the calls that are over. Returns the memory of one of them.
+    pub fn forget(&mut self) -> Option<Mapping> {
+        let mut memory = None;
         for place in self.0.iter_mut() {
             if place.as_ref().is_some_and(Call::is_over) {
-                *place = None;
+                memory = place.take().map(|call| call.memory);
             }
         }
+        memory
     }
 }
 

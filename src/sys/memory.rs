@@ -54,6 +54,18 @@ impl Mapping {
         Self::own(unsafe { call6(libc::SYS_mmap, arguments) }, len)
     }
 
+    /// At least `len` bytes: the spare one if it is long enough, which is not zeroed.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[cfg(any(feature = "web", feature = "worker"))]
+    pub fn reuse(spare: &mut Option<Self>, len: usize) -> Result<Self, Errno> {
+        match spare.take() {
+            Some(spare) if spare.len() >= len => Ok(spare),
+            _ => Self::new(len),
+        }
+    }
+
     /// `mremap(2)`: makes it at least `len` bytes long. The pages move, the bytes are not copied.
     ///
     /// # Errors

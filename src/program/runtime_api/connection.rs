@@ -259,10 +259,8 @@ impl Connection {
         if let Some(input) = &mut self.input {
             return input.grow(room).map_err(|_| Reject::OutOfMemory);
         }
-        let mut input = match self.spare.take() {
-            Some(spare) if spare.len() >= room => spare,
-            _ => Mapping::new(room).map_err(|_| Reject::OutOfMemory)?,
-        };
+        let input = Mapping::reuse(&mut self.spare, room);
+        let mut input = input.map_err(|_| Reject::OutOfMemory)?;
         bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
         self.input = Some(input);
         Ok(())

@@ -72,6 +72,8 @@ pub struct Api {
     pub has_extension: bool,
     /// The connection on which an answer came that is being taken: it is told once that is on its way.
     owed: Option<(usize, Dialect)>,
+    /// Memory of a call that is over, for the next.
+    spare: Option<Mapping>,
     /// What the last answer was made of.
     answered: Option<Mapping>,
     unescaped: Option<Mapping>,
@@ -115,6 +117,9 @@ const REAP_COUNT_MAX: usize = 1024;
 
 /// Requests, or pieces that nobody takes, in a row of one connection, before others get their turn.
 const TURN_COUNT_MAX: usize = 64;
+
+/// No more memory than that is kept for the next call.
+const SPARE_BYTES_MAX: usize = 2 * HEAD_ROOM_BYTES;
 
 /// What a worker is told of the deadline where nobody tells one.
 const DEADLINE_MS: u64 = 24 * 60 * 60 * 1000;
@@ -175,6 +180,7 @@ impl Api {
             init_error: None,
             has_extension: false,
             owed: None,
+            spare: None,
             answered: None,
             unescaped: None,
             shared,
@@ -278,7 +284,7 @@ impl Api {
             url_event::event_room(shape, request, &origin)
         });
         let start = id.len() + HEAD_ROOM_BYTES;
-        let mut memory = Mapping::new(start + event_room)?;
+        let mut memory = Mapping::reuse(&mut self.spare, start + event_room)?;
         bytes::copy(&mut memory, id);
         let mut body = Writer::new(bytes::slice_mut(&mut memory, start..start + event_room));
         match request {
@@ -372,7 +378,9 @@ impl Api {
 
     /// The next call that has something to tell which no descriptor does.
     fn next_due(&mut self) -> Option<u64> {
-        self.desk.calls.forget();
+        let memory = self.desk.calls.forget();
+        let is_short = |memory: &Mapping| memory.len() <= SPARE_BYTES_MAX;
+        self.spare = memory.filter(is_short).or(self.spare.take());
         self.pair();
         let due = self.desk.calls.iter().find(|call| call.is_due());
         if let Some(call) = due {

@@ -173,10 +173,7 @@ impl Call {
         spare: &mut Option<Mapping>,
     ) -> Result<(), Errno> {
         let len = head.len() + body.len();
-        let mut memory = match spare.take() {
-            Some(memory) if memory.len() >= len => memory,
-            _ => Mapping::new(len)?,
-        };
+        let mut memory = Mapping::reuse(spare, len)?;
         let mut writer = Writer::new(&mut memory);
         writer.put(head);
         writer.put(body);
