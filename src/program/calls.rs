@@ -187,7 +187,8 @@ impl Call {
         let variables_len = variables.finish().len();
         let start = id.len() + variables_len;
         bytes::copy(bytes::slice_mut(&mut memory, start..room), event);
-        let (signal_ms, margin_ms) = moments(cx, settings.timeout_ms);
+        let left_ms = cx.remaining_ms().unwrap_or(settings.timeout_ms);
+        let (signal_ms, margin_ms) = moments(left_ms);
         Ok(Self {
             number,
             task,
@@ -206,17 +207,16 @@ impl Call {
     }
 
     /// A call that a program asks for. In its memory are its id, of that length, what the program is told about it, and
-    /// from that place on the event.
+    /// from that place on the event. Its deadline is in `left_ms`.
     #[cfg(feature = "worker")]
     pub fn asked_for(
         number: u64,
         memory: Mapping,
         [id_len, told_len, event_start, event_len]: [usize; 4],
         is_request: bool,
-        cx: &Context<'_>,
-        timeout_ms: u64,
+        left_ms: u64,
     ) -> Self {
-        let (signal_ms, margin_ms) = moments(cx, timeout_ms);
+        let (signal_ms, margin_ms) = moments(left_ms);
         Self {
             number,
             task: Task::Invoke,
@@ -273,10 +273,9 @@ impl Call {
 /// Room for the variables of a call.
 const VARIABLES_BYTES_MAX: usize = CALL_BYTES_MAX + cgi::REQUEST_BYTES_MAX + VARIABLE_BYTES_MAX;
 
-/// When a program is told to end, and how long it then has: a tenth of the time before the deadline, within
+/// When a program is told to end, and how long it then has: a tenth of the time that is left before the deadline, within
 /// bounds.
-fn moments(cx: &Context<'_>, timeout_ms: u64) -> (u64, u64) {
-    let left_ms = cx.remaining_ms().unwrap_or(timeout_ms);
+fn moments(left_ms: u64) -> (u64, u64) {
     let margin_ms = (left_ms / 10).clamp(MARGIN_MS_MIN, MARGIN_MS_MAX);
     let end_ms = clock::monotonic_ms().saturating_add(left_ms.saturating_sub(margin_ms));
     (end_ms, margin_ms)

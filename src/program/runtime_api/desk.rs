@@ -278,10 +278,8 @@ fn live(calls: &mut Calls, worker: usize) -> Option<&mut Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::Platform;
     use crate::program::failure::Fault;
     use crate::sys::memory::Mapping;
-    use crate::testing;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::string::{String, ToString};
@@ -307,9 +305,7 @@ mod tests {
         let id = number.to_string();
         let mut memory = Mapping::new(64).expect("memory");
         bytes::copy(&mut memory, id.as_bytes());
-        let call = testing::event(Platform::Fc, &[], |cx| {
-            Call::asked_for(number, memory, [id.len(), 0, 0, 0], false, cx, 1000)
-        });
+        let call = Call::asked_for(number, memory, [id.len(), 0, 0, 0], false, 1000);
         desk.calls.add(call).expect("room");
     }
 

@@ -292,23 +292,22 @@ impl Api {
             Some(request) => url_event::put_event(shape, request, &origin, &mut body),
         }
         let body_len = body.written().len();
-        let deadline_ms = cx.deadline_ms().unwrap_or_else(|| {
-            let timeout_ms = self.settings.timeout_ms.min(DEADLINE_MS);
-            now_ms.saturating_add(timeout_ms)
-        });
+        let (deadline_ms, left_ms) = match cx.deadline_ms() {
+            Some(deadline_ms) => (deadline_ms, deadline_ms.saturating_sub(now_ms)),
+            None => {
+                let timeout_ms = self.settings.timeout_ms;
+                (
+                    now_ms.saturating_add(timeout_ms.min(DEADLINE_MS)),
+                    timeout_ms,
+                )
+            }
+        };
         let mut head = Writer::new(bytes::slice_mut(&mut memory, id.len()..start));
         asks::put_event_head(self.dialect, cx, id, deadline_ms, body_len, &mut head);
         let head_len = head.written().len();
-        let (id_len, timeout_ms) = (id.len(), self.settings.timeout_ms);
-        let parts = [id_len, head_len, start, body_len];
-        Ok(Call::asked_for(
-            number,
-            memory,
-            parts,
-            request.is_some(),
-            cx,
-            timeout_ms,
-        ))
+        let parts = [id.len(), head_len, start, body_len];
+        let is_request = request.is_some();
+        Ok(Call::asked_for(number, memory, parts, is_request, left_ms))
     }
 
     /// Sends events to those who wait for them.
