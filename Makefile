@@ -155,6 +155,7 @@ fixture: linker target ## the functions that the integration tests call
 	@$(UNWIND) --example fixture_std --example deferred --example http_events --example site --example asker
 	@cargo build --quiet --example chaos
 	@for name in without_memfd spawn; do cc -O1 -o $(BUILT)/examples/$$name tests/fixture/$$name.c || exit 1; done
+	@cc -O1 -o $(BUILT)/examples/worker benches/peers/spawn/worker.c
 
 test: lint unit integration ## everything CI runs
 
@@ -185,7 +186,7 @@ integration: prices package examples fixture aarch64
 	cargo test --quiet --test it
 	@tests/languages bash php python c flask scf_bootstrap lambda_bootstrap
 
-gates: prices package ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
+gates: prices package fixture ## the counters of pkg/bootstrap alone: bytes, system calls, faults, memory, instructions
 	$(call need,strace,strace)
 	$(call need,valgrind,valgrind)
 	cargo test --quiet --test it gates -- --nocapture --test-threads 1
