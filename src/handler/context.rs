@@ -298,7 +298,10 @@ impl<'a> Context<'a> {
         match self.platform() {
             Platform::Fc => self.field("x-fc-account-id"),
             // arn:aws:lambda:REGION:ACCOUNT:function:NAME
-            Platform::Lambda => self.function_arn()?.split(':').nth(4),
+            Platform::Lambda => {
+                let account = bytes::part(self.function_arn()?.as_bytes(), b':', 4);
+                Some(bytes::text(account)).filter(|account| !account.is_empty())
+            }
             Platform::Scf => self.variable("TENCENTCLOUD_UIN"),
         }
     }
