@@ -142,10 +142,15 @@ impl Api {
         is_streaming: bool,
     ) -> Result<&'static mut Self, Error> {
         let api = Self::new(launch, settings, platform, is_streaming).map_err(failure::start)?;
-        api.start_worker()?;
-        api.wait_until_asked()?;
-        for _ in 1..settings.worker_count_max {
-            api.start_worker()?;
+        // Process 1 would not hear of it otherwise.
+        let _ = signal::catch_terminate();
+        for index in 0..settings.worker_count_max {
+            let started = api.start_worker(index);
+            let started = started.map_err(|errno| api.workers.not_started(errno));
+            if let Err(error) = started.and_then(|()| api.wait_until_asked()) {
+                api.end();
+                return Err(error);
+            }
         }
         Ok(api)
     }
@@ -187,39 +192,29 @@ impl Api {
         }))
     }
 
-    fn start_worker(&mut self) -> Result<(), Error> {
-        let index = self.workers.len();
-        self.workers.add(&self.supervisor).map_err(failure::start)?;
+    fn start_worker(&mut self, index: usize) -> Result<(), Errno> {
+        self.workers.add(&self.supervisor)?;
         self.desk.add_worker();
-        let started = self.workers.start(index, &self.supervisor);
         self.supervisor.alarm(clock::monotonic_ms());
-        started.map_err(|errno| self.workers.not_started(errno))
+        self.workers.start(index, &self.supervisor)
     }
 
-    /// Waits for the first question, when there is nothing else to do.
+    /// Waits for the first question, when there is nothing else to do. Then it has come.
     fn wait_until_asked(&mut self) -> Result<(), Error> {
-        // Process 1 would not hear of it otherwise.
-        let _ = signal::catch_terminate();
         let end_ms = clock::monotonic_ms() + LOAD_MS_MAX;
         while !self.workers.has_asked {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             let is_alive = self.workers.are_alive();
-            let error = match self.init_error.take() {
-                Some(error) => Some(error),
-                None if !is_alive => Some(self.workers.death(0)),
-                None if left_ms == 0 => {
-                    let text = "the program does not ask for events";
-                    Some(Error::fixed("TimedOut", text))
-                }
-                None => None,
-            };
             if signal::terminating() {
                 self.end();
                 process::exit(0);
             }
-            if let Some(error) = error {
-                self.end();
-                return Err(error);
+            if left_ms == 0 || !is_alive || self.init_error.is_some() {
+                return Err(match self.init_error.take() {
+                    Some(error) => error,
+                    None if !is_alive => self.workers.death(0),
+                    None => Error::fixed("TimedOut", "the program does not ask for events"),
+                });
             }
             self.batch.wait(&self.supervisor, left_ms);
             while let Some(ready) = self.batch.next(&self.supervisor) {
