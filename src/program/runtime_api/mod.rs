@@ -23,8 +23,9 @@ use core::time::Duration;
 
 use super::calls::{self, Call, Calls, State};
 use super::failure::{self, Fault};
-use super::kinds;
+use super::kinds::Kinds;
 use super::launch::Launch;
+use super::server::{self, Program};
 use super::settings::Settings;
 use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
@@ -47,7 +48,7 @@ use crate::sys::{process, signal};
 use asks::{Ask, Asked, Dialect, Told};
 use connection::{Connection, Mode, Phase, Piece, Step};
 use desk::{Desk, Pair, Refused};
-use kinds::Kinds;
+
 use worker::{Answer, Worker, Workers};
 
 /// Workers, and what they are asked.
@@ -87,7 +88,6 @@ const SHARED_BYTES: usize = 2 * SCRATCH_BYTES;
 #[repr(C)]
 struct Memory {
     api: MaybeUninit<Api>,
-    kinds: kinds::Place,
     workers: worker::Places,
     desk: desk::Places,
     connections: [MaybeUninit<Option<Connection>>; desk::CONN_COUNT_MAX],
@@ -97,7 +97,6 @@ struct Memory {
 
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     api: MaybeUninit::uninit(),
-    kinds: kinds::Place::EMPTY,
     workers: worker::NO_WORKERS,
     desk: desk::Places::EMPTY,
     connections: [const { MaybeUninit::uninit() }; desk::CONN_COUNT_MAX],
@@ -146,7 +145,7 @@ impl Api {
         let _ = signal::catch_terminate();
         for index in 0..settings.worker_count_max {
             let started = api.start_worker(index);
-            let started = started.map_err(|errno| api.workers.not_started(errno));
+            let started = started.map_err(|errno| api.workers.program.not_started(errno));
             if let Err(error) = started.and_then(|()| api.wait_until_asked()) {
                 api.end();
                 return Err(error);
@@ -165,16 +164,17 @@ impl Api {
     ) -> Result<&'static mut Self, Errno> {
         let Memory {
             api,
-            kinds,
             workers,
             desk,
             connections,
             calls,
             shared,
         } = MEMORY.take().ok_or(Errno::AGAIN)?;
+        let prefixes_log = settings.prefixes_log;
+        let program = Program::new(launch, platform, worker::REPLACED, prefixes_log)?;
         Ok(api.write(Self {
             settings,
-            workers: Workers::new(launch, &settings, platform, workers, kinds)?,
+            workers: Workers::new(program, workers),
             desk: Desk::new(Calls::new(calls), desk),
             connections: List::new(connections),
             supervisor: Supervisor::new()?,
@@ -202,7 +202,7 @@ impl Api {
     /// Waits for the first question, when there is nothing else to do. Then it has come.
     fn wait_until_asked(&mut self) -> Result<(), Error> {
         let end_ms = clock::monotonic_ms() + LOAD_MS_MAX;
-        while !self.workers.has_asked {
+        while !self.workers.program.was_ready {
             let left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             let is_alive = self.workers.are_alive();
             if signal::terminating() {
@@ -361,7 +361,7 @@ impl Api {
                 return Some(number);
             }
         }
-        if self.workers.death_count >= DEATH_COUNT_MAX {
+        if self.workers.program.death_count >= DEATH_COUNT_MAX {
             log::complain(b"FATAL", |line| {
                 line.put(b"the program has ended again and again");
             });
@@ -403,7 +403,7 @@ impl Api {
         match ready {
             Ready::Listener(worker) => return self.accept(worker),
             Ready::Upstream(index) => return self.serve(index),
-            Ready::Log(worker) => self.read_log(worker, false),
+            Ready::Log(worker) => self.read_log(worker),
             Ready::Ends => self.reap(),
             Ready::Moment => self.tick(),
             Ready::Output(_) | Ready::Control(_) => {}
@@ -595,11 +595,11 @@ impl Api {
                 Told::Registered
             }
             Ask::Restored => Told::Empty,
-            Ask::InitError | Ask::RestoreError if !self.workers.has_asked => {
+            Ask::InitError | Ask::RestoreError if !self.workers.program.was_ready => {
                 let place = memory.as_deref().unwrap_or(&self.shared[..]);
                 let body = bytes::slice(place, request.head_len..request.end);
                 let kind = field(place, asks::ERROR_TYPE).unwrap_or_default();
-                let error = reported(&mut self.workers.kinds, kind, body);
+                let error = reported(&mut self.workers.program.kinds, kind, body);
                 self.init_error = Some(error);
                 Told::Taken
             }
@@ -613,9 +613,9 @@ impl Api {
     /// A worker has asked: it is there, in the words of that API.
     fn set_ready(&mut self, worker: usize, dialect: Dialect) {
         self.dialect = dialect;
-        self.workers.has_asked = true;
+        self.workers.program.was_ready = true;
         if let Some(worker) = self.workers.at(worker) {
-            worker.phase = worker::Phase::Ready;
+            worker.server.phase = server::Phase::Ready;
         }
     }
 
@@ -853,7 +853,7 @@ impl Api {
             report.status = BAD_GATEWAY;
             return Err(self.workers.death(worker));
         };
-        self.workers.death_count = 0;
+        self.workers.program.death_count = 0;
         self.answered = memory;
         let come = self.answered.as_deref().unwrap_or(&self.shared[..]);
         let body = bytes::slice(come, request.head_len..request.end);
@@ -862,7 +862,7 @@ impl Api {
             if json::parse(body).is_some() {
                 report.json = body;
             }
-            return Err(reported(&mut self.workers.kinds, kind, body));
+            return Err(reported(&mut self.workers.program.kinds, kind, body));
         }
         response.body = body;
         let has_head = is_request || stream.is_some();
@@ -934,7 +934,7 @@ impl Api {
         let len = body.len().min(ERROR_BYTES_MAX / 4 * 4);
         bytes::copy(&mut place, bytes::slice(body, 0..len));
         let body = gateway::decode_base64(bytes::slice_mut(&mut place, 0..len));
-        let kinds = &mut self.workers.kinds;
+        let kinds = &mut self.workers.program.kinds;
         Some(reported(kinds, kind, body.unwrap_or_default()))
     }
 
@@ -980,7 +980,14 @@ impl Api {
                 self.save_answer(worker);
             }
         }
-        self.read_log(worker, true);
+        let call = self.desk.call_of(worker);
+        let mark = self
+            .workers
+            .program
+            .mark(call.as_deref().map_or(b"", Call::id));
+        if let Some(its) = self.workers.at(worker) {
+            its.server.drain_log(mark);
+        }
         self.desk.vacate(worker);
         // What it has sent of an answer in pieces is still there to be read.
         let its = self.workers.at(worker).filter(|its| !its.is_collecting);
@@ -1005,7 +1012,7 @@ impl Api {
                 *place = None;
             }
         }
-        if self.workers.death_count >= DEATH_COUNT_MAX {
+        if self.workers.program.death_count >= DEATH_COUNT_MAX {
             for call in self.desk.calls.iter_mut() {
                 if call.state == State::Waits {
                     (call.state, call.worker) = (State::Ended, worker);
@@ -1030,10 +1037,10 @@ impl Api {
         }
     }
 
-    fn read_log(&mut self, worker: usize, is_last: bool) {
+    fn read_log(&mut self, worker: usize) {
         let call = self.desk.call_of(worker);
         let id = call.as_deref().map_or(&b""[..], Call::id);
-        self.workers.read_log(worker, id, is_last);
+        self.workers.read_log(worker, id);
     }
 
     /// Does what is due by now, and sets when something is next.
@@ -1054,7 +1061,7 @@ impl Api {
             call.signal_ms = NEVER;
             let its = self.workers.at(call.worker);
             if let Some(its) = its.filter(|_| call.fault.is_none()) {
-                its.terminate(now_ms + call.margin_ms / 2);
+                its.server.terminate(now_ms + call.margin_ms / 2);
                 let is_begun = its.stream.is_some() && its.answer.is_none();
                 (its.is_due, its.is_waiting) = (is_begun && its.is_waiting, false);
                 if is_begun {
@@ -1072,7 +1079,7 @@ impl Api {
                 && self.is_stuck(worker)
                 && let Some(its) = self.workers.at(worker)
             {
-                its.terminate(now_ms + MARGIN_MS_MAX / 2);
+                its.server.terminate(now_ms + MARGIN_MS_MAX / 2);
             }
             next_ms = next_ms.min(self.workers.tick(worker, now_ms, &self.supervisor));
         }
@@ -1091,7 +1098,8 @@ impl Api {
 
     /// Whether a worker neither has a call nor asks for one.
     fn is_stuck(&mut self, worker: usize) -> bool {
-        let is_ready = |its: &mut Worker| its.phase == worker::Phase::Ready && its.is_alive();
+        let is_ready =
+            |its: &mut Worker| its.server.phase == server::Phase::Ready && its.server.is_alive();
         self.workers.at(worker).is_some_and(is_ready)
             && !self.desk.waits(worker)
             && self.desk.call_of(worker).is_none_or(|call| call.is_over())
@@ -1102,7 +1110,7 @@ impl Api {
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
         for worker in 0..self.workers.len() {
             if let Some(its) = self.workers.at(worker) {
-                its.terminate(end_ms);
+                its.server.terminate(end_ms);
             }
         }
         let mut kill_count = 0;
@@ -1111,7 +1119,7 @@ impl Api {
             if left_ms == 0 {
                 for worker in 0..self.workers.len() {
                     if let Some(its) = self.workers.at(worker) {
-                        its.kill();
+                        its.server.kill();
                     }
                 }
                 left_ms = BURIAL_MS;
@@ -1119,7 +1127,7 @@ impl Api {
             }
             self.batch.wait(&self.supervisor, left_ms);
             for worker in 0..self.workers.len() {
-                self.read_log(worker, false);
+                self.read_log(worker);
             }
             self.reap();
         }

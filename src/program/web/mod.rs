@@ -7,14 +7,13 @@
 //! ```
 //!
 //! [`request`] writes the head that a request is passed on with, [`upstream`] is a connection, [`fault`] says what went
-//! wrong. Here is the process, its calls, and what the supervisor tells of both.
+//! wrong. Here are its calls, and what the supervisor tells of them and of its process.
 //!
 //! Nothing waits for the server but the start: there can be no call before it accepts connections. One that has ended
 //! is started again, and calls wait for that.
 
 mod fault;
 mod request;
-mod server;
 mod settings;
 mod table;
 mod upstream;
@@ -24,8 +23,8 @@ use core::time::Duration;
 
 use super::failure;
 use super::framing::Framing;
-use super::kinds;
 use super::launch::Launch;
+use super::server::{Phase, Program, Server};
 use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
 use crate::handler::{Context, Error, Flow, Platform, Report, Request, Response};
@@ -38,9 +37,9 @@ use crate::platform::{self, fc};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::{Mapping, Reserved};
-use crate::sys::{process, signal};
+use crate::sys::socket::{LOOPBACK, Socket};
+use crate::sys::{process, signal, wait};
 use fault::Fault;
-use server::{Phase, Server};
 pub use settings::{Settings, is_list, is_path};
 use table::Upstreams;
 use upstream::{Call, Piece, State, Step, Upstream};
@@ -49,6 +48,7 @@ use upstream::{Call, Piece, State, Step, Upstream};
 #[derive(Debug)]
 pub struct Web {
     settings: Settings,
+    program: &'static mut Program,
     server: Server,
     supervisor: Supervisor,
     upstreams: Upstreams,
@@ -76,7 +76,6 @@ const SHARED_BYTES: usize = 2 * SCRATCH_BYTES;
 struct Memory {
     web: MaybeUninit<Web>,
     upstreams: table::Table,
-    kinds: kinds::Place,
     head: [u8; HEAD_ROOM_BYTES],
     shared: [u8; SHARED_BYTES],
 }
@@ -84,10 +83,15 @@ struct Memory {
 static MEMORY: Reserved<Memory> = Reserved::new(Memory {
     web: MaybeUninit::uninit(),
     upstreams: table::EMPTY_TABLE,
-    kinds: kinds::Place::EMPTY,
     head: [0; HEAD_ROOM_BYTES],
     shared: [0; SHARED_BYTES],
 });
+
+/// By which variables a server is told its port.
+const PORTS: &[u8] = b"PORT FC_SERVER_PORT FC_CUSTOM_LISTEN_PORT";
+
+/// Processes that are taken away at once.
+const REAP_COUNT_MAX: usize = 1024;
 
 /// The number of the call that asks whether the server is ready, and how long its answer may take.
 const QUESTION: u64 = u64::MAX;
@@ -114,15 +118,15 @@ impl Web {
         settings: Settings,
     ) -> Result<&'static mut Self, Error> {
         let web = Self::new(launch, settings).map_err(failure::start)?;
-        if web.server.accepts() {
+        if accepts(settings.port) {
             let text = "somebody else listens on its port, 127.0.0.1:$";
             let mut place = [0; 20];
             let mut port = Writer::new(&mut place);
             port.put_decimal(settings.port.into());
             return Err(failure::about("PortTaken", text, port.written()));
         }
-        let started = web.server.start(&web.supervisor);
-        started.map_err(|errno| web.server.not_started(errno))?;
+        let started = web.start_server();
+        started.map_err(|errno| web.program.not_started(errno))?;
         web.wait_until_ready()?;
         Ok(web)
     }
@@ -131,9 +135,11 @@ impl Web {
     #[inline(never)]
     fn new(launch: &'static mut Launch, settings: Settings) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
+        let (platform, prefixes_log) = (settings.platform, settings.prefixes_log);
         Ok(memory.web.write(Self {
             settings,
-            server: Server::new(launch, &settings, &mut memory.kinds)?,
+            program: Program::new(launch, platform, PORTS, prefixes_log)?,
+            server: Server::NONE,
             supervisor: Supervisor::new()?,
             upstreams: Upstreams::new(&mut memory.upstreams, settings.port),
             batch: Batch::EMPTY,
@@ -144,6 +150,20 @@ impl Web {
             head: &mut memory.head,
             shared: &mut memory.shared,
         }))
+    }
+
+    /// Starts the process.
+    fn start_server(&mut self) -> Result<(), Errno> {
+        let mut place = [0; 128];
+        let mut ports = Writer::new(&mut place);
+        for name in bytes::split(PORTS, b' ') {
+            ports.put(name);
+            ports.put(b"=");
+            ports.put_decimal(self.settings.port.into());
+            ports.put(b"\0");
+        }
+        let (server, supervisor) = (&mut self.server, &self.supervisor);
+        self.program.start(server, ports.written(), supervisor, 0)
     }
 
     /// Waits for the server at the start, when there is nothing else to do.
@@ -174,12 +194,18 @@ impl Web {
         if self.server.phase == Phase::Ready {
             return Ok(());
         }
-        Err(self.server.death())
+        Err(self.program.death(&self.server))
     }
 
     /// Looks whether the server accepts connections, and, if a path is set for that, asks it.
     fn try_ready(&mut self) {
-        if !self.server.accepts() {
+        let mut place = [0; 32];
+        let mut address = Writer::new(&mut place);
+        address.put(b"on 127.0.0.1:");
+        address.put_decimal(self.settings.port.into());
+        let now_ms = clock::monotonic_ms();
+        self.server.say_waiting(now_ms, address.written());
+        if !accepts(self.settings.port) {
             return;
         }
         if self.settings.ready_path.is_empty() {
@@ -208,7 +234,7 @@ impl Web {
 
     /// The server is ready: what waits for it is sent.
     fn set_ready(&mut self) {
-        (self.server.phase, self.server.was_ready) = (Phase::Ready, true);
+        (self.server.phase, self.program.was_ready) = (Phase::Ready, true);
         // Those of one that has died had to end.
         self.upstreams.ends_idle = false;
         for index in 0..self.upstreams.len() {
@@ -365,7 +391,7 @@ impl Web {
                 return Some(number);
             }
         }
-        if self.server.death_count >= DEATH_COUNT_MAX {
+        if self.program.death_count >= DEATH_COUNT_MAX {
             log::complain(b"FATAL", |line| {
                 line.put(b"the program has ended again and again");
             });
@@ -405,7 +431,7 @@ impl Web {
     fn handle(&mut self, ready: Ready) -> Option<u64> {
         match ready {
             Ready::Upstream(index) => return self.go_on(index),
-            Ready::Log(_) => self.server.read_log(),
+            Ready::Log(_) => self.server.read_log(self.program.mark(b"")),
             Ready::Ends => self.reap(),
             Ready::Moment => self.tick(),
             Ready::Output(_) | Ready::Control(_) | Ready::Listener(_) => {}
@@ -555,7 +581,7 @@ impl Web {
             (call.is_waiting, call.filled) = (false, 0);
             cx.stream(number);
         }
-        self.server.death_count = 0;
+        self.program.death_count = 0;
         self.answered = input;
         let fails = self.fails(is_event, collects, status);
         if is_event && matches!(status, 404 | 405) && !fails {
@@ -585,7 +611,7 @@ impl Web {
     /// The failure of a call.
     fn failure(&mut self, fault: Fault) -> Error {
         if fault == Fault::Died {
-            self.server.death()
+            self.program.death(&self.server)
         } else {
             fault::error(fault)
         }
@@ -650,11 +676,11 @@ impl Web {
     /// again.
     fn reap(&mut self) {
         self.supervisor.forget_ends();
-        if !self.server.reap() {
+        if !self.bury() {
             return;
         }
         self.upstreams.close_idle(NEVER);
-        let is_last = self.server.death_count >= DEATH_COUNT_MAX;
+        let is_last = self.program.death_count >= DEATH_COUNT_MAX;
         for call in self.upstreams.calls() {
             // Its connection has ended because the process did.
             if call.fault.is_some() || is_last && call.state == State::Waits {
@@ -665,6 +691,29 @@ impl Web {
         self.supervisor.alarm(clock::monotonic_ms());
     }
 
+    /// Takes away the processes that have ended. Returns whether the server is one of them.
+    fn bury(&mut self) -> bool {
+        let Self {
+            program, server, ..
+        } = self;
+        let mut has_ended = false;
+        for _ in 0..REAP_COUNT_MAX {
+            let Ok(Some(end)) = wait::ended(None) else {
+                break;
+            };
+            if server.is(end.process) {
+                has_ended = true;
+                program.bury(server, end.status, 0);
+                server.drain_log(program.mark(b""));
+                program.say_end(server);
+                program.kill_orphans();
+            }
+            // There is no way for it to fail.
+            let _ = wait::reap(end.process);
+        }
+        has_ended
+    }
+
     /// Does what is due by now, and sets when something is next.
     fn tick(&mut self) {
         let now_ms = clock::monotonic_ms();
@@ -672,7 +721,7 @@ impl Web {
         let mut next_ms = match phase {
             Phase::Down { until_ms } if until_ms <= now_ms => {
                 // Else it is tried again.
-                let _ = self.server.start(&self.supervisor);
+                let _ = self.start_server();
                 now_ms + TRY_MS_MAX
             }
             Phase::Down { until_ms } => until_ms,
@@ -706,8 +755,8 @@ impl Web {
 
     /// Ends the server: it is asked to, and a moment later it is killed.
     pub fn end(&mut self) {
-        self.server.terminate();
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
+        self.server.terminate(end_ms);
         let mut kill_count = 0;
         while self.server.is_alive() {
             let mut left_ms = end_ms.saturating_sub(clock::monotonic_ms());
@@ -721,10 +770,17 @@ impl Web {
             }
             self.batch.wait(&self.supervisor, left_ms);
             self.supervisor.forget_ends();
-            self.server.read_log();
-            self.server.reap();
+            self.server.read_log(self.program.mark(b""));
+            self.bury();
         }
     }
+}
+
+/// Whether somebody accepts connections on a port. Nothing is sent: the kernel says whether something could be. A connection
+/// may be one to itself.
+fn accepts(port: u16) -> bool {
+    Socket::connect(LOOPBACK, port)
+        .is_ok_and(|socket| socket.send(b"") == Io::Done(0) && socket.local_port() != Some(port))
 }
 
 /// So much of an answer stands in the failure that it is told as: beyond 6 MB of JSON Lambda refuses it.
