@@ -91,6 +91,7 @@ impl Program {
         prefixes_log: bool,
     ) -> Result<&'static mut Self, Errno> {
         let memory = MEMORY.take().ok_or(Errno::AGAIN)?;
+        launch.arguments.complete();
         let mut environment = Environment::new(platform, Stay::Server, replaced)?;
         environment.take_own()?;
         let program = memory.program.write(Self {

@@ -44,12 +44,20 @@ pub const NO_MEMORY: &str = "out of memory: !";
 /// A program that is started for each event: the one that the arguments begin with.
 #[inline(never)]
 pub fn command(arguments: Strings, reply: Reply, config: &Config) -> Function {
+    match found(arguments, config) {
+        Ok(launch) => start(launch, Stay::OneEvent, reply, config),
+        Err(missing) => missing,
+    }
+}
+
+/// The program that the arguments begin with, or the function that there is without it.
+fn found(arguments: Strings, config: &Config) -> Result<&'static mut Launch, Function> {
     let launch = launch(arguments);
     match launch.find() {
-        Ok(()) => start(launch, Stay::OneEvent, reply, config),
+        Ok(()) => Ok(launch),
         Err(text) => {
             let name = launch.arguments.get(0).unwrap_or_default();
-            missing(text, name, ENTRYPOINT, config)
+            Err(missing(text, name, ENTRYPOINT, config))
         }
     }
 }
@@ -76,12 +84,10 @@ pub fn missing(text: &'static str, value: &[u8], kind: &'static str, config: &Co
 #[inline(never)]
 pub fn web(arguments: Strings, config: &mut Config) -> Function {
     let settings = web_settings(config);
-    let launch = launch(arguments);
-    if let Err(text) = launch.find() {
-        let name = launch.arguments.get(0).unwrap_or_default();
-        return missing(text, name, ENTRYPOINT, config);
-    }
-    launch.arguments.complete();
+    let launch = match found(arguments, config) {
+        Ok(launch) => launch,
+        Err(missing) => return missing,
+    };
     let function = Function::web(launch, settings);
     function.unwrap_or_else(|error| not_started(error, config))
 }
@@ -105,12 +111,10 @@ pub fn worker(arguments: Strings, config: &mut Config) -> Function {
         // A worker that answers with more learns it from fnboot as it would from the platform.
         settings.body_bytes_max = settings.body_bytes_max.min(ANSWER_BYTES_MAX);
     }
-    let launch = launch(arguments);
-    if let Err(text) = launch.find() {
-        let name = launch.arguments.get(0).unwrap_or_default();
-        return missing(text, name, ENTRYPOINT, config);
-    }
-    launch.arguments.complete();
+    let launch = match found(arguments, config) {
+        Ok(launch) => launch,
+        Err(missing) => return missing,
+    };
     let is_streaming = config.is_streaming();
     let function = Function::worker(launch, settings, config.platform(), is_streaming);
     let function = function.unwrap_or_else(|error| not_started(error, config));
