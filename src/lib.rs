@@ -211,6 +211,7 @@
 //! | `platform::runtime_api`, lines of requests | a blank, `~`, `$` | the base path, what all paths begin with, the event |
 //! | `platform`, names of headers | `*` | whatever follows |
 //! | `platform::gateway::url_event`, the beginning of events | `~` and a letter | a value of the request |
+//! | `program::runtime_api::asks`, what an extension and an ARN say | `~` | a variable, whose name follows up to the next one; a value of the call |
 //! | `program::variables`, tables of variables | `$`, `=`, `:`, `~`, `+` | where their values are from |
 //! | `http::Reject`, `http::write::reason` | three digits | the status of the line |
 //!

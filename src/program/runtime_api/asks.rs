@@ -150,6 +150,9 @@ const REFUSALS: &[u8] = b"404NotFound:no such path
 413RequestEntityTooLarge:Exceeded maximum allowed payload size
 400TruncatedHTTPRequest:HTTP request was truncated";
 
+/// What an extension is told of the function: between two tildes is the name of a variable.
+const REGISTERED: &[u8] = br#"{"functionName":"~AWS_LAMBDA_FUNCTION_NAME~","functionVersion":"~AWS_LAMBDA_FUNCTION_VERSION~","handler":"~_HANDLER~"}"#;
+
 /// Longest reply but one with an event: the names of the function are in it.
 pub const REPLY_BYTES_MAX: usize = 2 * 1024;
 
@@ -170,16 +173,13 @@ pub fn put_reply(
         Told::Empty => status = 200,
         Told::Registered => {
             (status, more) = (200, b"Lambda-Extension-Identifier: fnboot\r\n");
-            for (before, name) in [
-                ("{\"functionName\":\"", "AWS_LAMBDA_FUNCTION_NAME"),
-                ("\",\"functionVersion\":\"", "AWS_LAMBDA_FUNCTION_VERSION"),
-                ("\",\"handler\":\"", "_HANDLER"),
-            ] {
-                body.put(before.as_bytes());
-                let value = env::var(name.as_bytes()).unwrap_or_default();
+            let mut rest = REGISTERED;
+            while let Some(text) = bytes::take_part(&mut rest, b'~') {
+                body.put(text);
+                let name = bytes::take_part(&mut rest, b'~').unwrap_or_default();
+                let value = env::var(name).unwrap_or_default();
                 body.put_json(bytes::text(value.get(..64).unwrap_or(value)).as_bytes());
             }
-            body.put(b"\"}");
         }
         _ => {
             let line = bytes::line(REFUSALS, told as usize - Told::NotFound as usize);
@@ -291,12 +291,9 @@ const MEMORY_MB: u64 = 128;
 
 /// A name of the function as AWS has it, for clients that insist on one.
 fn put_arn(cx: &Context<'_>, into: &mut Writer<'_>) {
-    for (before, value) in [
-        ("arn:aws:lambda:", cx.region()),
-        (":", cx.account_id()),
-        (":function:", cx.function_name()),
-    ] {
-        into.put(before.as_bytes());
+    let mut rest = &b"arn:aws:lambda:~:~:function:"[..];
+    for value in [cx.region(), cx.account_id(), cx.function_name()] {
+        into.put(bytes::take_part(&mut rest, b'~').unwrap_or_default());
         into.put(value.unwrap_or("function").as_bytes());
     }
 }
