@@ -31,7 +31,6 @@ pub struct Workers {
 #[derive(Debug)]
 pub struct Worker {
     pub listener: Listener,
-    port: u16,
     pub server: Server,
     /// What it has answered that nobody has taken.
     pub answer: Option<Answer>,
@@ -109,7 +108,6 @@ impl Workers {
         listener.set_nonblocking()?;
         supervisor.watch(&listener, Ready::Listener(self.list.len()))?;
         let worker = Worker {
-            port: listener.port().ok_or(Errno::AGAIN)?,
             listener,
             server: Server::NONE,
             answer: None,
@@ -129,7 +127,8 @@ impl Workers {
         let worker = self.list.get_mut(index).ok_or(Errno::AGAIN)?;
         let mut place = Mapping::new(VARIABLES_BYTES)?;
         let mut variables = Variables::new(&mut place, 0);
-        put_variables(worker.port, &mut variables);
+        let port = worker.listener.port().ok_or(Errno::AGAIN)?;
+        put_variables(port, &mut variables);
         let (program, server) = (&mut self.program, &mut worker.server);
         program.start(server, variables.finish(), supervisor, index)
     }
