@@ -250,6 +250,25 @@ impl<T> List<T> {
         Some(free.write(item))
     }
 
+    /// Leaves out the items that do not stay.
+    #[cfg(feature = "worker")]
+    pub fn retain(&mut self, stays: impl Fn(&T) -> bool)
+    where
+        T: Copy,
+    {
+        let mut len = 0;
+        for index in 0..self.len {
+            let Some(item) = self.get(index).copied().filter(&stays) else {
+                continue;
+            };
+            if let Some(place) = self.get_mut(len) {
+                *place = item;
+            }
+            len += 1;
+        }
+        self.len = len;
+    }
+
     /// The most items there can be.
     pub fn capacity(&self) -> usize {
         self.place.len()

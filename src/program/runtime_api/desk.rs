@@ -23,9 +23,8 @@ use crate::sys::memory::List;
 pub struct Desk {
     pub calls: Calls,
     seats: List<Seat>,
-    questions: List<Option<Question>>,
-    /// How many questions there were so far.
-    turn: u64,
+    /// Where events are waited for, the oldest first.
+    questions: List<Pair>,
 }
 
 /// A worker, as far as it matters which call it has.
@@ -47,15 +46,6 @@ enum Stage {
     Answers,
     /// It has answered, and has not asked again.
     Done,
-}
-
-/// A connection on which an event is asked for.
-#[derive(Clone, Copy, Debug)]
-struct Question {
-    worker: usize,
-    connection: usize,
-    /// Those before it have a smaller one.
-    turn: u64,
 }
 
 /// What an event is known by.
@@ -90,7 +80,7 @@ pub enum Refused {
     Again,
 }
 
-/// A connection on which the event of a worker's call is sent.
+/// A connection on which a worker asks for an event, or on which it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     pub worker: usize,
@@ -104,7 +94,7 @@ pub const CONN_COUNT_MAX: usize = PROCESS_COUNT_MAX * WORKER_CONN_COUNT_MAX;
 #[derive(Debug)]
 pub struct Places {
     seats: [MaybeUninit<Seat>; PROCESS_COUNT_MAX],
-    questions: [MaybeUninit<Option<Question>>; CONN_COUNT_MAX],
+    questions: [MaybeUninit<Pair>; CONN_COUNT_MAX],
 }
 
 impl Places {
@@ -124,13 +114,12 @@ impl Desk {
     fn with(
         calls: Calls,
         seats: &'static mut [MaybeUninit<Seat>],
-        questions: &'static mut [MaybeUninit<Option<Question>>],
+        questions: &'static mut [MaybeUninit<Pair>],
     ) -> Self {
         Self {
             calls,
             seats: List::new(seats),
             questions: List::new(questions),
-            turn: 0,
         }
     }
 
@@ -145,79 +134,59 @@ impl Desk {
     pub fn pair(&mut self) -> Option<Pair> {
         self.calls.next_waiting()?;
         // The last call of a worker may not be told of yet.
-        let is_free = |question: &&Question| {
+        let is_free = |question: &&Pair| {
             let seat = self.seats.get(question.worker);
             let mut calls = self.calls.iter();
             seat.is_some_and(|seat| seat.stage == Stage::Free)
                 && calls.all(|call| call.worker != question.worker || call.is_over())
         };
-        let questions = self.questions.iter().flatten().filter(is_free);
-        let &Question {
-            worker, connection, ..
-        } = questions.min_by_key(|question| question.turn)?;
-        self.leave(connection);
+        let pair = *self.questions.iter().find(is_free)?;
+        self.leave(pair.connection);
         let call = self.calls.next_waiting()?;
-        let seat = self.seats.get_mut(worker)?;
-        (call.state, call.worker) = (State::Runs, worker);
+        let seat = self.seats.get_mut(pair.worker)?;
+        (call.state, call.worker) = (State::Runs, pair.worker);
         seat.stage = Stage::Holds;
         seat.id.set(call.id());
-        Some(Pair { worker, connection })
+        Some(pair)
     }
 
     /// A worker asks for an event on a connection. What it has and has not answered is sent again at once; else the question
     /// waits until it is paired.
     pub fn ask(&mut self, worker: usize, connection: usize) -> Option<Pair> {
+        let pair = Pair { worker, connection };
         let seat = self.seats.get_mut(worker)?;
         if seat.stage == Stage::Holds {
-            return Some(Pair { worker, connection });
+            return Some(pair);
         }
         if seat.stage == Stage::Done {
             seat.stage = Stage::Free;
         }
-        self.turn += 1;
-        let question = Question {
-            worker,
-            connection,
-            turn: self.turn,
-        };
-        let free = self.questions.iter().position(Option::is_none);
-        match free.and_then(|index| self.questions.get_mut(index)) {
-            Some(place) => *place = Some(question),
-            // There is a place for each connection.
-            None => drop(self.questions.push(Some(question))),
-        }
+        // There is a place for each connection.
+        self.questions.push(pair);
         None
     }
 
     /// The oldest question of a worker that has an event which did not reach it.
     pub fn ask_again(&mut self, worker: usize) -> Option<Pair> {
-        let seat = self.seats.get(worker);
-        let mut questions = self.questions.iter().flatten();
-        let question = questions.find(|question| question.worker == worker)?;
-        let connection = question.connection;
-        if seat.is_none_or(|seat| seat.stage != Stage::Holds) {
+        let seat = self.seats.get(worker)?;
+        let mut questions = self.questions.iter();
+        let pair = *questions.find(|question| question.worker == worker)?;
+        if seat.stage != Stage::Holds {
             return None;
         }
-        self.leave(connection);
-        Some(Pair { worker, connection })
+        self.leave(pair.connection);
+        Some(pair)
     }
 
     /// Nobody asks on that connection any more.
     pub fn leave(&mut self, connection: usize) {
-        self.forget(|question| question.connection == connection);
-    }
-
-    fn forget(&mut self, is_over: impl Fn(&Question) -> bool) {
-        for place in self.questions.iter_mut() {
-            if place.as_ref().is_some_and(&is_over) {
-                *place = None;
-            }
-        }
+        self.questions
+            .retain(|question| question.connection != connection);
     }
 
     /// Whether a worker waits for an event.
     pub fn waits(&self, worker: usize) -> bool {
-        let mut questions = self.questions.iter().flatten();
+        let mut questions = self.questions.iter();
         questions.any(|question| question.worker == worker)
     }
 
@@ -265,7 +234,7 @@ impl Desk {
         if let Some(seat) = self.seats.get_mut(worker) {
             seat.stage = Stage::Free;
         }
-        self.forget(|question| question.worker == worker);
+        self.questions.retain(|question| question.worker != worker);
     }
 }
 
@@ -293,7 +262,7 @@ mod tests {
 
     /// A desk with so many workers.
     fn desk(worker_count: usize) -> Desk {
-        let mut desk = Desk::with(Calls::new(place(64)), place(8), place(64));
+        let mut desk = Desk::with(Calls::new(place(256)), place(8), place(256));
         for _ in 0..worker_count {
             desk.add_worker();
         }
