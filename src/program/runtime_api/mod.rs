@@ -49,7 +49,7 @@ use asks::{Ask, Asked, Dialect, Told};
 use connection::{Connection, Mode, Phase, Piece, Step};
 use desk::{Desk, Pair, Refused};
 
-use worker::{Answer, Worker, Workers};
+use worker::{Answer, NO_CONNECTION, Worker, Workers};
 
 /// Workers, and what they are asked.
 #[derive(Debug)]
@@ -287,16 +287,10 @@ impl Api {
             Some(request) => url_event::put_event(shape, request, &origin, &mut body),
         }
         let body_len = body.written().len();
-        let (deadline_ms, left_ms) = match cx.deadline_ms() {
-            Some(deadline_ms) => (deadline_ms, deadline_ms.saturating_sub(now_ms)),
-            None => {
-                let timeout_ms = self.settings.timeout_ms;
-                (
-                    now_ms.saturating_add(timeout_ms.min(DEADLINE_MS)),
-                    timeout_ms,
-                )
-            }
-        };
+        let deadline_ms = cx.deadline_ms();
+        let own_ms = self.settings.timeout_ms;
+        let left_ms = deadline_ms.map_or(own_ms, |deadline_ms| deadline_ms.saturating_sub(now_ms));
+        let deadline_ms = deadline_ms.unwrap_or(now_ms.saturating_add(own_ms.min(DEADLINE_MS)));
         let mut head = Writer::new(bytes::slice_mut(&mut memory, id.len()..start));
         asks::put_event_head(self.dialect, cx, id, deadline_ms, body_len, &mut head);
         let head_len = head.written().len();
@@ -653,7 +647,12 @@ impl Api {
                 self.close_sending(worker);
                 if let Some(worker) = self.workers.at(worker) {
                     worker.stream = Some(index).filter(|_| is_in_pieces);
-                    worker.answer = Some(Answer { memory, request });
+                    let call = number;
+                    worker.answer = Some(Answer {
+                        call,
+                        memory,
+                        request,
+                    });
                 }
                 if is_in_pieces {
                     return self.begin_pieces(index, worker);
@@ -731,6 +730,7 @@ impl Api {
         let Answer {
             memory: Some(memory),
             request,
+            ..
         } = its.answer.as_mut()?
         else {
             return None;
@@ -768,9 +768,13 @@ impl Api {
 
     /// Throws away what comes of an answer in pieces that nobody takes.
     fn discard(&mut self, index: usize, worker: usize) -> Option<u64> {
-        let connection = at(&mut self.connections, index)?;
         for _ in 0..TURN_COUNT_MAX {
-            match connection.read_piece(&mut Writer::new(&mut self.shared[..])) {
+            let connection = at(&mut self.connections, index);
+            let mut place = Writer::new(&mut self.shared[..]);
+            let came = connection.map_or(Piece::Broken, |connection| {
+                connection.read_piece(&mut place)
+            });
+            match came {
                 Piece::More => {}
                 Piece::Wait => return None,
                 came => {
@@ -835,6 +839,8 @@ impl Api {
         let (worker, fault, is_request) = (call.worker, call.fault, call.is_request);
         let its = self.workers.at(worker).filter(|_| fault.is_none());
         let (answer, stream) = its.map_or((None, None), |its| (its.answer.take(), its.stream));
+        // One that nobody has taken is that of an earlier call.
+        let answer = answer.filter(|answer| answer.call == number);
         if answer.is_some() && stream.is_some() {
             call.state = State::Runs;
         } else {
@@ -849,7 +855,10 @@ impl Api {
             }
             return Err(failure::known(fault));
         }
-        let Some(Answer { memory, request }) = answer else {
+        let Some(Answer {
+            memory, request, ..
+        }) = answer
+        else {
             report.status = BAD_GATEWAY;
             return Err(self.workers.death(worker));
         };
@@ -911,6 +920,9 @@ impl Api {
                 }
                 return Ok(Flow::Wait(Duration::MAX));
             }
+            Piece::Broken if fault.is_none() && self.breaks(worker, index) => {
+                return Ok(Flow::Wait(Duration::from_millis(BURIAL_MS)));
+            }
             Piece::End | Piece::Broken => {}
         }
         let failed = self.trailing_error(index);
@@ -918,11 +930,26 @@ impl Api {
         if let Some(call) = self.desk.settle(worker) {
             call.number = 0;
         }
-        match (came, failed) {
-            (Piece::End, None) => Ok(Flow::End),
-            (Piece::End, Some(error)) => Err(error),
-            _ => Err(failure::known(fault.unwrap_or(Fault::Truncated))),
+        let is_alive = |its: &mut Worker| its.server.is_alive();
+        match (came, failed, fault) {
+            (Piece::End, None, _) => Ok(Flow::End),
+            (Piece::End, Some(error), _) => Err(error),
+            (_, _, Some(fault)) => Err(failure::known(fault)),
+            _ if self.workers.at(worker).is_some_and(is_alive) => {
+                Err(failure::known(Fault::Truncated))
+            }
+            _ => Err(self.workers.death(worker)),
         }
+    }
+
+    /// An answer in pieces has broken off. Returns whether its worker may be about to end, so that this is why.
+    fn breaks(&mut self, worker: usize, index: usize) -> bool {
+        self.keep(index, false);
+        let Some(its) = self.workers.at(worker) else {
+            return false;
+        };
+        let is_first = its.stream.replace(NO_CONNECTION) != Some(NO_CONNECTION);
+        is_first && its.server.is_alive()
     }
 
     /// The failure that an answer in pieces ends with, if it does: it is in the trailer section.
@@ -994,6 +1021,7 @@ impl Api {
         let (mut stream, mut is_begun) = (its.as_ref().and_then(|its| its.stream), false);
         if let Some(its) = its {
             is_begun = stream.is_some() && its.answer.is_none();
+            its.is_due |= stream == Some(NO_CONNECTION);
         }
         match self.desk.call_of(worker) {
             Some(call) if call.state == State::Runs && !is_begun => {

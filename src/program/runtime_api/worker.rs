@@ -43,9 +43,14 @@ pub struct Worker {
     pub is_due: bool,
 }
 
+/// The connection of an answer in pieces that has broken off.
+pub const NO_CONNECTION: usize = usize::MAX;
+
 /// An answer, or its beginning, as it came.
 #[derive(Debug)]
 pub struct Answer {
+    /// The number of the call that it answers.
+    pub call: u64,
     /// Where it lies, if not in the place that all connections share.
     pub memory: Option<Mapping>,
     pub request: Request,
