@@ -129,6 +129,26 @@ fn event(id: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     post("/invoke", &fields, body)
 }
 
+/// A process that does nothing but to say where its API is.
+const HOLD: &str = "echo \"port ${AWS_LAMBDA_RUNTIME_API#*:};\"; exec sleep 1000";
+
+/// Where the APIs of so many such processes are.
+#[track_caller]
+fn ports(server: &Server, count: usize) -> Vec<u16> {
+    let log = server
+        .stdout
+        .wait_until(|log| log.matches(';').count() == count);
+    let ports = log.lines().filter_map(|line| line.strip_prefix("port "));
+    let ports = ports.map(|port| port.trim_end_matches(';').parse().expect("a number"));
+    ports.collect()
+}
+
+/// A connection to an API.
+fn connect(port: u16) -> Client {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    Client::new(stream.expect("the API"))
+}
+
 /// A worker that does nothing, so that the test can ask in its place.
 struct Held {
     server: Server,
@@ -141,19 +161,14 @@ impl Held {
     }
 
     fn of(start: impl FnOnce(Program) -> Server) -> Self {
-        let script = "echo \"port ${AWS_LAMBDA_RUNTIME_API#*:};\"; exec sleep 1000";
-        let server = start(shell(script));
-        let log = server.stdout.wait_until(|log| log.contains(';'));
-        let (_, port) = log.split_once("port ").expect("a port");
-        let (port, _) = port.split_once(';').expect("an end");
-        let port = port.parse().expect("a number");
+        let server = start(shell(HOLD));
+        let port = ports(&server, 1)[0];
         server.stdout.take();
         Self { server, port }
     }
 
     fn connect(&self) -> Client {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        Client::new(stream.expect("the API"))
+        connect(self.port)
     }
 
     /// A connection that has asked for the next event.
@@ -569,8 +584,7 @@ mod the_api {
         client.send(event("last", "event"));
         let port = held.port;
         let old = |request: String| {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-            let mut worker = Client::new(stream.expect("the API"));
+            let mut worker = connect(port);
             worker.send(request);
             String::from_utf8_lossy(&worker.read_to_end()).into_owned()
         };
@@ -900,8 +914,7 @@ mod limits {
                 continue;
             };
             let _case = Case((row.name, row.section));
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-            let mut other = Client::new(stream.expect("the API"));
+            let mut other = connect(port);
             other.send(&row.bytes);
             let refused = read(&mut other, "GET").expect(status);
             assert_eq!(refused.field("connection"), Some("close"));
@@ -932,8 +945,7 @@ mod limits {
                 continue;
             };
             let _case = Case((row.name, row.section));
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, held.port));
-            let mut other = Client::new(stream.expect("the API"));
+            let mut other = connect(held.port);
             other.send([get("/nowhere", "").as_bytes(), &row.bytes, &smuggled].concat());
             read(&mut other, "GET").expect(404);
             read(&mut other, "GET").expect(status);
@@ -953,8 +965,7 @@ mod limits {
         let mut client = server.connect();
         for turn in 0..100 {
             let half = &get(NEXT, "")[..turn % get(NEXT, "").len()];
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-            let mut other = Client::new(stream.expect("the API"));
+            let mut other = connect(port);
             other.send(half);
             if turn % 2 == 0 {
                 other.reset();
@@ -1524,26 +1535,38 @@ mod many {
         asker(words).env("FNBOOT_WORKERS", count)
     }
 
+    /// The others are started when the first has asked. Each of them is asked for by the test, in the order that it wants.
     #[test]
     fn the_one_that_has_waited_longest() {
-        let mut server = with(3, &[]).start();
+        let mut server = shell(HOLD).env("FNBOOT_WORKERS", 3).start();
+        let mut workers = vec![connect(ports(&server, 1)[0])];
+        workers[0].send(get(NEXT, ""));
+        let ports = ports(&server, 3);
+        workers.extend(ports[1..].iter().map(|&port| connect(port)));
+        let ask = |worker: &mut Client, port: u16| {
+            worker.send(get(NEXT, ""));
+            // Of two that come one after the other the second is not read first.
+            call_on(&mut connect(port), get("/nowhere", "")).expect(404);
+        };
+        for index in [2, 1] {
+            ask(&mut workers[index], ports[index]);
+        }
         let mut client = server.connect();
-        wait_for("three workers", || {
-            (children(server.id()).len() == 3).then_some(())
-        });
-        let mut pid = |script: &str| call_on(&mut client, script_request(script)).text();
-        // The first was started before the others.
-        let mut turns = Vec::new();
-        wait_for("all of them to wait", || {
-            turns.push(pid("pid"));
-            let mut last: Vec<_> = turns.iter().rev().take(3).collect();
-            last.sort();
-            last.dedup();
-            (last.len() == 3).then_some(())
-        });
-        let order: Vec<_> = (0..3).map(|_| pid("pid")).collect();
-        for turn in 0..9 {
-            assert_eq!(pid("pid"), order[turn % 3], "{turn}");
+        for order in [[0, 2, 1], [1, 0, 2], [2, 1, 0], [0, 1, 2]] {
+            for index in order {
+                client.send(event("id", "event"));
+                next(&mut workers[index]);
+                answer(&mut workers[index], "id", "", "answer");
+                client.expect(200);
+            }
+            let following = match order {
+                [0, 2, 1] => [1, 0, 2],
+                [1, 0, 2] => [2, 1, 0],
+                _ => [0, 1, 2],
+            };
+            for index in following {
+                ask(&mut workers[index], ports[index]);
+            }
         }
     }
 
