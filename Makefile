@@ -215,6 +215,7 @@ soak: fixture tool
 	FNBOOT_FUNCTION_EVENTS=10000 cargo test --quiet --test it function::marks -- --test-threads 1
 	FNBOOT_WEB_CALLS=10000 cargo test --quiet --test it web::marks -- --test-threads 1
 	FNBOOT_WORKER_RESTARTS=1000 cargo test --quiet --test it worker::marks -- --test-threads 1
+	FNBOOT_WORKER_SECONDS=30 cargo test --quiet --test it worker::mixed -- --test-threads 1
 	FNBOOT_WORKER_PATIENCE=1 cargo test --quiet --test it worker::starts::one_that_never_asks
 
 # What Cargo.toml declares, so that cargo refuses an older one.
