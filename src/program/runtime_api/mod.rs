@@ -409,7 +409,9 @@ impl Api {
     fn accept(&mut self, worker: usize) -> Option<u64> {
         let socket = self.workers.at(worker)?.listener.accept().ok()?;
         let connections = self.connections.iter().flatten();
-        let count = connections.filter(|connection| connection.worker == worker);
+        // One that only waits for the worker's end takes nobody's place.
+        let count = connections
+            .filter(|connection| connection.worker == worker && connection.phase != Phase::Lingers);
         if count.count() >= WORKER_CONN_COUNT_MAX {
             return None;
         }
