@@ -36,9 +36,8 @@ pub struct Connection {
     pub worker: usize,
     pub phase: Phase,
     exchange: Exchange,
-    /// What has come and was not taken, if it does not lie in the shared place; and memory for the next.
+    /// What has come and was not taken, if it does not lie in the shared place.
     input: Option<Mapping>,
-    spare: Option<Mapping>,
     filled: usize,
     /// What has come of the trailer section of an answer.
     trailers: Option<Mapping>,
@@ -118,9 +117,6 @@ const TURN_COUNT_MAX: usize = 64;
 /// Bytes thrown away at once.
 const DISCARD_BYTES: usize = 1024 * 1024;
 
-/// An idle connection holds no more memory than that.
-const SPARE_BYTES_MAX: usize = 16 * 1024;
-
 impl Connection {
     /// A connection that was accepted, known by `index`.
     ///
@@ -141,7 +137,6 @@ impl Connection {
             phase: Phase::Open,
             exchange: Exchange::new(),
             input: None,
-            spare: None,
             filled: 0,
             trailers: None,
             trailers_len: 0,
@@ -153,9 +148,14 @@ impl Connection {
     }
 
     /// Reads up to the end of a request, or the head of an answer in pieces.
-    pub fn read(&mut self, shared: &mut [u8], body_bytes_max: usize) -> Step {
+    pub fn read(
+        &mut self,
+        shared: &mut [u8],
+        spare: &mut Option<Mapping>,
+        body_bytes_max: usize,
+    ) -> Step {
         for _ in 0..TURN_COUNT_MAX {
-            match self.look(shared, body_bytes_max) {
+            match self.look(shared, spare, body_bytes_max) {
                 Ok(None) => {}
                 Ok(Some(request)) => return Step::Request(request),
                 Err(reject) => return Step::Refused(reject),
@@ -168,7 +168,7 @@ impl Connection {
             let end = place.len();
             match self.socket.recv(bytes::slice_mut(place, filled..end)) {
                 Io::Blocked => {
-                    let owned = self.own(shared, filled);
+                    let owned = self.own(shared, spare, filled);
                     return owned.map_or_else(Step::Refused, |()| Step::Nothing);
                 }
                 Io::Done(0) | Io::Closed(_) if filled == 0 => return Step::Gone,
@@ -176,7 +176,7 @@ impl Connection {
                 Io::Done(count) => self.filled += count,
             }
         }
-        let owned = self.own(shared, self.filled);
+        let owned = self.own(shared, spare, self.filled);
         owned.map_or_else(Step::Refused, |()| Step::Again)
     }
 
@@ -187,6 +187,7 @@ impl Connection {
     fn look(
         &mut self,
         shared: &mut [u8],
+        spare: &mut Option<Mapping>,
         body_bytes_max: usize,
     ) -> Result<Option<Request>, Reject> {
         loop {
@@ -242,7 +243,7 @@ impl Connection {
             };
             self.filled = need.filled;
             if self.input.is_some() || need.room > shared.len() {
-                self.own(shared, need.room)?;
+                self.own(shared, spare, need.room)?;
             }
             return Ok(None);
         }
@@ -252,14 +253,19 @@ impl Connection {
     ///
     /// # Errors
     /// Memory is out.
-    fn own(&mut self, shared: &[u8], room: usize) -> Result<(), Reject> {
+    fn own(
+        &mut self,
+        shared: &[u8],
+        spare: &mut Option<Mapping>,
+        room: usize,
+    ) -> Result<(), Reject> {
         if self.filled == 0 {
             return Ok(());
         }
         if let Some(input) = &mut self.input {
             return input.grow(room).map_err(|_| Reject::OutOfMemory);
         }
-        let input = Mapping::reuse(&mut self.spare, room);
+        let input = Mapping::reuse(spare, room);
         let mut input = input.map_err(|_| Reject::OutOfMemory)?;
         bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
         self.input = Some(input);
@@ -327,13 +333,6 @@ impl Connection {
     /// The next reply is the last on this connection.
     pub fn set_last(&mut self) {
         self.persist = Persist::Close;
-    }
-
-    /// Takes memory that is not needed any more, for the next request.
-    pub fn recycle(&mut self, memory: Option<Mapping>) {
-        self.spare = memory
-            .filter(|memory| memory.len() <= SPARE_BYTES_MAX)
-            .or(self.spare.take());
     }
 
     /// The next piece of an answer, read to where it is sent from.

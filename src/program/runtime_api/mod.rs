@@ -34,7 +34,8 @@ use crate::http::head;
 use crate::http::{Kind, Parsed, Reject};
 use crate::limits::{
     DEATH_COUNT_MAX, ERROR_BYTES_MAX as MESSAGE_BYTES_MAX, ERROR_KIND_BYTES_MAX, HEAD_BYTES_MAX,
-    LOAD_MS_MAX, MARGIN_MS_MAX, PRELUDE_BYTES_MAX, SCRATCH_BYTES, WORKER_CONN_COUNT_MAX,
+    LOAD_MS_MAX, MARGIN_MS_MAX, PRELUDE_BYTES_MAX, SCRATCH_BYTES, WARM_IDLE_MS,
+    WORKER_CONN_COUNT_MAX,
 };
 use crate::log;
 use crate::platform::gateway::url_event::{self, Origin};
@@ -73,8 +74,9 @@ pub struct Api {
     pub has_extension: bool,
     /// The connection on which an answer came that is being taken: it is told once that is on its way.
     owed: Option<(usize, Dialect)>,
-    /// Memory of a call that is over, for the next.
+    /// Memory of a call that is over, and of a request, for the next.
     spare: Option<Mapping>,
+    spare_input: Option<Mapping>,
     /// What the last answer was made of.
     answered: Option<Mapping>,
     unescaped: Option<Mapping>,
@@ -117,7 +119,7 @@ const REAP_COUNT_MAX: usize = 1024;
 /// Requests, or pieces that nobody takes, in a row of one connection, before others get their turn.
 const TURN_COUNT_MAX: usize = 64;
 
-/// No more memory than that is kept for the next call.
+/// Memory that is longer is kept for the next call, or request, for a moment only.
 const SPARE_BYTES_MAX: usize = 2 * HEAD_ROOM_BYTES;
 
 /// What a worker is told of the deadline where nobody tells one.
@@ -186,6 +188,7 @@ impl Api {
             has_extension: false,
             owed: None,
             spare: None,
+            spare_input: None,
             answered: None,
             unescaped: None,
             shared,
@@ -279,7 +282,11 @@ impl Api {
             url_event::event_room(shape, request, &origin)
         });
         let start = id.len() + HEAD_ROOM_BYTES;
-        let mut memory = Mapping::reuse(&mut self.spare, start + event_room)?;
+        let room = start + event_room;
+        // A short event may have to stay for long, and holds no memory of a long one.
+        let room_max = SPARE_BYTES_MAX.max(2 * room);
+        self.spare.take_if(|spare| spare.len() > room_max);
+        let mut memory = Mapping::reuse(&mut self.spare, room)?;
         bytes::copy(&mut memory, id);
         let mut body = Writer::new(bytes::slice_mut(&mut memory, start..start + event_room));
         match request {
@@ -337,8 +344,10 @@ impl Api {
     /// A call that has an answer, or more of it.
     pub fn woken(&mut self) -> Option<u64> {
         // The last answer is on its way.
-        (self.answered, self.unescaped) = (None, None);
+        self.unescaped = None;
+        let memory = self.answered.take();
         if let Some((index, dialect)) = self.owed.take() {
+            keep(memory, &mut self.spare_input, &mut self.supervisor);
             self.reply(index, Told::Taken, dialect);
         }
         loop {
@@ -367,8 +376,7 @@ impl Api {
     /// The next call that has something to tell which no descriptor does.
     fn next_due(&mut self) -> Option<u64> {
         let memory = self.desk.calls.forget();
-        let is_short = |memory: &Mapping| memory.len() <= SPARE_BYTES_MAX;
-        self.spare = memory.filter(is_short).or(self.spare.take());
+        keep(memory, &mut self.spare, &mut self.supervisor);
         self.pair();
         let due = self.desk.calls.iter().find(|call| call.is_due());
         if let Some(call) = due {
@@ -455,7 +463,9 @@ impl Api {
             if connection.phase != Phase::Open {
                 return None;
             }
-            match connection.read(&mut self.shared[..], self.settings.body_bytes_max) {
+            let body_bytes_max = self.settings.body_bytes_max;
+            let spare = &mut self.spare_input;
+            match connection.read(&mut self.shared[..], spare, body_bytes_max) {
                 Step::Nothing => return None,
                 Step::Again => {
                     self.set_unread(index);
@@ -571,8 +581,8 @@ impl Api {
         let memory = connection.finish(&self.shared[..], request.len);
         let told = match ask {
             Ask::Next | Ask::ExtensionNext => {
-                connection.recycle(memory);
                 connection.phase = Phase::Waits;
+                keep(memory, &mut self.spare_input, &mut self.supervisor);
                 if ask == Ask::Next {
                     self.set_ready(worker, dialect);
                     if let Some(pair) = self.desk.ask(worker, index) {
@@ -1079,6 +1089,9 @@ impl Api {
         let mut next_ms = NEVER;
         self.has_due = true;
         let mut has_waited = false;
+        for spare in [&mut self.spare, &mut self.spare_input] {
+            spare.take_if(|memory| memory.len() > SPARE_BYTES_MAX);
+        }
         for call in self.desk.calls.iter_mut() {
             if !matches!(call.state, State::Waits | State::Runs) {
                 continue;
@@ -1231,6 +1244,17 @@ fn reported(kinds: &mut Kinds, kind: &[u8], body: &[u8]) -> Error {
         kind
     };
     Error::of(kinds.keep(kind), &[message.unwrap_or(body)])
+}
+
+/// Keeps memory for what comes next. If it is long, [`Api::tick`] gives it back a moment later.
+#[inline(never)]
+fn keep(memory: Option<Mapping>, spare: &mut Option<Mapping>, supervisor: &mut Supervisor) {
+    if let Some(memory) = memory {
+        if memory.len() > SPARE_BYTES_MAX {
+            supervisor.alarm(clock::monotonic_ms() + WARM_IDLE_MS);
+        }
+        *spare = Some(memory);
+    }
 }
 
 /// The connection at `index`, if there is one.
