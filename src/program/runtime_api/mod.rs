@@ -344,7 +344,8 @@ impl Api {
     /// A call that has an answer, or more of it.
     pub fn woken(&mut self) -> Option<u64> {
         // The last answer is on its way.
-        self.unescaped = None;
+        let memory = self.unescaped.take();
+        keep(memory, &mut self.unescaped, &mut self.supervisor);
         let memory = self.answered.take();
         if let Some((index, dialect)) = self.owed.take() {
             keep(memory, &mut self.spare_input, &mut self.supervisor);
@@ -1089,7 +1090,7 @@ impl Api {
         let mut next_ms = NEVER;
         self.has_due = true;
         let mut has_waited = false;
-        for spare in [&mut self.spare, &mut self.spare_input] {
+        for spare in [&mut self.spare, &mut self.spare_input, &mut self.unescaped] {
             spare.take_if(|memory| memory.len() > SPARE_BYTES_MAX);
         }
         for call in self.desk.calls.iter_mut() {
@@ -1185,8 +1186,8 @@ const ERROR_BYTES_MAX: usize = 8 * 1024;
 
 /// Memory for what of an answer is not as the worker has written it.
 fn unescaped(place: &mut Option<Mapping>, room: usize) -> Result<&mut [u8], Error> {
-    *place = Some(Mapping::new(room.max(1)).map_err(failure::start)?);
-    Ok(place.as_deref_mut().unwrap_or_default())
+    let memory = Mapping::reuse(place, room.max(1)).map_err(failure::start)?;
+    Ok(place.insert(memory))
 }
 
 /// Puts the response that an answer to an HTTP request is into `response`: the answer as it came, and its body, or the
