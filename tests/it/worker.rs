@@ -1488,6 +1488,41 @@ mod requests {
         });
     }
 
+    /// Nor is it that of a later caller whose worker has died without an answer.
+    #[test]
+    fn an_answer_to_one_who_has_gone() {
+        for late in ["answer,late", "sized,3000000", "error,T,late"] {
+            let _case = Case(late);
+            let mut fc = Fc::start(&[]);
+            let mut client = fc.0.connect();
+            client.send(script_request(&format!(
+                "say,begun;sleep,200;{late};say,over"
+            )));
+            fc.log_with("begun\n");
+            client.reset();
+            fc.log_with("over\n");
+            let failed = fc.script("exit,3");
+            assert_eq!((failed.status, &*failed.error().0), (502, "ExitError"));
+            expect_deaths(&fc.0, 1);
+        }
+    }
+
+    /// It counts as one, too: whoever ends after each event has served it.
+    #[test]
+    fn ends_after_answers_to_those_who_have_gone() {
+        let mut fc = Fc::start(&[]);
+        for _ in 0..4 {
+            let mut client = fc.0.connect();
+            client.send(script_request("say,begun;sleep,100;answer,late;exit,0"));
+            fc.log_with("begun\n");
+            fc.0.stdout.take();
+            let id = children(fc.0.id())[0];
+            client.reset();
+            wait_for("the end of the worker", || has_ended(id).then_some(()));
+        }
+        fc.script("answer,x").expect(200);
+    }
+
     #[test]
     fn of_scf_as_a_web_function() {
         in_own_network("worker::requests::of_scf_as_a_web_function", || {

@@ -309,6 +309,10 @@ impl Api {
     /// Sends events to those who wait for them.
     fn pair(&mut self) {
         while let Some(pair) = self.desk.pair() {
+            if let Some(its) = self.workers.at(pair.worker) {
+                // An answer that nobody has taken is not that to this event.
+                its.answer = None;
+            }
             self.send_event(pair);
         }
     }
@@ -672,7 +676,8 @@ impl Api {
                 }
                 self.desk.settle(worker);
                 if number == 0 {
-                    // Nobody takes it: the caller has gone.
+                    // Nobody takes it: the caller has gone. The worker has served the call all the same.
+                    self.workers.death_count = 0;
                     self.reply(index, Told::Taken, dialect);
                     return None;
                 }
