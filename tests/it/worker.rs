@@ -2514,6 +2514,46 @@ mod ends {
         });
     }
 
+    /// Whoever was told to end has no other event, because it would be killed with it.
+    #[test]
+    fn one_that_asks_again_when_it_was_told_to_end() {
+        let mut fc = Fc(shell("trap '' TERM; exec ASKER").start());
+        fc.script("answer,x;sleep,1000").expect(200);
+        let [mut late, mut next] = [fc.0.connect(), fc.0.connect()];
+        let fields = format!("{FC}X-Fc-Function-Timeout: 1\r\nContent-Type: text/plain\r\n");
+        late.send(post("/", &fields, "answer,y"));
+        next.send(script_request("sleep,500;answer,z"));
+        assert_eq!(read(&mut late, "POST").error().0, "TimedOut");
+        assert_eq!(read(&mut next, "POST").expect(200).text(), "z");
+    }
+
+    /// A client that reads nothing of an answer keeps no worker beyond the time of its call.
+    #[test]
+    fn a_deadline_of_a_client_that_stops_reading() {
+        let pieces = ";pattern,1000000".repeat(40);
+        for end in ["", "exit,3"] {
+            let _case = Case(end);
+            let mut fc = Fc::start(&[]);
+            let before = fc.script("pid").text();
+            let mut client = narrow(&fc.0);
+            let fields = format!("{FC}X-Fc-Function-Timeout: 1\r\nContent-Type: text/plain\r\n");
+            let script = match end {
+                "" => format!("stream,a/b{pieces};end"),
+                _ => format!("stream,a/b;pattern,5000000;{end}"),
+            };
+            client.send(post("/", &fields, script));
+            client.read_until(|got| !got.is_empty());
+            let fields = format!("{FC}X-Fc-Function-Timeout: 5\r\nContent-Type: text/plain\r\n");
+            let after = fc.call(post("/", &fields, "pid")).expect(200).text();
+            assert_ne!(after, before);
+            let got = client.read_to_end();
+            assert!(!got.ends_with(b"0\r\n\r\n"));
+            fc.log_with("TimedOut");
+            assert_eq!(fc.script("pid").expect(200).text(), after);
+            fc.0.stderr.take();
+        }
+    }
+
     #[test]
     fn sigterm() {
         let script = "trap 'echo told >&2; kill $!; exit 0' TERM; ASKER & wait";

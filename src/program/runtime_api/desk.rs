@@ -216,9 +216,8 @@ impl Desk {
         } else {
             Stage::Done
         };
-        if let Some(seat) = self.seats.get_mut(worker) {
-            seat.stage = stage;
-        }
+        let seat = self.seats.get_mut(worker)?;
+        seat.stage = stage;
         let call = live(&mut self.calls, worker)?;
         call.state = State::Ended;
         Some(call)
@@ -229,12 +228,17 @@ impl Desk {
         live(&mut self.calls, worker)
     }
 
+    /// A worker is about to end: it has no other event, even if it has asked for one.
+    pub fn dismiss(&mut self, worker: usize) {
+        self.questions.retain(|question| question.worker != worker);
+    }
+
     /// A worker has ended: it has no event any more, and asks for none.
     pub fn vacate(&mut self, worker: usize) {
         if let Some(seat) = self.seats.get_mut(worker) {
             seat.stage = Stage::Free;
         }
-        self.questions.retain(|question| question.worker != worker);
+        self.dismiss(worker);
     }
 }
 

@@ -309,10 +309,6 @@ impl Api {
     /// Sends events to those who wait for them.
     fn pair(&mut self) {
         while let Some(pair) = self.desk.pair() {
-            if let Some(its) = self.workers.at(pair.worker) {
-                // An answer that nobody has taken is not that to this event.
-                its.answer = None;
-            }
             self.send_event(pair);
         }
     }
@@ -590,7 +586,12 @@ impl Api {
                 keep(memory, &mut self.spare_input, &mut self.supervisor);
                 if ask == Ask::Next {
                     self.set_ready(worker, dialect);
-                    if let Some(pair) = self.desk.ask(worker, index) {
+                    // One that was told to end would not live to answer.
+                    let is_told = self
+                        .workers
+                        .at(worker)
+                        .is_some_and(|its| its.server.is_told);
+                    if !is_told && let Some(pair) = self.desk.ask(worker, index) {
                         self.send_event(pair);
                     }
                     self.pair();
@@ -677,7 +678,7 @@ impl Api {
                 self.desk.settle(worker);
                 if number == 0 {
                     // Nobody takes it: the caller has gone. The worker has served the call all the same.
-                    self.workers.death_count = 0;
+                    self.workers.program.death_count = 0;
                     self.reply(index, Told::Taken, dialect);
                     return None;
                 }
@@ -945,8 +946,9 @@ impl Api {
         }
         let failed = self.trailing_error(index);
         self.end_stream(worker, came == Piece::End);
-        if let Some(call) = self.desk.settle(worker) {
-            call.number = 0;
+        self.desk.settle(worker);
+        if let Some(call) = self.desk.calls.numbered(number) {
+            (call.number, call.state) = (0, State::Ended);
         }
         let is_alive = |its: &mut Worker| its.server.is_alive();
         match (came, failed, fault) {
@@ -990,6 +992,9 @@ impl Api {
         };
         call.number = 0;
         let (worker, state) = (call.worker, call.state);
+        if worker == calls::NO_WORKER {
+            call.state = State::Ended;
+        }
         let its = self.workers.at(worker).filter(|_| state == State::Runs);
         if let Some(index) = its.and_then(|its| its.stream) {
             self.discard(index, worker);
@@ -1112,10 +1117,16 @@ impl Api {
             if let Some(its) = its.filter(|_| call.fault.is_none()) {
                 its.server.terminate(now_ms + call.margin_ms / 2);
                 let is_begun = its.stream.is_some() && its.answer.is_none();
-                (its.is_due, its.is_waiting) = (is_begun && its.is_waiting, false);
+                let is_due = is_begun && its.is_waiting && call.number > 0;
+                (its.is_due, its.is_waiting) = (is_due, false);
                 if is_begun {
-                    // It fails when the next piece is asked for.
+                    // It fails when the next piece is asked for: that may be never, and its worker does not wait for it.
                     call.fault = Some(Fault::TimedOut);
+                    if call.number == 0 {
+                        call.state = State::Ended;
+                    } else if !its.is_due {
+                        call.worker = calls::NO_WORKER;
+                    }
                     continue;
                 }
             }
@@ -1123,6 +1134,13 @@ impl Api {
             call.state = State::Ended;
         }
         for worker in 0..self.workers.len() {
+            if let Some(its) = self.workers.at(worker).filter(|its| its.server.is_told) {
+                let has_stream = its.stream.is_some();
+                self.desk.dismiss(worker);
+                if has_stream && self.desk.call_of(worker).is_none() {
+                    self.end_stream(worker, false);
+                }
+            }
             // One that has not asked again for so long does not.
             if has_waited
                 && self.is_stuck(worker)
