@@ -986,6 +986,76 @@ mod limits {
         assert!(TcpStream::connect((other, held.port)).is_err());
     }
 
+    /// What comes at once with an answer, behind it, is seen, too: its end, or another request.
+    #[test]
+    fn what_comes_with_an_answer() {
+        let held = Held::start();
+        let mut worker = held.asking();
+        let connect =
+            || Client::new(TcpStream::connect((Ipv4Addr::LOCALHOST, held.port)).expect("the API"));
+        let mut server = held.server;
+        let mut client = server.connect();
+        let mut before = 0;
+        for turn in 0..20 {
+            let _case = Case(turn);
+            client.send(event("id", "event"));
+            next(&mut worker);
+            worker.send(get(NEXT, ""));
+            let fields = match turn % 2 {
+                0 => "",
+                _ => "Lambda-Runtime-Function-Response-Mode: streaming\r\n",
+            };
+            let mut request = post(&path("id", "response"), fields, noise(32 * 1024));
+            let mut other = connect();
+            call_on(&mut other, post(&path("?", "response"), "", "")).error();
+            server.signal(Signal::STOP);
+            if turn < 16 {
+                other.send(request).finish();
+            } else {
+                request.extend(post("/nowhere", "", ""));
+                other.send(request);
+            }
+            server.signal(Signal::CONT);
+            read(&mut other, "POST").expect(202);
+            if turn < 16 {
+                other.expect_close();
+            } else {
+                read(&mut other, "POST").expect(404);
+            }
+            client.expect(200);
+            if turn == 0 {
+                before = open_descriptors(server.id());
+            }
+        }
+        wait_for("the end of connections", || {
+            (open_descriptors(server.id()) <= before).then_some(())
+        });
+    }
+
+    /// The same while an event is being sent.
+    #[test]
+    fn what_comes_while_an_event_is_sent() {
+        let held = Held::start();
+        let mut workers = [held.asking(), held.connect()];
+        let mut server = held.server;
+        let long = noise(16 * MIB);
+        let mut client = server.connect();
+        let sender = client.send_meanwhile(event("id", &long));
+        assert_same(&next(&mut workers[0]).body, &long);
+        assert!(sender.join().expect("a sender"));
+        workers[1]
+            .send(get(NEXT, ""))
+            .read_until(|got| !got.is_empty());
+        workers[1].send(post(&path("id", "response"), "", "answer"));
+        thread::sleep(Duration::from_millis(50));
+        assert_same(&next(&mut workers[1]).body, &long);
+        read(&mut workers[1], "POST").expect(202);
+        client.expect(200);
+        // It asks in vain, and goes.
+        workers[1].send(get(NEXT, "")).finish();
+        workers[1].expect_close();
+    }
+
     /// An event that nobody reads keeps nobody from anything.
     #[test]
     fn a_worker_that_does_not_read() {

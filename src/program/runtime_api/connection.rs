@@ -444,8 +444,14 @@ impl Connection {
             Io::Blocked => sent,
             Io::Closed(_) => return false,
         };
+        let has_waited = matches!(self.phase, Phase::Sends(_));
         self.phase = Phase::Sends(sent);
-        sent < total || self.replied()
+        if sent < total {
+            return true;
+        }
+        // What came meanwhile, be it the end, is not told again.
+        self.is_unread |= has_waited;
+        self.replied()
     }
 
     /// While an event is waited for, nothing is to be read but the end. Returns whether it has come.

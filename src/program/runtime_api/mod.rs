@@ -350,6 +350,7 @@ impl Api {
         if let Some((index, dialect)) = self.owed.take() {
             keep(memory, &mut self.spare_input, &mut self.supervisor);
             self.reply(index, Told::Taken, dialect);
+            self.look_again(index);
         }
         loop {
             if mem::take(&mut self.has_due)
@@ -441,8 +442,9 @@ impl Api {
         match connection.phase {
             Phase::Open => return self.read(index),
             Phase::Waits => {
-                let has_ended = connection.has_ended();
-                self.keep(index, !has_ended);
+                if connection.has_ended() {
+                    self.keep(index, false);
+                }
             }
             Phase::Sends(_) => self.send_event(Pair {
                 worker,
@@ -493,10 +495,16 @@ impl Api {
 
     /// There is more to be read on a connection, but others have their turn first.
     fn set_unread(&mut self, index: usize) {
+        self.look_again(index);
+        self.supervisor.alarm(clock::monotonic_ms());
+    }
+
+    /// A connection goes on with its next request: what came behind the last one, be it the end, is not told again.
+    fn look_again(&mut self, index: usize) {
         if let Some(connection) = at(&mut self.connections, index) {
             connection.is_unread = true;
-            self.supervisor.alarm(clock::monotonic_ms());
         }
+        self.has_due = true;
     }
 
     /// Closes the connection at `index`, unless it goes on. If there is more to read on it, that is looked at next.
@@ -825,6 +833,7 @@ impl Api {
             connection.end_pieces();
         }
         self.reply(index, Told::Taken, Dialect::Lambda);
+        self.look_again(index);
     }
 
     /// Closes the connections on which the event of a worker is still being sent that it has answered already.
