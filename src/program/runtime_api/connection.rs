@@ -42,7 +42,8 @@ pub struct Connection {
     /// What has come of the trailer section of an answer.
     trailers: Option<Mapping>,
     trailers_len: usize,
-    /// Of the last request: what the reply to it has to know.
+    /// The last request, and what the reply to it has to know.
+    pub request: Request,
     persist: Persist,
     version: Version,
     /// When it is closed at the latest: on the monotonic clock, or `NEVER`.
@@ -96,7 +97,8 @@ pub enum Step {
     Nothing,
     /// There is more to read, but others have their turn first.
     Again,
-    Request(Request),
+    /// There is a request.
+    Request,
     Refused(Reject),
     /// The worker has ended the connection between two requests.
     Gone,
@@ -140,6 +142,7 @@ impl Connection {
             filled: 0,
             trailers: None,
             trailers_len: 0,
+            request: Request::NONE,
             persist: Persist::Keep,
             version: Version::Http11,
             until_ms: NEVER,
@@ -156,8 +159,8 @@ impl Connection {
     ) -> Step {
         for _ in 0..TURN_COUNT_MAX {
             match self.look(shared, spare, body_bytes_max) {
-                Ok(None) => {}
-                Ok(Some(request)) => return Step::Request(request),
+                Ok(false) => {}
+                Ok(true) => return Step::Request,
                 Err(reject) => return Step::Refused(reject),
             }
             let filled = self.filled;
@@ -180,7 +183,7 @@ impl Connection {
         owned.map_or_else(Step::Refused, |()| Step::Again)
     }
 
-    /// Looks at what has come. `None` means that there is more to come, and room for it.
+    /// Looks at what has come. Returns whether that is a request; if not, there is more to come, and room for it.
     ///
     /// # Errors
     /// It breaks a rule or a bound, or memory is out.
@@ -189,7 +192,7 @@ impl Connection {
         shared: &mut [u8],
         spare: &mut Option<Mapping>,
         body_bytes_max: usize,
-    ) -> Result<Option<Request>, Reject> {
+    ) -> Result<bool, Reject> {
         loop {
             let place = match &mut self.input {
                 Some(input) => &mut input[..],
@@ -203,16 +206,17 @@ impl Connection {
                 continue;
             }
             if come.is_empty() {
-                return Ok(None);
+                return Ok(false);
             }
             if may_have_mode(come) {
                 let mut fields = head::fields();
                 if let Parsed::Done(head) = head::parse(Kind::Request, come, &mut fields)? {
-                    let request = Request::of(come, &head);
-                    if request.mode == Mode::Pieces && request.ask == Ask::Answer {
+                    self.request = Request::of(come, &head);
+                    if self.request.mode == Mode::Pieces {
                         let framing = body::framing(Kind::Request, &head)?;
                         (self.persist, self.version) = (framing.persist, head.version);
-                        return self.begin_pieces(shared, request, framing).map(Some);
+                        self.begin_pieces(shared, framing)?;
+                        return Ok(true);
                     }
                 }
             }
@@ -222,11 +226,11 @@ impl Connection {
                 .advance(Kind::Request, come, &mut fields, body_bytes_max)?;
             let need = match step {
                 exchange::Step::Dispatch(message) => {
-                    let mut request = Request::of(come, &message.head);
-                    request.end = message.head.len + message.body.len();
-                    request.len = message.len;
+                    self.request = Request::of(come, &message.head);
+                    self.request.end += message.body.len();
+                    self.request.len = message.len;
                     (self.persist, self.version) = (message.persist, message.head.version);
-                    return Ok(Some(request));
+                    return Ok(true);
                 }
                 exchange::Step::Decode => {
                     let come = bytes::slice_mut(place, 0..self.filled);
@@ -245,7 +249,7 @@ impl Connection {
             if self.input.is_some() || need.room > shared.len() {
                 self.own(shared, spare, need.room)?;
             }
-            return Ok(None);
+            return Ok(false);
         }
     }
 
@@ -273,36 +277,31 @@ impl Connection {
     }
 
     /// Takes what has come of the body of an answer in pieces.
-    fn begin_pieces(
-        &mut self,
-        shared: &mut [u8],
-        mut request: Request,
-        how: body::Framing,
-    ) -> Result<Request, Reject> {
-        let (head_len, filled) = (request.head_len, self.filled);
+    fn begin_pieces(&mut self, shared: &mut [u8], how: body::Framing) -> Result<(), Reject> {
+        let (head_len, filled) = (self.request.head_len, self.filled);
         if how.expects_continue && filled == head_len {
             self.send_continue();
         }
         let place = match &mut self.input {
             Some(input) => &mut input[..],
-            None => &mut *shared,
+            None => shared,
         };
         let mut framing = Framing::new(how.length);
         let come = bytes::slice_mut(place, head_len..filled);
         let taken = framing.take(come)?;
         note(&mut self.trailers, &mut self.trailers_len, come, &taken);
-        request.end = head_len + taken.len;
-        request.len = head_len + taken.end;
+        self.request.end += taken.len;
+        self.request.len += taken.end;
         self.phase = Phase::Pieces(framing);
-        Ok(request)
+        Ok(())
     }
 
-    /// The request at the front is dealt with, up to `len`: what is behind it comes next. Returns the memory in which it
-    /// lies, if that is not the shared place.
-    pub fn finish(&mut self, shared: &[u8], len: usize) -> Option<Mapping> {
+    /// The request at the front is dealt with: what is behind it comes next. Returns the memory in which it lies, if that is
+    /// not the shared place.
+    pub fn finish(&mut self, shared: &[u8]) -> Option<Mapping> {
         let memory = self.input.take();
         let place = memory.as_deref().unwrap_or(shared);
-        let rest = bytes::slice(place, len..self.filled);
+        let rest = bytes::slice(place, self.request.len..self.filled);
         self.filled = 0;
         self.keep(rest);
         self.exchange.finish();
@@ -478,6 +477,17 @@ impl Connection {
 }
 
 impl Request {
+    /// Nothing was asked for yet.
+    const NONE: Self = Self {
+        ask: Ask::Unknown,
+        dialect: Dialect::Lambda,
+        id: None,
+        mode: Mode::Whole,
+        head_len: 0,
+        end: 0,
+        len: 0,
+    };
+
     /// What the head at the front of `come` asks for.
     fn of(come: &[u8], head: &Head<'_>) -> Self {
         let asked = Asked::of(head);
@@ -486,6 +496,7 @@ impl Request {
             Some(at..at + id.len())
         });
         let mode = match head.headers.get(asks::MODE) {
+            _ if asked.ask != Ask::Answer => Mode::Whole,
             None => Mode::Whole,
             Some(mode) if bytes::is_word_ignore_case(mode, "streaming") => Mode::Pieces,
             Some(mode) if bytes::is_word_ignore_case(mode, "buffered") => Mode::Whole,

@@ -482,8 +482,8 @@ impl Api {
                     self.refuse(index, reject);
                     return None;
                 }
-                Step::Request(request) => {
-                    if let Some(number) = self.take(index, request) {
+                Step::Request => {
+                    if let Some(number) = self.take(index) {
                         return Some(number);
                     }
                 }
@@ -580,14 +580,20 @@ impl Api {
     }
 
     /// Does what a request asks for. Returns the number of a call that it is the answer to.
-    fn take(&mut self, index: usize, request: connection::Request) -> Option<u64> {
-        let (ask, dialect) = (request.ask, request.dialect);
-        if matches!(ask, Ask::Answer | Ask::Error) {
-            return self.take_answer(index, request);
-        }
+    fn take(&mut self, index: usize) -> Option<u64> {
         let connection = at(&mut self.connections, index)?;
+        let connection::Request {
+            ask,
+            dialect,
+            head_len,
+            end,
+            ..
+        } = connection.request;
+        if matches!(ask, Ask::Answer | Ask::Error) {
+            return self.take_answer(index);
+        }
         let worker = connection.worker;
-        let memory = connection.finish(&self.shared[..], request.len);
+        let memory = connection.finish(&self.shared[..]);
         let told = match ask {
             Ask::Next | Ask::ExtensionNext => {
                 connection.phase = Phase::Waits;
@@ -617,7 +623,7 @@ impl Api {
             Ask::Restored => Told::Empty,
             Ask::InitError | Ask::RestoreError if !self.workers.program.was_ready => {
                 let place = memory.as_deref().unwrap_or(&self.shared[..]);
-                let body = bytes::slice(place, request.head_len..request.end);
+                let body = bytes::slice(place, head_len..end);
                 let kind = field(place, asks::ERROR_TYPE).unwrap_or_default();
                 let error = reported(&mut self.workers.program.kinds, kind, body);
                 self.init_error = Some(error);
@@ -640,8 +646,7 @@ impl Api {
     }
 
     /// Takes the answer to an event, its failure, or the beginning of an answer in pieces.
-    fn take_answer(&mut self, index: usize, request: connection::Request) -> Option<u64> {
-        let dialect = request.dialect;
+    fn take_answer(&mut self, index: usize) -> Option<u64> {
         let Self {
             connections,
             shared,
@@ -650,6 +655,8 @@ impl Api {
         } = self;
         let connection = at(connections, index)?;
         let worker = connection.worker;
+        let request = connection.request.clone();
+        let dialect = request.dialect;
         let come = connection.front(&shared[..]);
         let id = request.id.clone().map(|id| bytes::slice(come, id));
         let claimed = desk.claim(worker, id);
@@ -658,12 +665,12 @@ impl Api {
             // The rest of it comes, whatever it is told.
             connection.set_last();
         }
-        let memory = connection.finish(&shared[..], request.len);
+        let memory = connection.finish(&shared[..]);
         let told = match claimed {
             Err(Refused::Again) if dialect == Dialect::Scf => Told::Taken,
             Err(Refused::Again) => Told::Again,
             Err(Refused::Unknown) => Told::UnknownId,
-            Ok(()) if request.mode == Mode::Unknown && request.ask == Ask::Answer => {
+            Ok(()) if request.mode == Mode::Unknown => {
                 self.fail(worker, Fault::BadMode);
                 Told::BadMode
             }
