@@ -210,10 +210,12 @@ impl Connection {
             }
             if may_have_mode(come) {
                 let mut fields = head::fields();
-                if let Parsed::Done(head) = head::parse(Kind::Request, come, &mut fields)? {
+                // Whatever is wrong with it is refused below.
+                if let Ok(Parsed::Done(head)) = head::parse(Kind::Request, come, &mut fields) {
                     self.request = Request::of(come, &head);
-                    if self.request.mode == Mode::Pieces {
-                        let framing = body::framing(Kind::Request, &head)?;
+                    if self.request.mode == Mode::Pieces
+                        && let Ok(framing) = body::framing(Kind::Request, &head)
+                    {
                         (self.persist, self.version) = (framing.persist, head.version);
                         self.begin_pieces(shared, framing)?;
                         return Ok(true);
