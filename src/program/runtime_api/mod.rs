@@ -25,7 +25,7 @@ use super::calls::{self, Call, Calls, State};
 use super::failure::{self, Fault};
 use super::kinds::Kinds;
 use super::launch::Launch;
-use super::server::{self, Program};
+use super::server::{self, Program, Server};
 use super::settings::Settings;
 use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
@@ -262,10 +262,9 @@ impl Api {
             // In the form that clients know.
             _ => {
                 let mut own = Writer::new(&mut place);
-                let half = |half| u32::try_from(half & u64::from(u32::MAX)).unwrap_or(0);
-                own.put_hex(half(number));
-                own.put(b"-0000-4000-8000-0000");
-                own.put_hex(half(number >> 32));
+                let part = |number| u32::try_from(number % 100_000_000).unwrap_or(0);
+                let parts = [part(number / 100_000_000), 0, 4000, 8000, 0, part(number)];
+                own.put_numbers(b"8-4-4-4-48", &parts);
                 own.finish()
             }
         };
@@ -1191,20 +1190,12 @@ impl Api {
     /// Ends the workers: they are asked to, and a moment later they are killed.
     pub fn end(&mut self) {
         let end_ms = clock::monotonic_ms() + MARGIN_MS_MAX;
-        for worker in 0..self.workers.len() {
-            if let Some(its) = self.workers.at(worker) {
-                its.server.terminate(end_ms);
-            }
-        }
+        self.workers.each(|server| server.terminate(end_ms));
         let mut kill_count = 0;
         while kill_count <= KILL_COUNT_MAX && self.workers.are_alive() {
             let mut left_ms = end_ms.saturating_sub(clock::monotonic_ms());
             if left_ms == 0 {
-                for worker in 0..self.workers.len() {
-                    if let Some(its) = self.workers.at(worker) {
-                        its.server.kill();
-                    }
-                }
+                self.workers.each(Server::kill);
                 left_ms = BURIAL_MS;
                 kill_count += 1;
             }

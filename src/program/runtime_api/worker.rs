@@ -99,6 +99,13 @@ impl Workers {
         self.list.iter().any(|worker| worker.server.is_alive())
     }
 
+    /// Does something with the process of each.
+    pub fn each(&mut self, act: impl Fn(&mut Server)) {
+        for worker in self.list.iter_mut() {
+            act(&mut worker.server);
+        }
+    }
+
     #[inline(never)]
     pub fn at(&mut self, index: usize) -> Option<&mut Worker> {
         self.list.get_mut(index)
