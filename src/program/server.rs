@@ -13,12 +13,13 @@ use super::process::{Mark, Process};
 use super::settings::Stay;
 use super::supervisor::Supervisor;
 use crate::handler::{Error, Platform};
-use crate::limits::RESTART_MS;
+use crate::limits::{DEATH_COUNT_MAX, RESTART_MS};
 use crate::log;
 use crate::sys::child::{self, Pid, Signal};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::Errno;
 use crate::sys::memory::Reserved;
+use crate::sys::process;
 use crate::sys::signal;
 use crate::sys::wait::Status;
 
@@ -163,6 +164,21 @@ impl Program {
         let wait_ms = doublings.map_or(0, |doublings| RESTART_MS << doublings);
         let until_ms = clock::monotonic_ms() + wait_ms;
         server.phase = Phase::Down { until_ms };
+    }
+
+    /// Whether it has ended again and again.
+    pub fn is_hopeless(&self) -> bool {
+        self.death_count >= DEATH_COUNT_MAX
+    }
+
+    /// Ends fnboot, too, if the program has ended again and again.
+    pub fn give_up(&self) {
+        if self.is_hopeless() {
+            log::complain(b"FATAL", |line| {
+                line.put(b"the program has ended again and again");
+            });
+            process::exit(1);
+        }
     }
 
     /// Kills what processes have left behind that has left their groups.

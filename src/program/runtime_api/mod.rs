@@ -33,11 +33,9 @@ use crate::handler::{Context, Error, Flow, Platform, Report, Request, Response};
 use crate::http::head;
 use crate::http::{Kind, Parsed, Reject};
 use crate::limits::{
-    DEATH_COUNT_MAX, ERROR_BYTES_MAX as MESSAGE_BYTES_MAX, ERROR_KIND_BYTES_MAX, HEAD_BYTES_MAX,
-    LOAD_MS_MAX, MARGIN_MS_MAX, PRELUDE_BYTES_MAX, SCRATCH_BYTES, WARM_IDLE_MS,
-    WORKER_CONN_COUNT_MAX,
+    ERROR_BYTES_MAX as MESSAGE_BYTES_MAX, ERROR_KIND_BYTES_MAX, HEAD_BYTES_MAX, LOAD_MS_MAX,
+    MARGIN_MS_MAX, PRELUDE_BYTES_MAX, SCRATCH_BYTES, WARM_IDLE_MS, WORKER_CONN_COUNT_MAX,
 };
-use crate::log;
 use crate::platform::gateway::url_event::{self, Origin};
 use crate::platform::gateway::{Shape, event as gateway, url_answer};
 use crate::platform::json;
@@ -365,12 +363,7 @@ impl Api {
                 return Some(number);
             }
         }
-        if self.workers.program.death_count >= DEATH_COUNT_MAX {
-            log::complain(b"FATAL", |line| {
-                line.put(b"the program has ended again and again");
-            });
-            process::exit(1);
-        }
+        self.workers.program.give_up();
         None
     }
 
@@ -1078,7 +1071,7 @@ impl Api {
                 *place = None;
             }
         }
-        if self.workers.program.death_count >= DEATH_COUNT_MAX {
+        if self.workers.program.is_hopeless() {
             for call in self.desk.calls.iter_mut() {
                 if call.state == State::Waits {
                     (call.state, call.worker) = (State::Ended, worker);

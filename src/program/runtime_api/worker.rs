@@ -5,9 +5,7 @@ use core::mem::MaybeUninit;
 use super::connection::Request;
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
-use crate::limits::{
-    BACKLOG_COUNT, DEATH_COUNT_MAX, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS,
-};
+use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
 use crate::program::server::{Phase, Program, Server};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::program::variables::Variables;
@@ -185,7 +183,7 @@ impl Workers {
     pub fn tick(&mut self, index: usize, now_ms: u64, supervisor: &Supervisor) -> u64 {
         // Not before it is known what comes of the end.
         let program = &self.program;
-        let may_start = program.was_ready && program.death_count < DEATH_COUNT_MAX;
+        let may_start = program.was_ready && !program.is_hopeless();
         let Some(Worker { server, stream, .. }) = self.list.get_mut(index) else {
             return NEVER;
         };

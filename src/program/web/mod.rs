@@ -29,9 +29,7 @@ use super::supervisor::{Batch, Ready, Supervisor};
 use crate::bytes::{self, Writer};
 use crate::handler::{Context, Error, Flow, Platform, Report, Request, Response};
 use crate::http::{forward, head};
-use crate::limits::{
-    DEATH_COUNT_MAX, GRACE_MS_MIN, HEAD_BYTES_MAX, LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES,
-};
+use crate::limits::{GRACE_MS_MIN, HEAD_BYTES_MAX, LOAD_MS_MAX, MARGIN_MS_MAX, SCRATCH_BYTES};
 use crate::log;
 use crate::platform::{self, fc};
 use crate::sys::clock::{self, NEVER};
@@ -391,12 +389,7 @@ impl Web {
                 return Some(number);
             }
         }
-        if self.program.death_count >= DEATH_COUNT_MAX {
-            log::complain(b"FATAL", |line| {
-                line.put(b"the program has ended again and again");
-            });
-            process::exit(1);
-        }
+        self.program.give_up();
         None
     }
 
@@ -680,7 +673,7 @@ impl Web {
             return;
         }
         self.upstreams.close_idle(NEVER);
-        let is_last = self.program.death_count >= DEATH_COUNT_MAX;
+        let is_last = self.program.is_hopeless();
         for call in self.upstreams.calls() {
             // Its connection has ended because the process did.
             if call.fault.is_some() || is_last && call.state == State::Waits {
