@@ -104,11 +104,8 @@ impl Calls {
     /// # Errors
     /// `EAGAIN` if there is no room.
     pub fn add(&mut self, call: Call) -> Result<&mut Call, Errno> {
-        let place = match self.0.iter().position(Option::is_none) {
-            Some(index) => self.0.get_mut(index),
-            None => self.0.push(None),
-        };
-        Ok(place.ok_or(Errno::AGAIN)?.insert(call))
+        let (_, place) = self.0.vacancy().ok_or(Errno::AGAIN)?;
+        Ok(place.insert(call))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Call> {

@@ -46,13 +46,7 @@ impl Workers {
     /// # Errors
     /// As of `execve(2)`, or there is no place.
     pub fn start(&mut self, call: Option<&Call>) -> Result<usize, Errno> {
-        let free = self.list.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.list.len());
-        let place = match free {
-            Some(index) => self.list.get_mut(index),
-            None => self.list.push(None),
-        };
-        let place = place.ok_or(Errno::AGAIN)?;
+        let (index, place) = self.list.vacancy().ok_or(Errno::AGAIN)?;
         let stays = self.environment.stays();
         let (variables, event, is_request) = match call {
             Some(call) if !stays => (call.variables(), call.event(), call.is_request),

@@ -275,6 +275,20 @@ impl<T> List<T> {
     }
 }
 
+#[cfg(feature = "command")]
+impl<T> List<Option<T>> {
+    /// A place without an item, and its index; `None` if there is no room for one more.
+    pub fn vacancy(&mut self) -> Option<(usize, &mut Option<T>)> {
+        let free = self.iter().position(Option::is_none);
+        let index = free.unwrap_or(self.len);
+        let place = match free {
+            Some(index) => self.get_mut(index),
+            None => self.push(None),
+        };
+        place.map(|place| (index, place))
+    }
+}
+
 impl<T> Deref for List<T> {
     type Target = [T];
 

@@ -417,13 +417,8 @@ impl Api {
         if count.count() >= WORKER_CONN_COUNT_MAX {
             return None;
         }
-        let free = self.connections.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.connections.len());
-        let connection = Connection::new(socket, worker, &self.supervisor, index).ok()?;
-        match free.and_then(|index| self.connections.get_mut(index)) {
-            Some(place) => *place = Some(connection),
-            None => drop(self.connections.push(Some(connection))),
-        }
+        let (index, place) = self.connections.vacancy()?;
+        *place = Some(Connection::new(socket, worker, &self.supervisor, index).ok()?);
         self.serve(index)
     }
 

@@ -92,13 +92,8 @@ impl Upstreams {
             }
             self.close(index);
         }
-        let free = self.list.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.list.len());
-        let place = match free {
-            Some(index) => self.list.get_mut(index),
-            None => self.list.push(None),
-        };
-        *place.ok_or(Errno::AGAIN)? = Some(Upstream::FREE);
+        let (index, place) = self.list.vacancy().ok_or(Errno::AGAIN)?;
+        *place = Some(Upstream::FREE);
         Ok(index)
     }
 
