@@ -642,10 +642,12 @@ impl Api {
         } = self;
         let connection = at(connections, index)?;
         let worker = connection.worker;
-        let request = connection.request.clone();
-        let dialect = request.dialect;
         let come = connection.front(&shared[..]);
+        let request = &connection.request;
         let id = request.id.clone().map(|id| bytes::slice(come, id));
+        let (mode, dialect) = (request.mode, request.dialect);
+        let is_error = request.ask == Ask::Error;
+        let (head_len, end) = (request.head_len, request.end);
         let claimed = desk.claim(worker, id);
         let is_in_pieces = matches!(connection.phase, Phase::Pieces(_));
         if is_in_pieces && claimed.is_err() {
@@ -657,7 +659,7 @@ impl Api {
             Err(Refused::Again) if dialect == Dialect::Scf => Told::Taken,
             Err(Refused::Again) => Told::Again,
             Err(Refused::Unknown) => Told::UnknownId,
-            Ok(()) if request.mode == Mode::Unknown => {
+            Ok(()) if mode == Mode::Unknown => {
                 self.fail(worker, Fault::BadMode);
                 Told::BadMode
             }
@@ -667,25 +669,25 @@ impl Api {
                 self.close_sending(worker);
                 if let Some(worker) = self.workers.at(worker) {
                     worker.stream = Some(index).filter(|_| is_in_pieces);
-                    let call = number;
                     worker.answer = Some(Answer {
-                        call,
+                        call: number,
                         memory,
-                        request,
+                        is_error,
+                        head_len,
+                        end,
                     });
                 }
                 if is_in_pieces {
                     return self.begin_pieces(index, worker);
                 }
                 self.desk.settle(worker);
-                if number == 0 {
-                    // Nobody takes it: the caller has gone. The worker has served the call all the same.
-                    self.workers.program.death_count = 0;
-                    self.reply(index, Told::Taken, dialect);
-                    return None;
+                if number > 0 {
+                    self.owed = Some((index, dialect));
+                    return Some(number);
                 }
-                self.owed = Some((index, dialect));
-                return Some(number);
+                // Nobody takes it: the caller has gone. The worker has served the call all the same.
+                self.workers.program.death_count = 0;
+                Told::Taken
             }
         };
         self.reply(index, told, dialect);
@@ -714,7 +716,7 @@ impl Api {
         if !*is_collecting {
             return Some(number);
         }
-        let room = answer.request.head_len + COLLECTED_BYTES_MAX;
+        let room = answer.head_len + COLLECTED_BYTES_MAX;
         let grown = answer.own(&self.shared[..], room);
         if grown.is_err() {
             self.keep(index, false);
@@ -750,7 +752,8 @@ impl Api {
         let its = workers.at(worker)?;
         let Answer {
             memory: Some(memory),
-            request,
+            head_len,
+            end,
             ..
         } = its.answer.as_mut()?
         else {
@@ -759,7 +762,7 @@ impl Api {
         let connection = at(connections, index)?;
         let mut has_ended = false;
         let fault = loop {
-            let body = bytes::slice(memory, request.head_len..request.end);
+            let body = bytes::slice(memory, *head_len..*end);
             match url_answer::prelude_len(body) {
                 Ok(None) => {}
                 Ok(Some(_)) => {
@@ -769,12 +772,12 @@ impl Api {
                 Err(_) => break Fault::BadReply,
             }
             let room = memory.len();
-            let mut piece = Writer::new(bytes::slice_mut(memory, request.end..room));
+            let mut piece = Writer::new(bytes::slice_mut(memory, *end..room));
             if has_ended || piece.room() == 0 {
                 break Fault::BadReply;
             }
             let came = connection.read_piece(&mut piece);
-            request.end += piece.written().len();
+            *end += piece.written().len();
             match came {
                 Piece::More => {}
                 Piece::Wait => return None,
@@ -878,7 +881,11 @@ impl Api {
             return Err(failure::known(fault));
         }
         let Some(Answer {
-            memory, request, ..
+            memory,
+            is_error,
+            head_len,
+            end,
+            ..
         }) = answer
         else {
             report.status = BAD_GATEWAY;
@@ -887,8 +894,8 @@ impl Api {
         self.workers.program.death_count = 0;
         self.answered = memory;
         let come = self.answered.as_deref().unwrap_or(&self.shared[..]);
-        let body = bytes::slice(come, request.head_len..request.end);
-        if request.ask == Ask::Error {
+        let body = bytes::slice(come, head_len..end);
+        if is_error {
             let kind = field(come, asks::ERROR_TYPE).unwrap_or_default();
             if json::parse(body).is_some() {
                 report.json = body;
@@ -1086,7 +1093,7 @@ impl Api {
         let Some(answer) = &mut its.answer else {
             return;
         };
-        if answer.memory.is_none() && answer.own(&self.shared[..], answer.request.end).is_err() {
+        if answer.memory.is_none() && answer.own(&self.shared[..], answer.end).is_err() {
             its.answer = None;
         }
     }

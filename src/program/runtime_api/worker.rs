@@ -2,7 +2,6 @@
 
 use core::mem::MaybeUninit;
 
-use super::connection::Request;
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
@@ -51,7 +50,11 @@ pub struct Answer {
     pub call: u64,
     /// Where it lies, if not in the place that all connections share.
     pub memory: Option<Mapping>,
-    pub request: Request,
+    /// Whether it is a failure.
+    pub is_error: bool,
+    /// Where in it the head ends, and the body, as far as it has come.
+    pub head_len: usize,
+    pub end: usize,
 }
 
 /// What a worker is told by variables of its own, so that those of the process do not count: where it asks, and that it
@@ -224,8 +227,8 @@ impl Answer {
         if let Some(memory) = &mut self.memory {
             return memory.grow(room);
         }
-        let mut memory = Mapping::new(room.max(self.request.end))?;
-        bytes::copy(&mut memory, bytes::slice(shared, 0..self.request.end));
+        let mut memory = Mapping::new(room.max(self.end))?;
+        bytes::copy(&mut memory, bytes::slice(shared, 0..self.end));
         self.memory = Some(memory);
         Ok(())
     }
