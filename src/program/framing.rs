@@ -1,11 +1,14 @@
-//! Where a body ends that comes in pieces, each decoded where it lies.
+//! What comes in pieces: where it lies, and where a body ends, each piece of which is decoded where it lies.
 
 use core::ops::Range;
 
+use crate::bytes;
 use crate::http::Parsed;
 use crate::http::Reject;
 use crate::http::body::Length;
 use crate::http::chunk::{Decoder, Progress};
+use crate::sys::fd::Errno;
+use crate::sys::memory::Mapping;
 
 /// How much of a body is still to come (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +82,29 @@ impl Framing {
         };
         Ok(Taken { len, end, trailer })
     }
+}
+
+/// What has come lies in memory of its own from now on, with room for so much, and not in the place that others read to, too,
+/// `filled` with it so far: in the spare one, if that is long enough. If it
+/// does already, only the room is made.
+///
+/// # Errors
+/// Out of memory.
+#[inline(never)]
+pub fn own(
+    memory: &mut Option<Mapping>,
+    spare: &mut Option<Mapping>,
+    shared: &[u8],
+    filled: usize,
+    room: usize,
+) -> Result<(), Errno> {
+    if let Some(memory) = memory {
+        return memory.grow(room);
+    }
+    let mut new = Mapping::reuse(spare, room.max(filled))?;
+    bytes::copy(&mut new, bytes::slice(shared, 0..filled));
+    *memory = Some(new);
+    Ok(())
 }
 
 #[cfg(test)]

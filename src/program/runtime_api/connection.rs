@@ -21,7 +21,7 @@ use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject, Version, write};
 use crate::limits::{LINGER_MS_MAX, TRAILER_BYTES_MAX};
 use crate::program::calls::Call;
-use crate::program::framing::{Framing, Taken};
+use crate::program::framing::{self, Framing, Taken};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Io};
@@ -268,14 +268,8 @@ impl Connection {
         if self.filled == 0 {
             return Ok(());
         }
-        if let Some(input) = &mut self.input {
-            return input.grow(room).map_err(|_| Reject::OutOfMemory);
-        }
-        let input = Mapping::reuse(spare, room);
-        let mut input = input.map_err(|_| Reject::OutOfMemory)?;
-        bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
-        self.input = Some(input);
-        Ok(())
+        let owned = framing::own(&mut self.input, spare, shared, self.filled, room);
+        owned.map_err(|_| Reject::OutOfMemory)
     }
 
     /// Takes what has come of the body of an answer in pieces.

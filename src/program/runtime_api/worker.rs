@@ -5,6 +5,7 @@ use core::mem::MaybeUninit;
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
 use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
+use crate::program::framing;
 use crate::program::server::{Phase, Program, Server};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::program::variables::Variables;
@@ -224,13 +225,7 @@ impl Answer {
     /// # Errors
     /// Out of memory.
     pub fn own(&mut self, shared: &[u8], room: usize) -> Result<(), Errno> {
-        if let Some(memory) = &mut self.memory {
-            return memory.grow(room);
-        }
-        let mut memory = Mapping::new(room.max(self.end))?;
-        bytes::copy(&mut memory, bytes::slice(shared, 0..self.end));
-        self.memory = Some(memory);
-        Ok(())
+        framing::own(&mut self.memory, &mut None, shared, self.end, room)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::http::body;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject};
 use crate::limits::HEAD_BYTES_MAX;
-use crate::program::framing::Framing;
+use crate::program::framing::{self, Framing};
 use crate::sys::clock::NEVER;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::Mapping;
@@ -191,12 +191,13 @@ impl Call {
     /// # Errors
     /// Out of memory.
     pub fn own(&mut self, shared: &[u8]) -> Result<(), Errno> {
-        if self.input.is_none() {
-            let mut input = Mapping::new(self.filled.max(HEAD_BYTES_MAX))?;
-            bytes::copy(&mut input, bytes::slice(shared, 0..self.filled));
-            self.input = Some(input);
-        }
-        Ok(())
+        framing::own(
+            &mut self.input,
+            &mut None,
+            shared,
+            self.filled,
+            HEAD_BYTES_MAX,
+        )
     }
 
     /// Whether it may be asked once more on another connection: nothing has come of the answer, and nothing went out,
