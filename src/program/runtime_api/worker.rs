@@ -236,32 +236,32 @@ pub const NO_WORKERS: Places = [const { MaybeUninit::uninit() }; PROCESS_COUNT_M
 
 /// Appends the variables of a worker that asks on that port.
 fn put_variables(port: u16, into: &mut Variables<'_>) {
-    let mut place = [0; 32];
-    let mut address = Writer::new(&mut place);
-    address.put(b"127.0.0.1:");
-    address.put_decimal(port.into());
-    let address = address.written();
-    let host = bytes::before(address, b':');
-    into.put(b"AWS_LAMBDA_RUNTIME_API", address);
-    into.put(b"SCF_RUNTIME_API", host);
-    let port = bytes::slice(address, host.len() + 1..address.len());
-    into.put(b"SCF_RUNTIME_API_PORT", port);
+    let mut place = [0; 20];
+    let mut digits = Writer::new(&mut place);
+    digits.put_decimal(port.into());
+    into.put(b"SCF_RUNTIME_API", b"127.0.0.1");
+    into.put(b"SCF_RUNTIME_API_PORT", digits.written());
+    into.put_part(b"AWS_LAMBDA_RUNTIME_API=127.0.0.1:");
+    into.put_part(digits.written());
+    into.end();
     let mut folder = [0; PATH_BYTES_MAX];
     let folder = process::folder(&mut folder);
-    for line in bytes::split(DEFAULTS, b'\n') {
-        let name = bytes::before(line, b' ');
+    let mut lines = DEFAULTS;
+    while let Some(mut line) = bytes::take_part(&mut lines, b'\n') {
+        let name = bytes::take_part(&mut line, b' ').unwrap_or_default();
         if env::var(name).is_some() {
             continue;
         }
-        let value = bytes::split(line, b' ')
-            .skip(1)
-            .find_map(|source| match source {
-                b"." => Some(folder),
-                [b'=', text @ ..] => Some(text),
-                _ => env::var(source).filter(|value| !value.is_empty()),
-            });
-        if let Some(value) = value {
-            into.put(name, value);
+        while let Some(source) = bytes::take_part(&mut line, b' ') {
+            let value = match source {
+                b"." => folder,
+                [b'=', text @ ..] => text,
+                _ => env::var(source).unwrap_or_default(),
+            };
+            if !value.is_empty() {
+                into.put(name, value);
+                break;
+            }
         }
     }
 }
