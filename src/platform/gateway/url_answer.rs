@@ -59,8 +59,8 @@ pub fn read_answer<'a>(
     read(Part::Whole, text, place, response)
 }
 
-/// Puts the head that the prelude of a streamed answer is into `response`, which is an empty 200, and returns where the
-/// body begins in `text`; `None` as long as the prelude is not whole.
+/// Puts the head that the prelude of a streamed answer is into `response`, which is a 200, and what comes behind it as the
+/// body; nothing as long as the prelude is not whole.
 ///
 /// # Errors
 /// `BadReply`: `text` does not begin with a prelude.
@@ -68,12 +68,12 @@ pub fn read_prelude<'a>(
     text: &'a [u8],
     place: &'a mut [u8],
     response: &mut Response<'a>,
-) -> Result<Option<usize>, Error> {
-    let Some(end) = prelude_len(text)? else {
-        return Ok(None);
+) -> Result<(), Error> {
+    let Some(len) = prelude_len(text)? else {
+        return Ok(());
     };
-    let json = bytes::before(text, 0);
-    read(Part::Prelude, json, place, response).map(|()| Some(end))
+    response.body = bytes::slice(text, len..text.len());
+    read(Part::Prelude, bytes::before(text, 0), place, response)
 }
 
 /// How long the prelude is that `text` begins with, the NULs behind it included; `None` as long as it is not whole.
@@ -495,12 +495,16 @@ mod tests {
         let mut place = std::vec![0xaa; answer_room(text)];
         let mut response = Response::new(200);
         match read_prelude(text, &mut place, &mut response) {
-            Ok(Some(len)) => {
-                assert!(text[..len].ends_with(DELIMITER));
-                shown(&response)
-            }
-            Ok(None) => "more".to_owned(),
             Err(error) => error.message().to_string(),
+            Ok(()) => match prelude_len(text) {
+                Ok(Some(len)) => {
+                    assert!(text[..len].ends_with(DELIMITER));
+                    assert_eq!(response.body, &text[len..]);
+                    response.body = b"";
+                    shown(&response)
+                }
+                _ => "more".to_owned(),
+            },
         }
     }
 
@@ -616,8 +620,8 @@ mod tests {
             }
             let mut response = Response::new(200);
             let mut place = std::vec![0xaa; answer_room(text.as_bytes())];
-            if let Ok(Some(len)) = read_prelude(text.as_bytes(), &mut place, &mut response) {
-                prop_assert!(len <= text.len() && response.parts().is_ok());
+            if read_prelude(text.as_bytes(), &mut place, &mut response).is_ok() {
+                prop_assert!(response.parts().is_ok());
             }
         }
     }

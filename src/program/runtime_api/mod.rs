@@ -1209,12 +1209,6 @@ const COLLECTED_BYTES_MAX: usize = 2 * PRELUDE_BYTES_MAX;
 /// Room for the failure that an answer in pieces ends with; more is cut.
 const ERROR_BYTES_MAX: usize = 8 * 1024;
 
-/// Memory for what of an answer is not as the worker has written it.
-fn unescaped(place: &mut Option<Mapping>, room: usize) -> Result<&mut [u8], Error> {
-    let memory = Mapping::reuse(place, room.max(1)).map_err(failure::start)?;
-    Ok(place.insert(memory))
-}
-
 /// Puts the response that an answer to an HTTP request is into `response`: the answer as it came, and its body, or the
 /// beginning of it.
 fn give<'a>(
@@ -1224,19 +1218,22 @@ fn give<'a>(
     place: &'a mut Option<Mapping>,
     response: &mut Response<'a>,
 ) -> Result<(), Error> {
-    if !is_in_pieces {
-        let place = unescaped(place, url_answer::answer_room(body))?;
-        return url_answer::read_answer(body, place, response);
+    if is_in_pieces {
+        let content_type = field(come, "content-type").unwrap_or_default();
+        if !is_prelude_type(content_type) {
+            if !content_type.is_empty() {
+                response.put("Content-Type", content_type);
+            }
+            return Ok(());
+        }
     }
-    let content_type = field(come, "content-type").unwrap_or_default();
-    if is_prelude_type(content_type) {
-        let place = unescaped(place, url_answer::answer_room(body))?;
-        let len = url_answer::read_prelude(body, place, response)?;
-        response.body = bytes::slice(body, len.unwrap_or(0)..body.len());
-    } else if !content_type.is_empty() {
-        response.put("Content-Type", content_type);
+    let memory = Mapping::reuse(place, url_answer::answer_room(body));
+    let place = place.insert(memory.map_err(failure::start)?);
+    if is_in_pieces {
+        url_answer::read_prelude(body, place, response)
+    } else {
+        url_answer::read_answer(body, place, response)
     }
-    Ok(())
 }
 
 /// Whether an answer in pieces of that type begins with status and headers.
