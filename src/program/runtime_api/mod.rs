@@ -954,22 +954,21 @@ impl Api {
             }
             Piece::End | Piece::Broken => {}
         }
-        let failed = self.trailing_error(index);
+        let is_alive = |its: &mut Worker| its.server.is_alive();
+        let end = match (came, fault) {
+            (Piece::End, _) => self.trailing_error(index),
+            (_, Some(fault)) => Err(failure::known(fault)),
+            _ if self.workers.at(worker).is_some_and(is_alive) => {
+                Err(failure::known(Fault::Truncated))
+            }
+            _ => Err(self.workers.death(worker)),
+        };
         self.end_stream(worker, came == Piece::End);
         self.desk.settle(worker);
         if let Some(call) = self.desk.calls.numbered(number) {
             (call.number, call.state) = (0, State::Ended);
         }
-        let is_alive = |its: &mut Worker| its.server.is_alive();
-        match (came, failed, fault) {
-            (Piece::End, None, _) => Ok(Flow::End),
-            (Piece::End, Some(error), _) => Err(error),
-            (_, _, Some(fault)) => Err(failure::known(fault)),
-            _ if self.workers.at(worker).is_some_and(is_alive) => {
-                Err(failure::known(Fault::Truncated))
-            }
-            _ => Err(self.workers.death(worker)),
-        }
+        end
     }
 
     /// An answer in pieces has broken off. Returns whether its worker may be about to end, so that this is why.
@@ -982,17 +981,23 @@ impl Api {
         is_first && its.server.is_alive()
     }
 
-    /// The failure that an answer in pieces ends with, if it does: it is in the trailer section.
-    fn trailing_error(&mut self, index: usize) -> Option<Error> {
-        let connection = at(&mut self.connections, index)?;
-        let kind = connection.trailer(asks::ERROR_TYPE)?;
-        let body = connection.trailer(asks::ERROR_BODY).unwrap_or_default();
+    /// All of an answer in pieces has come.
+    ///
+    /// # Errors
+    /// It ends with a failure, which is in the trailer section.
+    fn trailing_error(&mut self, index: usize) -> Result<Flow, Error> {
+        let connection = at(&mut self.connections, index);
+        let trailer = |name| connection.as_ref().and_then(|open| open.trailer(name));
+        let Some(kind) = trailer(asks::ERROR_TYPE) else {
+            return Ok(Flow::End);
+        };
+        let body = trailer(asks::ERROR_BODY).unwrap_or_default();
         let mut place = [0; ERROR_BYTES_MAX];
         let len = body.len().min(ERROR_BYTES_MAX / 4 * 4);
         bytes::copy(&mut place, bytes::slice(body, 0..len));
         let body = gateway::decode_base64(bytes::slice_mut(&mut place, 0..len));
         let kinds = &mut self.workers.program.kinds;
-        Some(reported(kinds, kind, body.unwrap_or_default()))
+        Err(reported(kinds, kind, body.unwrap_or_default()))
     }
 
     /// Nobody waits for the answer any more, or for the rest of it: the worker goes on all the same.
