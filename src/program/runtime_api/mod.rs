@@ -236,23 +236,19 @@ impl Api {
         event: &[u8],
         cx: &Context<'_>,
     ) -> Result<(), Error> {
-        let call = self.call(number, request, event, cx);
-        let call = call.map_err(failure::start)?;
-        self.supervisor.alarm(call.signal_ms);
-        self.desk.calls.add(call).map_err(failure::start)?;
-        self.pair();
-        Ok(())
+        let begun = self.add_call(number, request, event, cx);
+        begun.map_err(failure::start)
     }
 
-    /// The call of that number, with all that a worker is told of it.
+    /// Adds the call of that number, with all that a worker is told of it.
     #[inline(never)]
-    fn call(
+    fn add_call(
         &mut self,
         number: u64,
         request: Option<&Request<'_>>,
         event: &[u8],
         cx: &Context<'_>,
-    ) -> Result<Call, Errno> {
+    ) -> Result<(), Errno> {
         let now_ms = (cx.now_ms)();
         let mut place = [0; 36];
         let id = match cx.id() {
@@ -300,7 +296,11 @@ impl Api {
         let head_len = head.written().len();
         let parts = [id.len(), head_len, start, body_len];
         let is_request = request.is_some();
-        Ok(Call::asked_for(number, memory, parts, is_request, left_ms))
+        let call = Call::asked_for(number, memory, parts, is_request, left_ms);
+        self.supervisor.alarm(call.signal_ms);
+        self.desk.calls.add(call)?;
+        self.pair();
+        Ok(())
     }
 
     /// Sends events to those who wait for them.
