@@ -84,7 +84,6 @@ impl Program {
     ///
     /// # Errors
     /// Out of memory.
-    #[inline(never)]
     pub fn new(
         launch: &'static mut Launch,
         platform: Platform,
@@ -137,7 +136,6 @@ impl Program {
     }
 
     /// How a process has ended, as a failure: with what it has written to its log last.
-    #[inline(never)]
     pub fn death(&mut self, server: &Server) -> Error {
         let process = server.process.as_ref();
         let status = process.and_then(|process| process.status);
@@ -207,7 +205,6 @@ impl Server {
         is_told: false,
     };
 
-    #[inline(never)]
     pub fn is_alive(&self) -> bool {
         let process = self.process.as_ref();
         process.is_some_and(|process| process.status.is_none())
@@ -252,7 +249,6 @@ impl Server {
 
     /// Asks it to end, and what it has started; once, because some take a second signal for impatience. It is to be killed at
     /// `kill_ms`.
-    #[inline(never)]
     pub fn terminate(&mut self, kill_ms: u64) {
         self.is_told = true;
         self.kill_ms = self.kill_ms.min(kill_ms);
@@ -265,7 +261,6 @@ impl Server {
     }
 
     /// Ends it, and what it has started.
-    #[inline(never)]
     pub fn kill(&mut self) {
         self.kill_ms = NEVER;
         if let Some(process) = &self.process {

@@ -155,7 +155,6 @@ impl Api {
     }
 
     /// Nothing is started yet.
-    #[inline(never)]
     fn new(
         launch: &'static mut Launch,
         settings: Settings,
@@ -1216,6 +1215,7 @@ const ERROR_BYTES_MAX: usize = 8 * 1024;
 
 /// Puts the response that an answer to an HTTP request is into `response`: the answer as it came, and its body, or the
 /// beginning of it.
+#[inline(never)]
 fn give<'a>(
     come: &'a [u8],
     body: &'a [u8],
