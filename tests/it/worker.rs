@@ -441,6 +441,26 @@ mod the_api {
         }
     }
 
+    /// A client that has given up on one question, and has not closed its connection, has the event where it asked last.
+    #[test]
+    fn the_newest_question() {
+        let held = Held::start();
+        let mut older = held.asking();
+        let mut server = held.server;
+        let mut client = server.connect();
+        let mut newer =
+            Client::new(TcpStream::connect((Ipv4Addr::LOCALHOST, held.port)).expect("the API"));
+        newer.send(get(NEXT, ""));
+        thread::sleep(Duration::from_millis(50));
+        client.send(event("one", "event"));
+        assert_eq!(id(&next(&mut newer)), "one");
+        answer(&mut newer, "one", "", "answer");
+        client.expect(200);
+        // The older one is not forgotten.
+        client.send(event("two", "event"));
+        assert_eq!(id(&next(&mut older)), "two");
+    }
+
     #[test]
     fn answers_that_are_wrong() {
         let held = Held::start();

@@ -129,8 +129,8 @@ impl Desk {
         self.seats.push(Seat { stage, id });
     }
 
-    /// The call that has waited longest and the question that has, of a worker that is free, if there are both: the
-    /// worker has the call from now on.
+    /// The call that has waited longest and the worker that has, of those that are free, if there are both: the worker has
+    /// the call from now on.
     pub fn pair(&mut self) -> Option<Pair> {
         self.calls.next_waiting()?;
         // The last call of a worker may not be told of yet.
@@ -140,7 +140,10 @@ impl Desk {
             seat.is_some_and(|seat| seat.stage == Stage::Free)
                 && calls.all(|call| call.worker != question.worker || call.is_over())
         };
-        let pair = *self.questions.iter().find(is_free)?;
+        let worker = self.questions.iter().find(is_free)?.worker;
+        // Its newest question: a client that has given up on one and asks again may not have closed the older.
+        let mut questions = self.questions.iter().rev();
+        let pair = *questions.find(|question| question.worker == worker)?;
         self.leave(pair.connection);
         let call = self.calls.next_waiting()?;
         let seat = self.seats.get_mut(pair.worker)?;
@@ -166,7 +169,7 @@ impl Desk {
         None
     }
 
-    /// The oldest question of a worker that has an event which did not reach it.
+    /// Another question of a worker that has an event which did not reach it.
     pub fn ask_again(&mut self, worker: usize) -> Option<Pair> {
         let seat = self.seats.get(worker)?;
         let mut questions = self.questions.iter();
@@ -341,12 +344,13 @@ mod tests {
         add(&mut desk, 2);
         desk.ask(0, 3);
         desk.ask(0, 4);
-        assert_eq!(desk.pair(), pair(0, 3));
+        // The newest question.
+        assert_eq!(desk.pair(), pair(0, 4));
         // The older question still waits; a new one has the same event.
         assert_eq!(desk.pair(), None);
         assert_eq!(desk.ask(0, 5), pair(0, 5));
         // If its connection breaks, another one has it.
-        assert_eq!(desk.ask_again(0), pair(0, 4));
+        assert_eq!(desk.ask_again(0), pair(0, 3));
         assert_eq!(desk.ask_again(0), None);
         assert_eq!(claim(&mut desk, 0, "1"), Ok(()));
         desk.ask(0, 4);
@@ -356,9 +360,9 @@ mod tests {
         assert_eq!(desk.pair(), None);
         assert_eq!(take(&mut desk, 0), 1);
         // It has asked already.
-        assert_eq!(desk.pair(), pair(0, 4));
+        assert_eq!(desk.pair(), pair(0, 5));
         assert!(desk.waits(0));
-        desk.leave(5);
+        desk.leave(4);
         assert!(!desk.waits(0));
     }
 
@@ -410,7 +414,7 @@ mod tests {
         add(&mut desk, 1);
         desk.ask(0, 0);
         desk.ask(0, 1);
-        assert_eq!(desk.pair(), pair(0, 0));
+        assert_eq!(desk.pair(), pair(0, 1));
         desk.vacate(0);
         assert!(!desk.waits(0));
         assert_eq!(take(&mut desk, 0), 1);
