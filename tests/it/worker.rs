@@ -1296,6 +1296,20 @@ mod events {
             instance.call(event.to_string()).expect(event.to_string());
         }
     }
+
+    /// Nobody waits for the rest of an answer that is too long already, nor does the next event.
+    #[test]
+    fn pieces_that_are_too_many() {
+        let program = asker(&[]).env("FNBOOT_MAX_BODY", 100);
+        let mut fc = Fc(program.start());
+        let failed = fc.call(event("id", "stream,a/b;pieces,80,100;end"));
+        assert_eq!(failed.error().0, "BadPiece");
+        let begin = Instant::now();
+        assert_eq!(fc.call(event("id", "answer,x")).expect(200).text(), "x");
+        let elapsed = begin.elapsed();
+        assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+        fc.0.stderr.take();
+    }
 }
 
 mod requests {

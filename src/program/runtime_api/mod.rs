@@ -939,8 +939,11 @@ impl Api {
         let its = self.workers.at(worker);
         let index = its.and_then(|its| its.stream).unwrap_or(usize::MAX);
         let connection = at(&mut self.connections, index).filter(|_| fault.is_none());
+        let is_full = piece.room() == 0;
         let came = connection.map_or(Piece::Broken, |connection| connection.read_piece(piece));
         match came {
+            // It is too long, as whoever asks will say: the worker is told so by the end of its connection.
+            Piece::More if is_full => {}
             Piece::More => return Ok(Flow::More),
             Piece::Wait => {
                 if let Some(its) = self.workers.at(worker) {
@@ -956,6 +959,7 @@ impl Api {
         let is_alive = |its: &mut Worker| its.server.is_alive();
         let end = match (came, fault) {
             (Piece::End, _) => self.trailing_error(index),
+            (Piece::More, _) => Ok(Flow::More),
             (_, Some(fault)) => Err(failure::known(fault)),
             _ if self.workers.at(worker).is_some_and(is_alive) => {
                 Err(failure::known(Fault::Truncated))
