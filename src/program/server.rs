@@ -75,7 +75,7 @@ pub enum Phase {
     },
 }
 
-/// How often it is said what is waited for.
+/// How often it is said what is waited for, and when it is tried again what could not be started.
 const SAY_MS: u64 = 2000;
 
 impl Program {
@@ -133,6 +133,15 @@ impl Program {
     pub fn not_started(&mut self, errno: Errno) -> Error {
         let fault = Some(Fault::Start(errno));
         failure::error(&mut self.kinds, self.launch, fault, None, b"")
+    }
+
+    /// Says that a process could not be started again.
+    pub fn say_not_started(&mut self, errno: Errno) {
+        let error = self.not_started(errno);
+        log::complain(b"ERROR", |line| {
+            line.put(b"the program is not started again: ");
+            log::quote(error.message_bytes(), line);
+        });
     }
 
     /// How a process has ended, as a failure: with what it has written to its log last.
@@ -228,6 +237,13 @@ impl Server {
         if let Some(process) = &mut self.process {
             process.drain_log(mark);
         }
+    }
+
+    /// It is about to be started. If that fails it is tried again: returns when.
+    pub fn try_again(&mut self, now_ms: u64) -> u64 {
+        let until_ms = now_ms + SAY_MS;
+        self.phase = Phase::Down { until_ms };
+        until_ms
     }
 
     /// Says now and then that it is waited for; `what` it is to do.

@@ -2496,6 +2496,29 @@ mod ends {
         });
     }
 
+    /// One that cannot be started again is said to be so, and is tried again.
+    #[test]
+    fn one_that_is_missing() {
+        let folder = Folder::new();
+        let text = format!("#!/bin/sh\nexec {}\n", asker_path());
+        let path = folder.file("worker", 0o755, &text);
+        let program = Program::bootstrap().arguments(["worker", path.to_str().expect("text")]);
+        let mut fc = Fc(program.start());
+        fc.script("answer,x").expect(200);
+        std::fs::remove_file(&path).expect("a file");
+        fc.script("exit,3").error();
+        let told =
+            fc.0.stderr
+                .wait_until(|told| told.contains("not started again"));
+        assert!(
+            told.contains("the program is not started again: "),
+            "{told}"
+        );
+        folder.file("worker", 0o755, &text);
+        fc.script("answer,x").expect(200);
+        fc.0.stderr.take();
+    }
+
     #[test]
     fn three_ends_are_the_end() {
         let folder = Folder::new();

@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
-use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
+use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX};
 use crate::program::framing;
 use crate::program::server::{Phase, Program, Server};
 use crate::program::supervisor::{Ready, Supervisor};
@@ -199,10 +199,10 @@ impl Workers {
             Phase::Down { until_ms } if until_ms > now_ms => until_ms,
             Phase::Down { .. } if !may_start || stream.is_some() => NEVER,
             Phase::Down { .. } => {
-                let until_ms = now_ms + RESTART_MS;
-                server.phase = Phase::Down { until_ms };
-                // Else it is tried again.
-                let _ = self.start(index, supervisor);
+                let until_ms = server.try_again(now_ms);
+                if let Err(errno) = self.start(index, supervisor) {
+                    self.program.say_not_started(errno);
+                }
                 until_ms
             }
             Phase::Starting { since_ms, say_ms } => {

@@ -713,9 +713,14 @@ impl Web {
         let phase = self.server.phase;
         let mut next_ms = match phase {
             Phase::Down { until_ms } if until_ms <= now_ms => {
-                // Else it is tried again.
-                let _ = self.start_server();
-                now_ms + TRY_MS_MAX
+                let until_ms = self.server.try_again(now_ms);
+                match self.start_server() {
+                    Ok(()) => now_ms + TRY_MS_MAX,
+                    Err(errno) => {
+                        self.program.say_not_started(errno);
+                        until_ms
+                    }
+                }
             }
             Phase::Down { until_ms } => until_ms,
             Phase::Starting { since_ms, .. } => {
