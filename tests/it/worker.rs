@@ -2428,6 +2428,30 @@ mod ends {
         });
     }
 
+    /// Its end may be heard of before its last questions are.
+    #[test]
+    fn before_it_was_heard() {
+        for last in [
+            "ask-next",
+            "reconnect;ask-next",
+            "reconnect;ask-next;reconnect;ask-next",
+        ] {
+            let _case = Case(last);
+            let mut fc = Fc::start(&[]);
+            let mut client = fc.0.connect();
+            client.send(script_request(&format!(
+                "say,begun;sleep,200;reconnect;post,x;{last};exit,3"
+            )));
+            fc.log_with("begun\n");
+            fc.0.signal(Signal::STOP);
+            thread::sleep(Duration::from_millis(400));
+            fc.0.signal(Signal::CONT);
+            assert_eq!(read(&mut client, "POST").expect(200).text(), "x");
+            fc.script("answer,y").expect(200);
+            expect_deaths(&fc.0, 1);
+        }
+    }
+
     /// One that dies while it waits for an event is started again, and nobody notices.
     #[test]
     fn while_it_waits() {
@@ -2787,6 +2811,37 @@ mod ends {
         wait_for("the next start", || {
             let now = children(server.id());
             (now.len() == 1 && now[0] != id).then_some(())
+        });
+        expect_deaths(&server, 1);
+    }
+
+    /// The end of an answer in pieces comes with that of its connection, which may be later: another process has it, too.
+    #[test]
+    fn a_held_worker_that_is_killed_in_the_midst() {
+        let held = Held::start();
+        let mut worker = held.asking();
+        let id = held.pid();
+        let mut server = held.server;
+        let mut client = server.connect();
+        client.send(script_request("event"));
+        let event = next(&mut worker);
+        let fields =
+            "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n";
+        let path = path(&super::id(&event), "response");
+        worker.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n5\r\nhello\r\n"
+        ));
+        client.read_until(|got| find(got, b"hello").is_some());
+        rustix::process::kill_process(pid(id), Signal::KILL).expect("kill");
+        wait_for("its end", || has_ended(id).then_some(()));
+        thread::sleep(Duration::from_millis(50));
+        drop(worker);
+        let begin = Instant::now();
+        client.read_to_end();
+        let elapsed = begin.elapsed();
+        assert!(elapsed < Duration::from_secs(3), "{elapsed:?}");
+        wait_for("the next start", || {
+            (children(server.id()) != [id]).then_some(())
         });
         expect_deaths(&server, 1);
     }

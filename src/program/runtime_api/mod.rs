@@ -377,8 +377,10 @@ impl Api {
         }
         for worker in 0..self.workers.len() {
             let its = self.workers.at(worker);
-            if its.is_some_and(|its| mem::take(&mut its.is_due)) {
-                return self.desk.call_of(worker).map(|call| call.number);
+            if its.is_some_and(|its| mem::take(&mut its.is_due))
+                && let Some(call) = self.desk.call_of(worker).filter(|call| call.number > 0)
+            {
+                return Some(call.number);
             }
         }
         for index in 0..self.connections.len() {
@@ -587,11 +589,10 @@ impl Api {
                 if ask == Ask::Next {
                     self.set_ready(worker, dialect);
                     // One that was told to end would not live to answer.
-                    let is_told = self
-                        .workers
-                        .at(worker)
-                        .is_some_and(|its| its.server.is_told);
-                    if !is_told && let Some(pair) = self.desk.ask(worker, index) {
+                    let its = self.workers.at(worker);
+                    if its.is_some_and(|its| its.server.is_alive() && !its.server.is_told)
+                        && let Some(pair) = self.desk.ask(worker, index)
+                    {
                         self.send_event(pair);
                     }
                     self.pair();
@@ -626,8 +627,9 @@ impl Api {
     fn set_ready(&mut self, worker: usize, dialect: Dialect) {
         self.dialect = dialect;
         self.workers.program.was_ready = true;
-        if let Some(worker) = self.workers.at(worker) {
-            worker.server.phase = server::Phase::Ready;
+        // What one that has ended has asked for is looked at after its end.
+        if let Some(its) = self.workers.at(worker).filter(|its| its.server.is_alive()) {
+            its.server.phase = server::Phase::Ready;
         }
     }
 
@@ -1062,7 +1064,8 @@ impl Api {
         let (mut stream, mut is_begun) = (its.as_ref().and_then(|its| its.stream), false);
         if let Some(its) = its {
             is_begun = stream.is_some() && its.answer.is_none();
-            its.is_due |= stream == Some(NO_CONNECTION);
+            // Whoever waits for more was not told of what has come by now.
+            its.is_due |= is_begun;
         }
         match self.desk.call_of(worker) {
             Some(call) if call.state == State::Runs && !is_begun => {
