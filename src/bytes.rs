@@ -328,6 +328,14 @@ pub fn line(text: &[u8], number: usize) -> &[u8] {
     part(text, b'\n', number)
 }
 
+/// A text as a static of its own name, by which `sys/layout.ld` places it: texts have none.
+#[cfg(feature = "worker")]
+pub const fn named<const N: usize>(text: &[u8]) -> [u8; N] {
+    let mut place = [0; N];
+    place.copy_from_slice(text);
+    place
+}
+
 /// The part of that number of a text that `mark` parts; empty if there is none.
 #[inline(never)]
 #[must_use]

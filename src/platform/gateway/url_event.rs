@@ -32,7 +32,8 @@ const SECRETS: &[u8] = b"x-fc-access-key-* x-fc-security-token x-scf-secret-* x-
 const TEXT_TYPES: &[u8] = b"text/* application/json* application/javascript* application/xml*";
 
 /// The beginning of an event, up to its headers. A tilde and a letter stand for a value: see [`put_start`].
-const HTTP: &[u8] = br#"{"version":"2.0","routeKey":"$default","rawPath":"~a","rawQueryString":"~b","requestContext":{"accountId":"anonymous","apiId":"~c","domainName":"~d","domainPrefix":"~c","http":{"method":"~e","path":"~a","protocol":"HTTP/1.1","sourceIp":"~f","userAgent":"~g"},"requestId":"~h","routeKey":"$default","stage":"$default","time":"~i","timeEpoch":~j},"headers":{"#;
+const HTTP_TEXT: &[u8] = br#"{"version":"2.0","routeKey":"$default","rawPath":"~a","rawQueryString":"~b","requestContext":{"accountId":"anonymous","apiId":"~c","domainName":"~d","domainPrefix":"~c","http":{"method":"~e","path":"~a","protocol":"HTTP/1.1","sourceIp":"~f","userAgent":"~g"},"requestId":"~h","routeKey":"$default","stage":"$default","time":"~i","timeEpoch":~j},"headers":{"#;
+static HTTP: [u8; HTTP_TEXT.len()] = bytes::named(HTTP_TEXT);
 const SCF: &[u8] = br#"{"httpMethod":"~e","path":"~a","requestContext":{"httpMethod":"~e","path":"~a","requestId":"~h","sourceIp":"~f"},"headers":{"#;
 
 /// How often a text of the head is in an event at most (the host is), and how long JSON makes a byte.
@@ -107,7 +108,7 @@ fn put_start(
         header("user-agent"),
         origin.request_id,
     ];
-    let mut rest = if shape == Shape::ScfUrl { SCF } else { HTTP };
+    let mut rest = if shape == Shape::ScfUrl { SCF } else { &HTTP };
     while let Some(part) = bytes::take_part(&mut rest, b'~') {
         // Behind the last part there is no letter, and no value has the number that comes of it.
         let letter = rest.first().copied().unwrap_or_default();

@@ -50,7 +50,7 @@ const ASKS: [Ask; 10] = [
 ];
 
 /// Method and path of each of [`ASKS`]. The first six are Lambda's.
-const PATHS: &[u8] = b"GET /2018-06-01/runtime/invocation/next
+const PATHS_TEXT: &[u8] = b"GET /2018-06-01/runtime/invocation/next
 GET /2018-06-01/runtime/restore/next
 POST /2018-06-01/runtime/init/error
 POST /2018-06-01/runtime/restore/error
@@ -60,6 +60,7 @@ POST /runtime/init/ready
 GET /runtime/invocation/next
 POST /runtime/invocation/response
 POST /runtime/invocation/error";
+static PATHS: [u8; PATHS_TEXT.len()] = bytes::named(PATHS_TEXT);
 
 const SCF_FIRST: usize = 6;
 
@@ -98,7 +99,7 @@ impl<'a> Asked<'a> {
                 id: Some(id),
             };
         }
-        let found = bytes::split(PATHS, b'\n').position(|line| {
+        let found = bytes::split(&PATHS, b'\n').position(|line| {
             let other = bytes::before(line, b' ');
             other == method && line.get(other.len() + 1..) == Some(path)
         });
@@ -143,12 +144,13 @@ pub enum Told {
     Truncated,
 }
 
-const REFUSALS: &[u8] = b"404NotFound:no such path
+const REFUSALS_TEXT: &[u8] = b"404NotFound:no such path
 403InvalidStateTransition:State transition is not allowed
 400InvalidRequestID:Invalid request ID
 400InvalidFunctionResponseMode:Invalid function response mode
 413RequestEntityTooLarge:Exceeded maximum allowed payload size
 400TruncatedHTTPRequest:HTTP request was truncated";
+static REFUSALS: [u8; REFUSALS_TEXT.len()] = bytes::named(REFUSALS_TEXT);
 
 /// What an extension is told of the function: between two tildes is the name of a variable.
 const REGISTERED: &[u8] = br#"{"functionName":"~AWS_LAMBDA_FUNCTION_NAME~","functionVersion":"~AWS_LAMBDA_FUNCTION_VERSION~","handler":"~_HANDLER~"}"#;
@@ -182,7 +184,7 @@ pub fn put_reply(
             }
         }
         _ => {
-            let line = bytes::line(REFUSALS, told as usize - Told::NotFound as usize);
+            let line = bytes::line(&REFUSALS, told as usize - Told::NotFound as usize);
             let (code, line) = line.split_at_checked(3).unwrap_or_default();
             status = bytes::decimal(code)
                 .and_then(|code| u16::try_from(code).ok())
@@ -400,7 +402,7 @@ mod tests {
             assert_eq!(asked(method, target).1, Ask::Unknown, "{method} {target}");
         }
         assert!(PATHS.windows(L.len()).any(|part| part == L.as_bytes()));
-        assert_eq!(bytes::split(PATHS, b'\n').count(), ASKS.len());
+        assert_eq!(bytes::split(&PATHS, b'\n').count(), ASKS.len());
     }
 
     fn reply(told: Told, dialect: Dialect) -> String {

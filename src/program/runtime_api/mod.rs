@@ -338,6 +338,7 @@ impl Api {
     }
 
     /// A call that has an answer, or more of it.
+    #[inline(never)]
     pub fn woken(&mut self) -> Option<u64> {
         // The last answer is on its way.
         let memory = self.unescaped.take();

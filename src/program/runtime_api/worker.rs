@@ -65,7 +65,7 @@ pub const REPLACED: &[u8] =
 
 /// What clients insist on, or functions expect, where the platform is another: a variable, and where its value is from if the
 /// process has none of that name; the text behind `=`, or the working directory.
-const DEFAULTS: &[u8] = b"_HANDLER FC_FUNCTION_HANDLER
+const DEFAULTS_TEXT: &[u8] = b"_HANDLER FC_FUNCTION_HANDLER
 LAMBDA_TASK_ROOT USER_CODE_ROOT FC_FUNC_CODE_PATH .
 USER_CODE_ROOT LAMBDA_TASK_ROOT FC_FUNC_CODE_PATH .
 AWS_LAMBDA_FUNCTION_NAME SCF_FUNCTIONNAME FC_FUNCTION_NAME =function
@@ -78,6 +78,7 @@ AWS_LAMBDA_LOG_STREAM_NAME FC_INSTANCE_ID =0
 AWS_REGION AWS_DEFAULT_REGION FC_REGION TENCENTCLOUD_REGION
 AWS_DEFAULT_REGION AWS_REGION FC_REGION TENCENTCLOUD_REGION
 TENCENTCLOUD_REGION FC_REGION AWS_REGION";
+static DEFAULTS: [u8; DEFAULTS_TEXT.len()] = bytes::named(DEFAULTS_TEXT);
 
 /// Ends in a row that are followed by a start at once.
 const FREE_COUNT: usize = 1;
@@ -246,7 +247,7 @@ fn put_variables(port: u16, into: &mut Variables<'_>) {
     into.end();
     let mut folder = [0; PATH_BYTES_MAX];
     let folder = process::folder(&mut folder);
-    let mut lines = DEFAULTS;
+    let mut lines = &DEFAULTS[..];
     while let Some(mut line) = bytes::take_part(&mut lines, b'\n') {
         let name = bytes::take_part(&mut line, b' ').unwrap_or_default();
         if env::var(name).is_some() {

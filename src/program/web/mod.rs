@@ -372,6 +372,7 @@ impl Web {
     }
 
     /// A call that has an answer, or more of it.
+    #[inline(never)]
     pub fn woken(&mut self) -> Option<u64> {
         // The last answer is on its way.
         (self.answered, self.report) = (None, None);
