@@ -195,4 +195,12 @@ impl Batch {
         self.is_there = ready.is_some();
         ready
     }
+
+    /// Whether the last that was ready is a connection on which no more comes.
+    #[cfg(feature = "worker")]
+    pub fn tells_end(&self) -> bool {
+        let last = self.next.checked_sub(1);
+        let event = last.and_then(|last| self.events.get(last));
+        event.is_some_and(Event::is_end)
+    }
 }

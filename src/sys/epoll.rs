@@ -42,6 +42,13 @@ impl Event {
     pub fn token(&self) -> u64 {
         self.0.u64
     }
+
+    /// Whether the peer sends no more, or the connection is broken.
+    #[cfg(feature = "worker")]
+    pub fn is_end(&self) -> bool {
+        let end = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+        self.0.events & end.cast_unsigned() != 0
+    }
 }
 
 /// Anything that can be waited for.

@@ -48,8 +48,10 @@ pub struct Connection {
     version: Version,
     /// When it is closed at the latest: on the monotonic clock, or `NEVER`.
     pub until_ms: u64,
-    /// Whether there may be more to read that the kernel does not tell of again.
+    /// Whether there may be more to read that the kernel does not tell of again; whether the end has come, which it does not
+    /// tell of again, either.
     pub is_unread: bool,
+    pub has_end: bool,
 }
 
 /// What a connection is doing.
@@ -147,6 +149,7 @@ impl Connection {
             version: Version::Http11,
             until_ms: NEVER,
             is_unread: false,
+            has_end: false,
         })
     }
 
@@ -169,7 +172,10 @@ impl Connection {
                 None => &mut *shared,
             };
             let end = place.len();
-            match self.socket.recv(bytes::slice_mut(place, filled..end)) {
+            let came = self.socket.recv(bytes::slice_mut(place, filled..end));
+            // There may be more than there was room for.
+            self.is_unread |= came == Io::Done(end - filled);
+            match came {
                 Io::Blocked => {
                     let owned = self.own(shared, spare, filled);
                     return owned.map_or_else(Step::Refused, |()| Step::Nothing);
@@ -348,6 +354,7 @@ impl Connection {
             Io::Blocked => return Piece::Wait,
             Io::Done(count) => count,
         };
+        self.is_unread |= count == place.len();
         let come = bytes::slice_mut(place, 0..count);
         let Ok(taken) = framing.take(come) else {
             return Piece::Broken;

@@ -400,7 +400,12 @@ impl Api {
     fn handle(&mut self, ready: Ready) -> Option<u64> {
         match ready {
             Ready::Listener(worker) => return self.accept(worker),
-            Ready::Upstream(index) => return self.serve(index),
+            Ready::Upstream(index) => {
+                if let Some(connection) = at(&mut self.connections, index) {
+                    connection.has_end |= self.batch.tells_end();
+                }
+                return self.serve(index);
+            }
             Ready::Log(worker) => self.read_log(worker),
             Ready::Ends => self.reap(),
             Ready::Moment => self.tick(),
@@ -484,16 +489,18 @@ impl Api {
 
     /// There is more to be read on a connection, but others have their turn first.
     fn set_unread(&mut self, index: usize) {
-        self.look_again(index);
-        self.supervisor.alarm(clock::monotonic_ms());
-    }
-
-    /// A connection goes on with its next request: what came behind the last one, be it the end, is not told again.
-    fn look_again(&mut self, index: usize) {
         if let Some(connection) = at(&mut self.connections, index) {
             connection.is_unread = true;
+            self.supervisor.alarm(clock::monotonic_ms());
         }
-        self.has_due = true;
+    }
+
+    /// A connection goes on with its next request: if the end came behind the last one, it is not told again.
+    fn look_again(&mut self, index: usize) {
+        if let Some(connection) = at(&mut self.connections, index).filter(|open| open.has_end) {
+            connection.is_unread = true;
+            self.has_due = true;
+        }
     }
 
     /// Closes the connection at `index`, unless it goes on. If there is more to read on it, that is looked at next.
@@ -586,9 +593,15 @@ impl Api {
         let told = match ask {
             Ask::Next | Ask::ExtensionNext => {
                 connection.phase = Phase::Waits;
+                let has_end = connection.has_end;
                 keep(memory, &mut self.spare_input, &mut self.supervisor);
                 if ask == Ask::Next {
                     self.set_ready(worker, dialect);
+                }
+                if has_end {
+                    // It has gone already.
+                    self.keep(index, false);
+                } else if ask == Ask::Next {
                     // One that was told to end would not live to answer.
                     let its = self.workers.at(worker);
                     if its.is_some_and(|its| its.server.is_alive() && !its.server.is_told)
