@@ -57,6 +57,8 @@ pub struct Server {
     pub kill_ms: u64,
     /// Whether it was told to end, so that its end is nothing that it has done.
     pub is_told: bool,
+    /// Whether it has served a call.
+    pub has_served: bool,
 }
 
 /// How far it is. Moments are those of the monotonic clock.
@@ -125,7 +127,7 @@ impl Program {
         let say_ms = since_ms + SAY_MS;
         server.process = Some(process);
         server.phase = Phase::Starting { since_ms, say_ms };
-        (server.kill_ms, server.is_told) = (NEVER, false);
+        (server.kill_ms, server.is_told, server.has_served) = (NEVER, false, false);
         Ok(())
     }
 
@@ -157,20 +159,17 @@ impl Program {
         self.prefixes_log.then_some(id)
     }
 
-    /// A process has ended. Its group is killed before it is reaped, because then its number may soon be another's. So many
-    /// ends in a row are followed by a start at once.
-    pub fn bury(&mut self, server: &mut Server, status: Status, free_count: usize) {
-        server.kill();
-        if let Some(process) = &mut server.process {
-            process.status = Some(status);
-        }
-        if !server.is_told {
-            self.death_count += 1;
-        }
+    /// Counts an end in a row. Returns how long the next start waits, in milliseconds: so many ends are followed by one at
+    /// once.
+    pub fn count_end(&mut self, free_count: usize) -> u64 {
+        self.death_count += 1;
         let doublings = self.death_count.checked_sub(free_count + 1);
-        let wait_ms = doublings.map_or(0, |doublings| RESTART_MS << doublings);
-        let until_ms = clock::monotonic_ms() + wait_ms;
-        server.phase = Phase::Down { until_ms };
+        doublings.map_or(0, |doublings| RESTART_MS << doublings)
+    }
+
+    /// A process has served a call.
+    pub fn served(&mut self, server: &mut Server) {
+        (self.death_count, server.has_served) = (0, true);
     }
 
     /// Whether it has ended again and again.
@@ -212,6 +211,7 @@ impl Server {
         phase: Phase::Down { until_ms: 0 },
         kill_ms: NEVER,
         is_told: false,
+        has_served: false,
     };
 
     pub fn is_alive(&self) -> bool {
@@ -237,6 +237,20 @@ impl Server {
         if let Some(process) = &mut self.process {
             process.drain_log(mark);
         }
+    }
+
+    /// It has ended. Its group is killed before it is reaped, because then its number may soon be another's.
+    pub fn bury(&mut self, status: Status) {
+        self.kill();
+        if let Some(process) = &mut self.process {
+            process.status = Some(status);
+        }
+    }
+
+    /// It has ended, and is started again after so many milliseconds.
+    pub fn start_after(&mut self, wait_ms: u64) {
+        let until_ms = clock::monotonic_ms() + wait_ms;
+        self.phase = Phase::Down { until_ms };
     }
 
     /// It is about to be started. If that fails it is tried again: returns when.

@@ -1072,7 +1072,9 @@ mod limits {
         read(&mut workers[1], "POST").expect(202);
         client.expect(200);
         // It asks in vain, and goes.
+        server.signal(Signal::STOP);
         workers[1].send(get(NEXT, "")).finish();
+        server.signal(Signal::CONT);
         workers[1].expect_close();
     }
 
@@ -2495,9 +2497,10 @@ mod ends {
     #[test]
     fn calls_wait_for_the_next_start() {
         let folder = Folder::new();
-        let rows: [(&str, &[&str], usize, std::ops::Range<u64>); 3] = [
+        let rows: [(&str, &[&str], usize, std::ops::Range<u64>); 4] = [
             ("at once", &[], 1, 0..500),
-            ("a second try", &["2:exit,9"], 2, 90..1000),
+            ("at once again", &["2:exit,9"], 2, 0..500),
+            ("a third try", &["2:exit,9", "3:exit,9"], 3, 90..1000),
             ("one that takes long", &["2+:sleep,700"], 1, 650..2000),
         ];
         at_once(&rows, |(name, words, deaths, range)| {
@@ -2558,7 +2561,8 @@ mod ends {
         );
         assert_eq!(
             std::fs::read_to_string(folder.at("count")).expect("a count"),
-            "3"
+            "4",
+            "the first has served a call"
         );
         // A call that is served in between makes it begin anew.
         let mut fc = Fc::start(&[]);
@@ -2568,7 +2572,7 @@ mod ends {
         }
         // Calls that each end it are none.
         let mut client = fc.0.connect();
-        for _ in 0..2 {
+        for _ in 0..3 {
             call_on(&mut client, script_request("exit,3")).error();
         }
         client.send(script_request("exit,3"));
@@ -2579,6 +2583,25 @@ mod ends {
             told.contains("the program has ended again and again"),
             "{told}"
         );
+    }
+
+    /// Many a client waits for an event for so long and no longer.
+    #[test]
+    fn one_that_ends_because_there_is_nothing_to_do() {
+        let folder = Folder::new();
+        let starts = folder.at("starts");
+        let script = format!(
+            "echo >>{}; exec 3<>/dev/tcp/127.0.0.1/$SCF_RUNTIME_API_PORT
+            printf 'GET /runtime/invocation/next HTTP/1.1\r\nHost: a\r\n\r\n' >&3; sleep 0.05",
+            starts.display()
+        );
+        let program = Program::bootstrap().arguments(["worker", "bash", "-c", &script]);
+        let server = program.start();
+        wait_for("ten starts", || {
+            let count = std::fs::read(&starts).map_or(0, |lines| lines.len());
+            (count >= 10).then_some(())
+        });
+        assert_eq!(server.stderr.take(), "");
     }
 
     /// Who takes too long is told so by SIGTERM, and killed half a margin later.

@@ -701,7 +701,7 @@ impl Api {
                     return Some(number);
                 }
                 // Nobody takes it: the caller has gone. The worker has served the call all the same.
-                self.workers.program.death_count = 0;
+                self.workers.served(worker);
                 Told::Taken
             }
         };
@@ -906,7 +906,7 @@ impl Api {
             report.status = BAD_GATEWAY;
             return Err(self.workers.death(worker));
         };
-        self.workers.program.death_count = 0;
+        self.workers.served(worker);
         self.answered = memory;
         let come = self.answered.as_deref().unwrap_or(&self.shared[..]);
         let body = bytes::slice(come, head_len..end);
@@ -1052,7 +1052,8 @@ impl Api {
 
     /// The process of a worker has ended. What it has said before counts, even if its end was heard of first.
     fn bury(&mut self, worker: usize, status: Status) {
-        self.workers.bury(worker, status);
+        let call = self.desk.call_of(worker);
+        self.workers.bury(worker, status, call.as_deref());
         for _ in 0..WORKER_CONN_COUNT_MAX {
             self.accept(worker);
             self.save_answer(worker);

@@ -4,7 +4,8 @@ use core::mem::MaybeUninit;
 
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
-use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX};
+use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
+use crate::program::calls::Call;
 use crate::program::framing;
 use crate::program::server::{Phase, Program, Server};
 use crate::program::supervisor::{Ready, Supervisor};
@@ -167,20 +168,38 @@ impl Workers {
         workers.position(|worker| worker.server.is(pid))
     }
 
-    /// A worker has ended.
-    pub fn bury(&mut self, index: usize, status: Status) {
+    /// A worker has ended that had that call. It does not count if it has served one before, was told to end, or has asked for
+    /// an event, and ends with 0 because there is none: many a client waits for so long and no longer.
+    pub fn bury(&mut self, index: usize, status: Status, call: Option<&Call>) {
         let Self { list, program } = self;
         let Some(Worker { server, .. }) = list.get_mut(index) else {
             return;
         };
-        program.bury(server, status, FREE_COUNT);
+        let is_well = status == Status::Exited(0);
+        let has_given_up = is_well && server.phase == Phase::Ready && call.is_none();
+        server.bury(status);
+        server.start_after(if server.has_served || server.is_told {
+            0
+        } else if has_given_up {
+            RESTART_MS
+        } else {
+            program.count_end(FREE_COUNT)
+        });
         // One that ends on purpose after each event is nothing to be said.
-        if status != Status::Exited(0) && !server.is_told {
+        if !is_well && !server.is_told {
             program.say_end(server);
         }
         // What has left its group may be another's helper.
         if !self.are_alive() {
             self.program.kill_orphans();
+        }
+    }
+
+    /// A worker has served a call.
+    pub fn served(&mut self, index: usize) {
+        let Self { list, program } = self;
+        if let Some(worker) = list.get_mut(index) {
+            program.served(&mut worker.server);
         }
     }
 

@@ -697,7 +697,9 @@ impl Web {
             };
             if server.is(end.process) {
                 has_ended = true;
-                program.bury(server, end.status, 0);
+                server.bury(end.status);
+                let wait_ms = program.count_end(0);
+                server.start_after(wait_ms);
                 server.drain_log(program.mark(b""));
                 program.say_end(server);
                 program.kill_orphans();
