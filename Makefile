@@ -135,6 +135,7 @@ prices: smallest
 	$(call build,cgi,$(CLOUDS)$(comma)cgi)
 	$(call build,cgi-gateway,$(CLOUDS)$(comma)cgi$(comma)gateway)
 	$(call build,web,$(CLOUDS)$(comma)command$(comma)web)
+	$(call build,worker,$(CLOUDS)$(comma)command$(comma)worker)
 	$(call build,unused-gateway,$(CLOUDS)$(comma)gateway)
 	$(call build,no-gateway,$(CLOUDS),http)
 	$(call build,gateway,$(CLOUDS)$(comma)gateway,http)

@@ -168,6 +168,7 @@ impl Program {
     }
 
     /// A process has served a call.
+    #[cfg(feature = "worker")]
     pub fn served(&mut self, server: &mut Server) {
         (self.death_count, server.has_served) = (0, true);
     }
