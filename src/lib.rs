@@ -107,13 +107,14 @@
 //! is asked for everything that a platform sends ([`Handler::http`] with `Scope::All`), because its server knows hooks and
 //! events as requests, too.
 //!
-//! A program that asks for events (`program::runtime_api`, `bootstrap worker`) is served the API of Lambda and SCF, each worker
-//! on a port of its own. `Api::begin` puts the call off with all that a worker is told of it; a worker's question is a connection
-//! that waits. `desk` pairs the two, so both sides wait for each other and neither is asked again. These connections are a server's,
-//! and have its `http::exchange` and its refusals, but they are not among those of `runtime`: a worker has to be served before there
-//! is a platform to be served. All of them make the one descriptor readable, as those of a server beside fnboot do. An answer goes on
-//! from where it was read to, one in pieces from socket to socket. The requests of HTTP functions are made events
-//! (`platform::gateway::url_event`) and their answers responses (`url_answer`), which is the opposite of what follows.
+//! A program that asks for events (`program::runtime_api`, `bootstrap worker`) is served the runtime APIs of Lambda and SCF,
+//! each worker on a port of its own. `Api::begin` puts the call off, with all that a worker is told of it; a worker's
+//! question is a connection that waits. `desk` pairs the two, so both sides wait for each other. These connections are a
+//! server's, with its `http::exchange` and its refusals, but they are not among those of `runtime`, because a worker has
+//! asked before there is a platform to be served. They make the one descriptor readable, as those of a server beside
+//! fnboot do. An answer goes on from where it was read to, one in pieces from socket to socket. A request of an HTTP
+//! function is made an event (`platform::gateway::url_event`), and its answer a response (`url_answer`): the opposite of
+//! what follows.
 //!
 //! An event may be an HTTP request, which a gateway has made JSON of. If the handler says that it serves these
 //! ([`Handler::HTTP_EVENTS`]), `runtime::http_events` stands in front of `Caller::answer`: `platform::gateway::event`

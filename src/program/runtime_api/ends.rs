@@ -109,12 +109,47 @@ impl Api {
     /// Does what is due by now, and sets when something is next.
     pub(super) fn tick(&mut self) {
         let now_ms = clock::monotonic_ms();
-        let mut next_ms = NEVER;
         self.has_due = true;
-        let mut has_waited = false;
         for spare in [&mut self.spare, &mut self.spare_input, &mut self.unescaped] {
             spare.take_if(|memory| memory.len() > SPARE_BYTES_MAX);
         }
+        let (mut next_ms, has_waited) = self.time_out(now_ms);
+        for worker in 0..self.workers.len() {
+            // One that has not asked again for so long does not.
+            if has_waited
+                && self.is_stuck(worker)
+                && let Some(its) = self.workers.at(worker)
+            {
+                its.server.terminate(now_ms + MARGIN_MS_MAX / 2);
+            }
+            if self
+                .workers
+                .at(worker)
+                .is_some_and(|its| its.server.is_told)
+            {
+                self.desk.dismiss(worker);
+                // Nobody waits for the rest of its answer.
+                if self.desk.call_of(worker).is_none() {
+                    self.end_stream(worker, false);
+                }
+            }
+            next_ms = next_ms.min(self.workers.tick(worker, now_ms, &self.supervisor));
+        }
+        for place in self.connections.iter_mut() {
+            let until_ms = place.as_ref().map_or(NEVER, |open| open.until_ms);
+            if until_ms <= now_ms {
+                *place = None;
+            } else {
+                next_ms = next_ms.min(until_ms);
+            }
+        }
+        self.supervisor.set(next_ms);
+    }
+
+    /// Fails the calls whose time is over, and tells their workers to end. Returns when the next is due, and whether one of
+    /// them has waited for a worker.
+    fn time_out(&mut self, now_ms: u64) -> (u64, bool) {
+        let (mut next_ms, mut has_waited) = (NEVER, false);
         for call in self.desk.calls.iter_mut() {
             if !matches!(call.state, State::Waits | State::Runs) {
                 continue;
@@ -126,53 +161,24 @@ impl Api {
             has_waited |= call.state == State::Waits;
             call.signal_ms = NEVER;
             let its = self.workers.at(call.worker);
-            if let Some(its) = its.filter(|_| call.fault.is_none()) {
-                its.server.terminate(now_ms + call.margin_ms / 2);
-                let is_begun = its.stream.is_some() && its.answer.is_none();
-                let is_due = is_begun && its.is_waiting && call.number > 0;
-                (its.is_due, its.is_waiting) = (is_due, false);
-                if is_begun {
-                    // It fails when the next piece is asked for: that may be never, and its worker does not wait for it.
-                    call.fault = Some(Fault::TimedOut);
-                    if call.number == 0 {
-                        call.state = State::Ended;
-                    } else if !its.is_due {
-                        call.worker = calls::NO_WORKER;
-                    }
-                    continue;
-                }
-            }
+            let its = its.filter(|_| call.fault.is_none());
             call.fault.get_or_insert(Fault::TimedOut);
-            call.state = State::Ended;
-        }
-        for worker in 0..self.workers.len() {
-            if let Some(its) = self.workers.at(worker).filter(|its| its.server.is_told) {
-                let has_stream = its.stream.is_some();
-                self.desk.dismiss(worker);
-                if has_stream && self.desk.call_of(worker).is_none() {
-                    self.end_stream(worker, false);
-                }
-            }
-            // One that has not asked again for so long does not.
-            if has_waited
-                && self.is_stuck(worker)
-                && let Some(its) = self.workers.at(worker)
-            {
-                its.server.terminate(now_ms + MARGIN_MS_MAX / 2);
-            }
-            next_ms = next_ms.min(self.workers.tick(worker, now_ms, &self.supervisor));
-        }
-        for place in self.connections.iter_mut() {
-            let Some(connection) = place else {
+            let Some(its) = its else {
+                call.state = State::Ended;
                 continue;
             };
-            if connection.until_ms <= now_ms {
-                *place = None;
-            } else {
-                next_ms = next_ms.min(connection.until_ms);
+            its.server.terminate(now_ms + call.margin_ms / 2);
+            let is_begun = its.stream.is_some() && its.answer.is_none();
+            its.is_due = is_begun && its.is_waiting && call.number > 0;
+            its.is_waiting = false;
+            if !is_begun || call.number == 0 {
+                call.state = State::Ended;
+            } else if !its.is_due {
+                // It fails when the next piece is asked for: that may be never, and its worker does not wait for it.
+                call.worker = calls::NO_WORKER;
             }
         }
-        self.supervisor.set(next_ms);
+        (next_ms, has_waited)
     }
 
     /// Whether a worker neither has a call nor asks for one.
