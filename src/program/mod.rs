@@ -4,8 +4,9 @@
 //! call, or an interpreter that stays, with a shim of ours in it ([`language`]). The rest are parts of these: [`launch`] is
 //! what is started, found once; [`environment`] the process's own variables and, from [`variables`] and [`cgi`],
 //! those of a call; [`input`] the event as a file; [`supervisor`] the one descriptor by which the loop hears of
-//! all of them; [`reply`] the answer of a CGI program; [`framing`] where a body ends; [`server`] a program that stays, whatever it speaks; [`failure`] and [`kinds`] what a failed call is told as;
-//! [`orphans`] what programs leave behind.
+//! all of them; [`reply`] the answer of a CGI program; [`failure`] and [`kinds`] what a failed call is told as; [`orphans`]
+//! what programs leave behind. A program that stays and speaks HTTP is a [`server`], asked by [`web`] or, through
+//! [`runtime_api`], asking itself; [`framing`] finds where a body ends that comes in pieces.
 //! [`words`] splits a command line, [`find`] tells which file a function is in, [`unpack`] reads the shims and what
 //! `--help` prints.
 

@@ -120,9 +120,11 @@ impl<'a> Asked<'a> {
 /// How the body of an answer is meant: the value of that header says so.
 pub const MODE: &str = "lambda-runtime-function-response-mode";
 
-/// The type of a failure, as a header or in the trailer section of an answer in pieces; there is its JSON, too, in base64.
-pub const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+/// The type of a failure: a header, or in the trailer section of an answer in pieces.
 pub const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+
+/// The JSON of a failure, in base64: in that trailer section.
+pub const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// What a worker is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,8 +243,8 @@ fn put_head(
     write::end(into, persist, version);
 }
 
-/// What an event is sent with, without the end of the head: `id` is what its answer names, `deadline_ms` when that has to be there, in
-/// milliseconds since 1970.
+/// What an event is sent with, without the end of the head: `id` is what its answer names, `deadline_ms` when that has to be
+/// there, in milliseconds since 1970.
 pub fn put_event_head(
     dialect: Dialect,
     cx: &Context<'_>,
