@@ -185,8 +185,23 @@ impl Call {
         let start = id.len() + variables_len;
         bytes::copy(bytes::slice_mut(&mut memory, start..room), event);
         let left_ms = cx.remaining_ms().unwrap_or(settings.timeout_ms);
+        let parts = [id.len(), variables_len, start, event.len()];
+        let is_request = request.is_some();
+        Ok(Self::with(number, task, memory, parts, is_request, left_ms))
+    }
+
+    /// A call in whose memory are its id, of that length, what a program is told about it, and from that place on the event.
+    /// Its deadline is in `left_ms`.
+    pub fn with(
+        number: u64,
+        task: Task,
+        memory: Mapping,
+        [id_len, variables_len, event_start, event_len]: [usize; 4],
+        is_request: bool,
+        left_ms: u64,
+    ) -> Self {
         let (signal_ms, margin_ms) = moments(left_ms);
-        Ok(Self {
+        Self {
             number,
             task,
             state: State::Waits,
@@ -195,36 +210,8 @@ impl Call {
             signal_ms,
             margin_ms,
             memory,
-            id_len: id.len(),
-            variables_len,
-            event_start: start,
-            event_len: event.len(),
-            is_request: request.is_some(),
-        })
-    }
-
-    /// A call that a program asks for. In its memory are its id, of that length, what the program is told about it, and
-    /// from that place on the event. Its deadline is in `left_ms`.
-    #[cfg(feature = "worker")]
-    pub fn asked_for(
-        number: u64,
-        memory: Mapping,
-        [id_len, told_len, event_start, event_len]: [usize; 4],
-        is_request: bool,
-        left_ms: u64,
-    ) -> Self {
-        let (signal_ms, margin_ms) = moments(left_ms);
-        Self {
-            number,
-            task: Task::Invoke,
-            state: State::Waits,
-            worker: NO_WORKER,
-            fault: None,
-            signal_ms,
-            margin_ms,
-            memory,
             id_len,
-            variables_len: told_len,
+            variables_len,
             event_start,
             event_len,
             is_request,

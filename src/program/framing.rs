@@ -33,6 +33,15 @@ pub struct Taken {
     pub trailer: Range<usize>,
 }
 
+/// What came of asking for the next piece of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece {
+    More,
+    Wait,
+    End,
+    Broken,
+}
+
 /// A longer chunk is refused: the decoder counts no further.
 const CHUNK_BYTES_MAX: usize = u32::MAX as usize - 1;
 

@@ -21,7 +21,7 @@ use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject, Version, write};
 use crate::limits::{LINGER_MS_MAX, TRAILER_BYTES_MAX};
 use crate::program::calls::Call;
-use crate::program::framing::{self, Framing, Taken};
+use crate::program::framing::{self, Framing, Piece, Taken};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::sys::clock::{self, NEVER};
 use crate::sys::fd::{Errno, Io};
@@ -104,15 +104,6 @@ pub enum Step {
     Refused(Reject),
     /// The worker has ended the connection between two requests.
     Gone,
-}
-
-/// What came of asking for the next piece of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
-    More,
-    Wait,
-    End,
-    Broken,
 }
 
 /// Reads in a row for one connection, before others get their turn.

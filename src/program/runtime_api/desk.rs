@@ -1,15 +1,15 @@
 //! Pairs calls and workers: which call goes to which worker, and whose answer is whose. It does no I/O.
 //!
 //! ```text
-//!   call:   Waits ──▶ Runs ──────────────▶ Ended ──▶ answered
-//!             ▲        │ ▲                   ▲
-//!   worker:  Free ─────┴─┤ Holds ──────────▶ Answers ──▶ Done ── asks again ──▶ Free
-//!                        └ asks again: the same event
+//!             paired with a call            answers            all of it is there
+//!   Free ───────────────────────▶ Holds ──────────▶ Answers ──────────────────────▶ Done
+//!    ▲                            └─ asks again: the same event                      │
+//!    └─────────────────────────────────── asks ──────────────────────────────────────┘
 //! ```
 //!
-//! Both sides wait: a call for a worker that is free, and a worker's question, which is a connection here, for a call. A worker has
-//! one call at a time. What it asks for while it has one is that one again, because a client that has lost the event asks
-//! again; the first answer to it counts.
+//! Both sides wait: a call for a worker that is free, and a worker's question, which is a connection here, for a call. A
+//! worker has one call at a time. What it asks for while it has one is that one again, because a client that has lost the
+//! event asks again; the first answer to it counts.
 
 use core::mem::MaybeUninit;
 
@@ -254,6 +254,7 @@ fn live(calls: &mut Calls, worker: usize) -> Option<&mut Call> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::calls::Task;
     use crate::program::failure::Fault;
     use crate::sys::memory::Mapping;
     use proptest::prelude::*;
@@ -281,7 +282,8 @@ mod tests {
         let id = number.to_string();
         let mut memory = Mapping::new(64).expect("memory");
         bytes::copy(&mut memory, id.as_bytes());
-        let call = Call::asked_for(number, memory, [id.len(), 0, 0, 0], false, 1000);
+        let parts = [id.len(), 0, 0, 0];
+        let call = Call::with(number, Task::Invoke, memory, parts, false, 1000);
         desk.calls.add(call).expect("room");
     }
 

@@ -25,7 +25,7 @@ mod worker;
 
 use core::mem::{self, MaybeUninit};
 
-use super::calls::{self, Call, Calls};
+use super::calls::{self, Call, Calls, Task};
 use super::failure;
 use super::launch::Launch;
 use super::server::Program;
@@ -280,7 +280,7 @@ impl Api {
         let head_len = head.written().len();
         let parts = [id.len(), head_len, start, body_len];
         let is_request = request.is_some();
-        let call = Call::asked_for(number, memory, parts, is_request, left_ms);
+        let call = Call::with(number, Task::Invoke, memory, parts, is_request, left_ms);
         self.supervisor.alarm(call.signal_ms);
         self.desk.calls.add(call)?;
         self.pair();

@@ -10,7 +10,6 @@ use core::time::Duration;
 
 use super::answers::{field, is_prelude_type, reported};
 use super::asks::{self, Dialect, Told};
-use super::connection::Piece;
 use super::worker::{Answer, NO_CONNECTION, Worker};
 use super::{Api, BURIAL_MS, TURN_COUNT_MAX, at};
 use crate::bytes::{self, Writer};
@@ -19,6 +18,7 @@ use crate::limits::PRELUDE_BYTES_MAX;
 use crate::platform::gateway::{event as gateway, url_answer};
 use crate::program::calls::{self, State};
 use crate::program::failure::{self, Fault};
+use crate::program::framing::Piece;
 use crate::sys::clock;
 use crate::sys::fd::Errno;
 

@@ -22,7 +22,7 @@ use core::mem::{self, MaybeUninit};
 use core::time::Duration;
 
 use super::failure;
-use super::framing::Framing;
+use super::framing::{Framing, Piece};
 use super::launch::Launch;
 use super::server::{Phase, Program, Server};
 use super::supervisor::{Batch, Ready, Supervisor};
@@ -40,7 +40,7 @@ use crate::sys::{process, signal, wait};
 use fault::Fault;
 pub use settings::{Settings, is_list, is_path};
 use table::Upstreams;
-use upstream::{Call, Piece, State, Step, Upstream};
+use upstream::{Call, State, Step, Upstream};
 
 /// A server, and what it is asked.
 #[derive(Debug)]

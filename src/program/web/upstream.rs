@@ -16,7 +16,7 @@ use crate::http::body;
 use crate::http::head::{self, Head};
 use crate::http::{Kind, Parsed, Persist, Reject};
 use crate::limits::HEAD_BYTES_MAX;
-use crate::program::framing::{self, Framing};
+use crate::program::framing::{self, Framing, Piece};
 use crate::sys::clock::NEVER;
 use crate::sys::fd::{Errno, Io};
 use crate::sys::memory::Mapping;
@@ -103,15 +103,6 @@ pub enum Step {
     Again,
     /// Nothing more comes of it.
     Broken(Fault),
-}
-
-/// What came of asking for the next piece of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Piece {
-    More,
-    Wait,
-    End,
-    Broken,
 }
 
 /// Methods that mean the same when they come twice (RFC 9110 §9.2.2).
