@@ -95,7 +95,7 @@ pub const WORKER_COUNT_DEFAULT: usize = 16;
 /// instance.
 pub const LOAD_MS_MAX: u64 = 120_000;
 
-/// Interpreters that may end in a row without a call that was served; then the process ends.
+/// Processes of a program that stays which may end in a row without a call that was served; then fnboot ends.
 pub const DEATH_COUNT_MAX: usize = 3;
 
 /// Connections to a server beside fnboot, each with a call or idle; further calls fail.

@@ -73,6 +73,13 @@ impl Supervisor {
         self.epoll.add(source, token(ready), Interest::Read)
     }
 
+    /// Watches a descriptor no more.
+    #[cfg(feature = "worker")]
+    pub fn unwatch(&self, source: &impl Source) {
+        // An error would mean that it is not watched.
+        let _ = self.epoll.remove(source);
+    }
+
     /// Watches a socket until it is closed: each time that something comes, or can be sent, that is told once.
     ///
     /// # Errors

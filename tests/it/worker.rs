@@ -1078,6 +1078,46 @@ mod limits {
         workers[1].expect_close();
     }
 
+    /// Processor time of a process so far, in hundredths of a second.
+    fn ticks(id: u32) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a process");
+        let (_, fields) = stat.rsplit_once(") ").expect("a name");
+        let fields: Vec<_> = fields.split(' ').collect();
+        let number = |index: usize| fields[index].parse::<u64>().expect("a number");
+        number(11) + number(12)
+    }
+
+    /// Out of descriptors, nobody runs in circles; and it goes on once there are some.
+    #[test]
+    fn out_of_descriptors() {
+        let limited = |program: Program| {
+            let program = program.in_shell("ulimit -n 32; exec \"$0\" \"$@\"");
+            program.start()
+        };
+        let held = Held::of(limited);
+        let mut worker = held.asking();
+        let port = held.port;
+        let mut server = held.server;
+        let mut client = server.connect();
+        client.send(event("id", "event"));
+        next(&mut worker);
+        let id = server.id();
+        let others: Vec<_> = (0..40).map(|_| server.connect()).collect();
+        wait_for("the last descriptor", || {
+            (open_descriptors(id) >= 32).then_some(())
+        });
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("the API");
+        let mut other = Client::new(stream);
+        other.send(post(&path("id", "response"), "", "answer"));
+        let before = ticks(id);
+        thread::sleep(Duration::from_secs(1));
+        let spent = ticks(id) - before;
+        assert!(spent < 30, "{spent} hundredths of a second");
+        drop(others);
+        read(&mut other, "POST").expect(202);
+        assert_eq!(client.expect(200).text(), "answer");
+    }
+
     /// An event that nobody reads keeps nobody from anything.
     #[test]
     fn a_worker_that_does_not_read() {

@@ -401,7 +401,7 @@ impl Api {
 
     /// Takes the next connection of a worker. If there are more, that is told again.
     fn accept(&mut self, worker: usize) -> Option<u64> {
-        let socket = self.workers.at(worker)?.listener.accept().ok()?;
+        let socket = self.workers.accept(worker, &mut self.supervisor)?;
         let connections = self.connections.iter().flatten();
         // One that only waits for the worker's end takes nobody's place.
         let count = connections

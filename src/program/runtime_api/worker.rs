@@ -4,19 +4,21 @@ use core::mem::MaybeUninit;
 
 use crate::bytes::{self, Writer};
 use crate::handler::Error;
-use crate::limits::{BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PROCESS_COUNT_MAX, RESTART_MS};
+use crate::limits::{
+    BACKLOG_COUNT, LOAD_MS_MAX, PATH_BYTES_MAX, PAUSE_MS_MAX, PROCESS_COUNT_MAX, RESTART_MS,
+};
 use crate::program::calls::Call;
 use crate::program::framing;
 use crate::program::server::{Phase, Program, Server};
 use crate::program::supervisor::{Ready, Supervisor};
 use crate::program::variables::Variables;
 use crate::sys::child::Pid;
-use crate::sys::clock::NEVER;
+use crate::sys::clock::{self, NEVER};
 use crate::sys::env;
 use crate::sys::fd::Errno;
 use crate::sys::memory::{List, Mapping};
 use crate::sys::process;
-use crate::sys::socket::{LOOPBACK, Listener};
+use crate::sys::socket::{LOOPBACK, Listener, Socket};
 use crate::sys::wait::Status;
 
 /// All of them, and what they share.
@@ -29,7 +31,9 @@ pub struct Workers {
 /// A process, and the port on which it asks.
 #[derive(Debug)]
 pub struct Worker {
-    pub listener: Listener,
+    listener: Listener,
+    /// When connections are accepted again, while that pauses: on the monotonic clock, or `NEVER`.
+    accept_ms: u64,
     pub server: Server,
     /// What it has answered that nobody has taken.
     pub answer: Option<Answer>,
@@ -125,6 +129,7 @@ impl Workers {
         supervisor.watch(&listener, Ready::Listener(self.list.len()))?;
         let worker = Worker {
             listener,
+            accept_ms: NEVER,
             server: Server::NONE,
             answer: None,
             stream: None,
@@ -133,6 +138,18 @@ impl Workers {
             is_due: false,
         };
         self.list.push(worker).map(drop).ok_or(Errno::AGAIN)
+    }
+
+    /// The next connection of a worker, if there is one. Out of descriptors, it waits in the kernel's queue for a moment.
+    pub fn accept(&mut self, index: usize, supervisor: &mut Supervisor) -> Option<Socket> {
+        let worker = self.list.get_mut(index)?;
+        let accepted = worker.listener.accept();
+        if accepted.as_ref().is_err_and(|errno| errno.is_exhaustion()) {
+            supervisor.unwatch(&worker.listener);
+            worker.accept_ms = clock::monotonic_ms() + PAUSE_MS_MAX;
+            supervisor.alarm(worker.accept_ms);
+        }
+        accepted.ok()
     }
 
     /// Starts the process of a worker.
@@ -208,9 +225,20 @@ impl Workers {
         // Not before it is known what comes of the end.
         let program = &self.program;
         let may_start = program.was_ready && !program.is_hopeless();
-        let Some(Worker { server, stream, .. }) = self.list.get_mut(index) else {
+        let Some(Worker {
+            listener,
+            accept_ms,
+            server,
+            stream,
+            ..
+        }) = self.list.get_mut(index)
+        else {
             return NEVER;
         };
+        if *accept_ms <= now_ms {
+            let watched = supervisor.watch(listener, Ready::Listener(index));
+            *accept_ms = watched.map_or(now_ms + PAUSE_MS_MAX, |()| NEVER);
+        }
         if server.kill_ms <= now_ms {
             server.kill();
         }
@@ -234,8 +262,9 @@ impl Workers {
             Phase::Ready => NEVER,
         };
         let worker = self.list.get(index);
-        let kill_ms = worker.map_or(NEVER, |worker| worker.server.kill_ms);
-        next_ms.min(kill_ms)
+        let moments_ms = worker.map(|worker| [worker.server.kill_ms, worker.accept_ms]);
+        let [kill_ms, accept_ms] = moments_ms.unwrap_or([NEVER; 2]);
+        next_ms.min(kill_ms).min(accept_ms)
     }
 }
 
